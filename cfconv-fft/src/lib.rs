@@ -1,6 +1,7 @@
 //! Two-dimensional real FFTs and FFT convolution on ndarray.
 
 mod error;
+pub mod lanes;
 mod real;
 pub mod simd;
 

@@ -1,6 +1,6 @@
 //! The floating-point types of the workspace: `f32` for work, `f64` for proofs.
 
-use num_traits::{Float, FloatConst};
+use num_traits::{ConstOne, ConstZero, Float, FloatConst};
 
 mod sealed {
     pub trait Sealed {}
@@ -30,6 +30,8 @@ pub trait Real:
     sealed::Sealed
     + Float
     + FloatConst
+    + ConstZero
+    + ConstOne
     + ndarray::NdFloat
     + rustfft::FftNum
     + bytemuck::Pod

@@ -1,0 +1,79 @@
+//! Bluestein's algorithm: a DFT of any length as a circular convolution of a convenient length.
+
+use num_complex::Complex;
+
+use super::Point;
+use super::butterfly::rotate;
+use super::stockham::{Stockham, root_of_unity};
+use crate::Real;
+use crate::simd::{Isa, LANES};
+
+/// With `jk = (j² + k² − (k−j)²)/2`, `X[k] = c[k]·Σ_j (x[j]·c[j])·conj(c[k−j])` where
+/// `c[j] = exp(−πi·j²/n)`: a linear convolution with the chirp `conj(c)`, done by transforms of length
+/// M ≥ 2n − 1, a power of two.
+#[derive(Clone, Debug)]
+pub(super) struct Bluestein<T> {
+    /// c[j], j = 0 … n − 1.
+    chirp: Vec<Complex<T>>,
+    /// DFT of the wrapped conj(c), divided by M.
+    chirp_spectrum: Vec<Complex<T>>,
+    inner: Stockham<T>,
+}
+
+impl<T: Real> Bluestein<T> {
+    pub(super) fn new(length: usize) -> Self {
+        let padded = (2 * length - 1).next_power_of_two();
+        // j² mod 2n keeps the angle small, hence exact to f64 rounding.
+        let root = |j: usize| root_of_unity::<f64>(j * j % (2 * length), 2 * length);
+        let mut wrapped = vec![Complex::new(0.0, 0.0); padded];
+        for j in 0..length {
+            wrapped[j] = root(j).conj();
+            wrapped[(padded - j) % padded] = root(j).conj();
+        }
+        rustfft::FftPlanner::new().plan_fft_forward(padded).process(&mut wrapped);
+        let round = |z: Complex<f64>| Complex::new(T::cast(z.re), T::cast(z.im));
+        Self {
+            chirp: (0..length).map(|j| round(root(j))).collect(),
+            chirp_spectrum: wrapped.iter().map(|&z| round(z / padded as f64)).collect(),
+            inner: Stockham::new(padded),
+        }
+    }
+
+    pub(super) fn length(&self) -> usize {
+        self.chirp.len()
+    }
+
+    pub(super) fn scratch_len(&self) -> usize {
+        self.inner.length() + self.inner.scratch_len()
+    }
+
+    /// Transforms `data` in place.
+    #[inline(always)]
+    pub(super) fn process<I: Isa>(&self, isa: I, data: &mut [Point<T>], scratch: &mut [Point<T>]) {
+        let (padded, scratch) = scratch.split_at_mut(self.inner.length());
+        for (j, target) in padded.iter_mut().enumerate() {
+            *target = match data.get(j) {
+                Some(source) => scaled(isa, source, self.chirp[j]),
+                None => Point::zero(),
+            };
+        }
+        self.inner.process_in_place(isa, padded, scratch);
+        // The inverse transform is the forward one of swapped points, swapped again.
+        for (point, &factor) in padded.iter_mut().zip(&self.chirp_spectrum) {
+            *point = scaled(isa, point, factor).swapped();
+        }
+        self.inner.process_in_place(isa, padded, scratch);
+        for ((target, point), &c) in data.iter_mut().zip(padded.iter()).zip(&self.chirp) {
+            *target = scaled(isa, &point.swapped(), c);
+        }
+    }
+}
+
+#[inline(always)]
+fn scaled<T: Real, I: Isa>(isa: I, point: &Point<T>, factor: Complex<T>) -> Point<T> {
+    let mut product = Point::zero();
+    for l in 0..LANES {
+        (product.re[l], product.im[l]) = rotate::<T, I, true>(isa, point.re[l], point.im[l], factor);
+    }
+    product
+}
