@@ -1,3 +1,39 @@
-//! See the workspace README.
+//! Commands of the repository, run as `cargo xtask COMMAND`.
+//!
+//! Each command has a file of its own. They launch cargo and the programs of the workspace and depend on none
+//! of its crates, so that a command starts within seconds of a fresh clone and cannot be broken by the code it
+//! checks.
 
-fn main() {}
+mod test;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Commands of the cfconv repository.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run every check that a change must pass: format, documentation, lints, tests.
+    Test(test::Args),
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Test(args) => test::run(&args),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
