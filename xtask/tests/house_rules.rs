@@ -290,7 +290,7 @@ fn machine_paths(text: &str) -> Vec<String> {
             // Inside a longer path or an address the same letters mean something else.
             let starts_a_path = line.match_indices(root).any(|(at, _)| {
                 let before = line[..at].chars().next_back();
-                !before.is_some_and(|c| c.is_alphanumeric() || "._-/~)}".contains(c))
+                before.is_none_or(|c| !(c.is_alphanumeric() || "._-/~)}".contains(c)))
             });
             if starts_a_path {
                 violations.push(format!("line {}: a path of one machine, {root}…", index + 1));
