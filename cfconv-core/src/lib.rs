@@ -1,1 +1,3 @@
-//! See the workspace README.
+//! The continuous Fourier convolution layer.
+
+pub mod engine;

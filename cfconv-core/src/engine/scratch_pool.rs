@@ -1,0 +1,39 @@
+//! Working memory that parallel tasks borrow and give back.
+
+use std::sync::{Mutex, PoisonError};
+
+/// Buffers of one length, as many as tasks ran at once. Their content is arbitrary.
+#[derive(Debug)]
+pub(super) struct ScratchPool<T> {
+    length: usize,
+    fill: T,
+    free: Mutex<Vec<Vec<T>>>,
+}
+
+impl<T: Copy> ScratchPool<T> {
+    pub(super) fn new(length: usize, fill: T) -> Self {
+        Self { length, fill, free: Mutex::new(Vec::new()) }
+    }
+
+    /// Runs `work` with a buffer of the pool.
+    pub(super) fn with<R>(&self, work: impl FnOnce(&mut [T]) -> R) -> R {
+        let taken = self.free.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let mut buffer = taken.unwrap_or_else(|| vec![self.fill; self.length]);
+        let result = work(&mut buffer);
+        self.free.lock().unwrap_or_else(PoisonError::into_inner).push(buffer);
+        result
+    }
+
+    /// Bytes held at present.
+    pub(super) fn bytes(&self) -> usize {
+        let held = self.free.lock().unwrap_or_else(PoisonError::into_inner).len();
+        held * self.length * size_of::<T>()
+    }
+}
+
+/// A pool starts empty wherever its owner is cloned to.
+impl<T: Copy> Clone for ScratchPool<T> {
+    fn clone(&self) -> Self {
+        Self::new(self.length, self.fill)
+    }
+}

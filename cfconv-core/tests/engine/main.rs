@@ -1,0 +1,5 @@
+//! The engine against explicit sums, adjoint identities, and itself.
+
+mod direct_conv;
+mod spectral_conv;
+mod support;
