@@ -316,7 +316,7 @@ impl<T: Real> Kernel for TransformRowPair<'_, T> {
     type Output = ();
 
     #[inline(always)]
-    fn run<I: Isa>(self, isa: I) {
+    fn run<I: Isa>(self, _: I) {
         let Self { plan, batch, pair, rows, line } = self;
         let (width, kernel_width) = (plan.sizes.width, plan.sizes.kernel_width);
         let (half_width, blocks) = (plan.sizes.half_width(), batch.div_ceil(LANES));
@@ -330,7 +330,7 @@ impl<T: Real> Kernel for TransformRowPair<'_, T> {
                 line[w] = Point::load(first, second);
             }
             line[width..].fill(Point::zero());
-            let z = plan.rows.process(isa, line, scratch);
+            let z = plan.rows.process(line, scratch);
             let (row_a, row_b) = rows.split_at_mut(half_width * blocks);
             for k in 0..half_width {
                 let (a, b) = row_pair::split(z, k);
@@ -360,7 +360,7 @@ impl<T: Real> Kernel for TransformColumn<'_, T> {
     type Output = ();
 
     #[inline(always)]
-    fn run<I: Isa>(self, isa: I) {
+    fn run<I: Isa>(self, _: I) {
         let Self { plan, channels, blocks, column, rows, spectrum, line } = self;
         let SpectralConvSizes { height, kernel_height, .. } = plan.sizes;
         let half_width = plan.sizes.half_width();
@@ -372,7 +372,7 @@ impl<T: Real> Kernel for TransformColumn<'_, T> {
                     line[h] = rows[((channel * height + h) * half_width + column) * blocks + block];
                 }
                 line[height..].fill(Point::zero());
-                let transformed = plan.columns.process(isa, line, scratch);
+                let transformed = plan.columns.process(line, scratch);
                 for (h, point) in transformed.iter().enumerate() {
                     spectrum[h * channels + channel] = *point;
                 }
@@ -437,7 +437,7 @@ impl<T: Real, const ADJOINT: bool> Kernel for MixColumn<'_, T, ADJOINT> {
                         line[h].re[l] = direct.im[l] + crossed.im[l];
                     }
                 }
-                let transformed = plan.columns.process(isa, line, scratch);
+                let transformed = plan.columns.process(line, scratch);
                 let output = &mut output[(block * targets + target) * height..][..height];
                 for (point, back) in output.iter_mut().zip(transformed.iter()) {
                     *point = back.swapped();
@@ -580,7 +580,7 @@ impl<T: Real> Kernel for TransformRowPairBack<'_, T> {
                 let b = if row + 1 < height { column[row + 1] } else { Point::zero() };
                 row_pair::join(line, k, &column[row], &b);
             }
-            let z = plan.rows.process(isa, line, scratch);
+            let z = plan.rows.process(line, scratch);
             for w in 0..width {
                 let mut point = z[w];
                 for l in 0..LANES {

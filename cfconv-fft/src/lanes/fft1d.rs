@@ -4,7 +4,7 @@ use super::Point;
 use super::bluestein::Bluestein;
 use super::stockham::{Stockham, factorize};
 use crate::Real;
-use crate::simd::Isa;
+use crate::simd::{Isa, Kernel, dispatch};
 
 /// Lengths with a larger prime factor go through Bluestein's algorithm: above it the quadratic butterfly of
 /// an odd radix costs more than two transforms of a padded length.
@@ -57,21 +57,32 @@ impl<T: Real> LanesFft<T> {
     /// Transforms `data` (`length` points) and returns the buffer that holds the result: `data` itself or
     /// the start of `scratch`, whichever the last stage wrote.
     ///
-    /// `scratch` has at least [`scratch_len`](Self::scratch_len) points of any content.
-    #[inline(always)]
-    pub fn process<'a, I: Isa>(
-        &self,
-        isa: I,
-        data: &'a mut [Point<T>],
-        scratch: &'a mut [Point<T>],
-    ) -> &'a mut [Point<T>] {
+    /// `scratch` has at least [`scratch_len`](Self::scratch_len) points of any content. Dispatches on the
+    /// instruction set itself: one line is enough work to hide the call, and callers stay small.
+    #[inline(never)]
+    pub fn process<'a>(&self, data: &'a mut [Point<T>], scratch: &'a mut [Point<T>]) -> &'a mut [Point<T>] {
         debug_assert_eq!(data.len(), self.length());
         debug_assert!(scratch.len() >= self.scratch_len());
-        match &self.algorithm {
-            Algorithm::Stockham(stockham) => stockham.process(isa, data, scratch),
+        dispatch(Process { plan: self, data, scratch })
+    }
+}
+
+struct Process<'p, 'a, T> {
+    plan: &'p LanesFft<T>,
+    data: &'a mut [Point<T>],
+    scratch: &'a mut [Point<T>],
+}
+
+impl<'a, T: Real> Kernel for Process<'_, 'a, T> {
+    type Output = &'a mut [Point<T>];
+
+    #[inline(always)]
+    fn run<I: Isa>(self, isa: I) -> Self::Output {
+        match &self.plan.algorithm {
+            Algorithm::Stockham(stockham) => stockham.process(isa, self.data, self.scratch),
             Algorithm::Bluestein(bluestein) => {
-                bluestein.process(isa, data, scratch);
-                data
+                bluestein.process(isa, self.data, self.scratch);
+                self.data
             }
         }
     }

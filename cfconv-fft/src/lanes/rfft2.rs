@@ -110,7 +110,7 @@ impl<T: Real> Kernel for Forward<'_, T> {
     type Output = ();
 
     #[inline(always)]
-    fn run<I: Isa>(self, isa: I) {
+    fn run<I: Isa>(self, _: I) {
         let Self { plan, batch, plane, spectrum, scale, scratch } = self;
         let (height, width, half_width) = (plan.height, plan.width, plan.half_width());
         let (middle, scratch) = scratch.split_at_mut(height * half_width);
@@ -126,7 +126,7 @@ impl<T: Real> Kernel for Forward<'_, T> {
                         if row + 1 < height { &plane[at(row + 1)..][lanes.clone()] } else { &[][..] };
                     *point = Point::load(first, second);
                 }
-                let z = plan.rows.process(isa, &mut line[..width], line_scratch);
+                let z = plan.rows.process(&mut line[..width], line_scratch);
                 for k in 0..half_width {
                     let (a, b) = row_pair::split(z, k);
                     middle[row * half_width + k] = a;
@@ -140,7 +140,7 @@ impl<T: Real> Kernel for Forward<'_, T> {
                 for (h, point) in line[..height].iter_mut().enumerate() {
                     *point = middle[h * half_width + k];
                 }
-                let column = plan.columns.process(isa, &mut line[..height], line_scratch);
+                let column = plan.columns.process(&mut line[..height], line_scratch);
                 for (h, point) in column.iter_mut().enumerate() {
                     scale_point(point, scale);
                     let (re, im) =
@@ -165,7 +165,7 @@ impl<T: Real> Kernel for Inverse<'_, T> {
     type Output = ();
 
     #[inline(always)]
-    fn run<I: Isa>(self, isa: I) {
+    fn run<I: Isa>(self, _: I) {
         let Self { plan, batch, spectrum, plane, scale, scratch } = self;
         let (height, width, half_width) = (plan.height, plan.width, plan.half_width());
         let (middle, scratch) = scratch.split_at_mut(height * half_width);
@@ -178,7 +178,7 @@ impl<T: Real> Kernel for Inverse<'_, T> {
                     let (re, im) = spectrum[(h * half_width + k) * 2 * batch..][..2 * batch].split_at(batch);
                     *point = Point::load(&im[lanes.clone()], &re[lanes.clone()]);
                 }
-                let column = plan.columns.process(isa, &mut line[..height], line_scratch);
+                let column = plan.columns.process(&mut line[..height], line_scratch);
                 for (h, point) in column.iter().enumerate() {
                     middle[h * half_width + k] = point.swapped();
                 }
@@ -188,7 +188,7 @@ impl<T: Real> Kernel for Inverse<'_, T> {
                     let b = if row + 1 < height { middle[(row + 1) * half_width + k] } else { Point::zero() };
                     row_pair::join(&mut line[..width], k, &middle[row * half_width + k], &b);
                 }
-                let z = plan.rows.process(isa, &mut line[..width], line_scratch);
+                let z = plan.rows.process(&mut line[..width], line_scratch);
                 for (w, point) in z.iter_mut().enumerate() {
                     scale_point(point, scale);
                     let at = |row: usize| (row * width + w) * batch;
