@@ -274,6 +274,10 @@ fn source_files_hold_one_idea() {
     check(|path| has_extension(path, "rs"), too_long);
 }
 
+fn may_precede_a_path(c: char) -> bool {
+    !c.is_alphanumeric() && !"._-/~)}".contains(c)
+}
+
 /// Paths that exist on one person's machine only.
 fn machine_paths(text: &str) -> Vec<String> {
     let roots = [
@@ -288,10 +292,9 @@ fn machine_paths(text: &str) -> Vec<String> {
     for (index, line) in text.lines().enumerate() {
         for root in roots {
             // Inside a longer path or an address the same letters mean something else.
-            let starts_a_path = line.match_indices(root).any(|(at, _)| {
-                let before = line[..at].chars().next_back();
-                before.is_none_or(|c| !(c.is_alphanumeric() || "._-/~)}".contains(c)))
-            });
+            let starts_a_path = line
+                .match_indices(root)
+                .any(|(at, _)| line[..at].chars().next_back().is_none_or(may_precede_a_path));
             if starts_a_path {
                 violations.push(format!("line {}: a path of one machine, {root}…", index + 1));
             }
