@@ -189,7 +189,8 @@ fn more_than_a_crate_page(lib: &str) -> Vec<String> {
     let code: String = lib
         .lines()
         .map(str::trim)
-        .filter(|line| !line.starts_with("//") && !(line.starts_with('#') && line.ends_with(']')))
+        .filter(|line| !line.starts_with("//"))
+        .filter(|line| !line.starts_with('#') || !line.ends_with(']'))
         .collect::<Vec<_>>()
         .join("\n");
     code.split_inclusive(';')
