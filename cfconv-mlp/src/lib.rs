@@ -1,1 +1,63 @@
-//! See the workspace README.
+//! Coordinate MLPs that map a frequency and a channel pair to a complex kernel value, with gradients.
+//!
+//! A spectral convolution multiplies each frequency of its input by a matrix of complex numbers, one for each
+//! pair of channels: a kernel spectrum `K[h, w, i, o]` of [`KernelGrid`] size. Here K is not stored but
+//! computed: [`KernelMlp`] evaluates a small network Φ at any list of positions, or at all of them, and takes
+//! gradients back to the network's parameters. Which coordinates enter, how many networks there are and how
+//! they start is chosen by [`KernelMlpConfig`].
+//!
+//! # Example
+//! Fit Φ to one value by gradient descent on `|Φ(u) − 1|²`:
+//! ```
+//! use cfconv_mlp::{KernelGrid, KernelMlp, KernelMlpConfig, Positions};
+//! use num_complex::Complex;
+//! use rand::{SeedableRng, rngs::ChaCha8Rng};
+//!
+//! let grid = KernelGrid { height: 16, width: 16, in_channels: 2, out_channels: 3 };
+//! let phi = KernelMlp::<f64>::try_new(&KernelMlpConfig::default(), grid)?;
+//! let mut params = vec![0.0; phi.num_parameters()];
+//! phi.initialize(&mut ChaCha8Rng::seed_from_u64(0), &mut params);
+//!
+//! let positions = Positions::List(&[77]);
+//! let mut value = [Complex::default()];
+//! for _ in 0..50 {
+//!     phi.evaluate(&params, positions, &mut value)?;
+//!     let grad_output = [2.0 * (value[0] - 1.0)];
+//!     let mut grad = vec![0.0; params.len()];
+//!     phi.evaluate_vjp(&params, positions, &grad_output, &mut grad)?;
+//!     params.iter_mut().zip(&grad).for_each(|(p, g)| *p -= 0.005 * g);
+//! }
+//! assert!((value[0] - 1.0).norm() < 1e-3);
+//! # Ok::<(), cfconv_mlp::MlpError>(())
+//! ```
+//!
+//! # Evaluation
+//! Positions are taken in tiles of 128 that share one network. A tile's activations stay in cache between
+//! forward and backward, and are gone afterwards: memory does not grow with the number of positions. Tiles
+//! run in parallel in chunks that depend on the positions only, and gradients of chunks are added in order:
+//! results are bit-identical for any number of threads.
+
+mod activation;
+mod budget;
+mod config;
+mod coords;
+mod error;
+mod grid;
+mod init;
+mod kernel_mlp;
+mod layout;
+mod linear;
+pub mod naive;
+mod schedule;
+mod shared_basis;
+mod sincos;
+mod tile;
+
+pub use budget::solve_hidden_width;
+pub use config::{
+    Activation, ChannelEncoding, ComplexOutput, FrequencyGrid, KernelMlpConfig, OmegaMode, Parameterization,
+};
+pub use error::{MlpError, Result};
+pub use grid::{GridPoint, KernelGrid, Positions};
+pub use kernel_mlp::KernelMlp;
+pub use layout::ParameterSegment;

@@ -1,0 +1,296 @@
+//! From a place of the grid to the numbers that enter an MLP.
+//!
+//! Input features, in order: the two frequency coordinates (or 2F Fourier features: F cosines, then F sines),
+//! then the input channel, then the output channel, each as one coordinate or as an embedding.
+
+use cfconv_fft::Real;
+use rand::rngs::ChaCha8Rng;
+use rand::{RngExt, SeedableRng};
+use rand_distr::StandardNormal;
+
+use crate::config::{FrequencyGrid, KernelMlpConfig, OmegaMode, Parameterization};
+use crate::layout::ParameterLayout;
+use crate::{GridPoint, KernelGrid};
+
+/// The coordinate of row `h` of `height`.
+pub(crate) fn row_coordinate(grid: FrequencyGrid, h: usize, height: usize) -> f64 {
+    match grid {
+        FrequencyGrid::Signed if h <= (height - 1) / 2 => 2.0 * h as f64 / height as f64,
+        FrequencyGrid::Signed => -2.0 * (height - h) as f64 / height as f64,
+        FrequencyGrid::Unit => unit_coordinate(h, height),
+    }
+}
+
+/// The coordinate of column `w` of the half spectrum of an image with `width` columns.
+pub(crate) fn column_coordinate(grid: FrequencyGrid, w: usize, width: usize) -> f64 {
+    match grid {
+        FrequencyGrid::Signed => 2.0 * w as f64 / width as f64,
+        FrequencyGrid::Unit => unit_coordinate(w, width / 2 + 1),
+    }
+}
+
+/// The coordinate of channel `c` of `channels`.
+pub(crate) fn channel_coordinate(grid: FrequencyGrid, c: usize, channels: usize) -> f64 {
+    match grid {
+        FrequencyGrid::Signed if channels == 1 => 0.0,
+        FrequencyGrid::Signed => 2.0 * unit_coordinate(c, channels) - 1.0,
+        FrequencyGrid::Unit => unit_coordinate(c, channels),
+    }
+}
+
+fn unit_coordinate(index: usize, size: usize) -> f64 {
+    if size == 1 { 0.0 } else { index as f64 / (size - 1) as f64 }
+}
+
+/// The fixed random vectors b_f of the Fourier features, `[fourier_features][2]` (row, column).
+///
+/// A function of the configuration alone: a checkpoint that holds the configuration reproduces them.
+pub(crate) fn fourier_vectors(config: &KernelMlpConfig) -> Vec<[f64; 2]> {
+    let mut rng = ChaCha8Rng::seed_from_u64(config.fourier_seed);
+    (0..config.fourier_features)
+        .map(|_| [(); 2].map(|()| config.fourier_scale * rng.sample::<f64, _>(StandardNormal)))
+        .collect()
+}
+
+/// How the two frequency axes enter.
+enum FrequencyInputs<T> {
+    /// A value for each row and each column.
+    Coordinates { row: Vec<T>, column: Vec<T> },
+    /// cos and sin of each axis' part of the phase, `[F][size]`: the features follow by angle addition.
+    Fourier { row: AxisPhases<T>, column: AxisPhases<T> },
+}
+
+struct AxisPhases<T> {
+    size: usize,
+    cosine: Vec<T>,
+    sine: Vec<T>,
+}
+
+impl<T: Real> AxisPhases<T> {
+    fn new(slopes: impl Iterator<Item = f64>, coordinates: &[f64]) -> Self {
+        let phases: Vec<f64> = slopes.flat_map(|slope| coordinates.iter().map(move |x| slope * x)).collect();
+        Self {
+            size: coordinates.len(),
+            cosine: phases.iter().map(|phase| T::cast(phase.cos())).collect(),
+            sine: phases.iter().map(|phase| T::cast(phase.sin())).collect(),
+        }
+    }
+}
+
+/// How one channel axis enters.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum ChannelAxis {
+    In,
+    Out,
+}
+
+enum ChannelInputs<T> {
+    /// A value for each channel.
+    Coordinates(Vec<T>),
+    /// `dim` parameters for each channel from `start` on, multiplied by `factor`.
+    Embedding { start: usize, dim: usize, factor: T },
+}
+
+/// Tables that give the input features of any place of one grid.
+pub(crate) struct InputEncoder<T> {
+    frequency: FrequencyInputs<T>,
+    channels: Vec<(ChannelAxis, ChannelInputs<T>)>,
+    frequency_features: usize,
+}
+
+impl<T: Real> InputEncoder<T> {
+    pub(crate) fn new(config: &KernelMlpConfig, grid: &KernelGrid, layout: &ParameterLayout) -> Self {
+        // Folded: omega is in the initial weights, not in the coordinates.
+        let factor = |omega: f64| match config.omega_mode {
+            OmegaMode::Folded => 1.0,
+            OmegaMode::Multiplier => omega,
+        };
+        let kind = config.frequency_grid;
+        let rows: Vec<f64> = (0..grid.height).map(|h| row_coordinate(kind, h, grid.height)).collect();
+        let columns: Vec<f64> =
+            (0..grid.half_width()).map(|w| column_coordinate(kind, w, grid.width)).collect();
+        let scaled = |values: &[f64], factor: f64| values.iter().map(|x| T::cast(factor * x)).collect();
+        let frequency = if config.fourier_features == 0 {
+            let factor = factor(config.omega_frequency);
+            FrequencyInputs::Coordinates { row: scaled(&rows, factor), column: scaled(&columns, factor) }
+        } else {
+            let vectors = fourier_vectors(config);
+            let slopes = |axis: usize| vectors.iter().map(move |b| config.omega_frequency * b[axis]);
+            FrequencyInputs::Fourier {
+                row: AxisPhases::new(slopes(0), &rows),
+                column: AxisPhases::new(slopes(1), &columns),
+            }
+        };
+        let axes: &[ChannelAxis] = match config.parameterization {
+            Parameterization::Hw | Parameterization::SharedBasis => &[],
+            Parameterization::HwCin => &[ChannelAxis::In],
+            Parameterization::HwCinCout => &[ChannelAxis::In, ChannelAxis::Out],
+        };
+        let channels = axes
+            .iter()
+            .map(|&axis| {
+                let (count, embedding) = match axis {
+                    ChannelAxis::In => (grid.in_channels, &layout.embedding_in),
+                    ChannelAxis::Out => (grid.out_channels, &layout.embedding_out),
+                };
+                let factor = factor(config.omega_channel);
+                let inputs = match embedding {
+                    Some(range) => ChannelInputs::Embedding {
+                        start: range.start,
+                        dim: config.embedding_dim,
+                        factor: T::cast(factor),
+                    },
+                    None => {
+                        let values: Vec<f64> =
+                            (0..count).map(|c| channel_coordinate(kind, c, count)).collect();
+                        ChannelInputs::Coordinates(scaled(&values, factor))
+                    }
+                };
+                (axis, inputs)
+            })
+            .collect();
+        let frequency_features = if config.fourier_features == 0 { 2 } else { 2 * config.fourier_features };
+        Self { frequency, channels, frequency_features }
+    }
+
+    /// Writes the features of `points` to `inputs`, `[in_features][stride]`.
+    pub(crate) fn encode(&self, points: &[GridPoint], params: &[T], stride: usize, inputs: &mut [T]) {
+        let (frequency, channels) = inputs.split_at_mut(self.frequency_features * stride);
+        match &self.frequency {
+            FrequencyInputs::Coordinates { row, column } => {
+                let (rows, columns) = frequency.split_at_mut(stride);
+                for ((point, x), y) in points.iter().zip(rows).zip(columns) {
+                    *x = row[point.h];
+                    *y = column[point.w];
+                }
+            }
+            FrequencyInputs::Fourier { row, column } => {
+                let (cosines, sines) = frequency.split_at_mut(self.frequency_features / 2 * stride);
+                let features = cosines.chunks_exact_mut(stride).zip(sines.chunks_exact_mut(stride));
+                for (feature, (cosines, sines)) in features.enumerate() {
+                    let row_table = feature * row.size..(feature + 1) * row.size;
+                    let column_table = feature * column.size..(feature + 1) * column.size;
+                    let (row_cosine, row_sine) = (&row.cosine[row_table.clone()], &row.sine[row_table]);
+                    let (column_cosine, column_sine) =
+                        (&column.cosine[column_table.clone()], &column.sine[column_table]);
+                    for ((point, cosine), sine) in points.iter().zip(cosines).zip(sines) {
+                        let (rc, rs) = (row_cosine[point.h], row_sine[point.h]);
+                        let (cc, cs) = (column_cosine[point.w], column_sine[point.w]);
+                        *cosine = rc * cc - rs * cs;
+                        *sine = rs * cc + rc * cs;
+                    }
+                }
+            }
+        }
+        let mut rest = channels;
+        for (axis, channel_inputs) in &self.channels {
+            match channel_inputs {
+                ChannelInputs::Coordinates(values) => {
+                    let (row, after) = rest.split_at_mut(stride);
+                    for (point, x) in points.iter().zip(row) {
+                        *x = values[axis.of(point)];
+                    }
+                    rest = after;
+                }
+                &ChannelInputs::Embedding { start, dim, factor } => {
+                    let (rows, after) = rest.split_at_mut(dim * stride);
+                    for (lane, point) in points.iter().enumerate() {
+                        let embedding = &params[start + axis.of(point) * dim..][..dim];
+                        for (feature, &value) in embedding.iter().enumerate() {
+                            rows[feature * stride + lane] = factor * value;
+                        }
+                    }
+                    rest = after;
+                }
+            }
+        }
+    }
+
+    /// Whether some inputs are parameters.
+    pub(crate) fn has_embeddings(&self) -> bool {
+        self.channels.iter().any(|(_, inputs)| matches!(inputs, ChannelInputs::Embedding { .. }))
+    }
+
+    /// Number of features before the channels': they take no gradient.
+    pub(crate) fn frequency_features(&self) -> usize {
+        self.frequency_features
+    }
+
+    /// Adds the gradients of the channel features, `grad_channels: [channel features][stride]`, to the
+    /// gradients of the embeddings; `first_parameter` is the parameter that `grad_embeddings[0]` belongs to.
+    pub(crate) fn encode_vjp(
+        &self,
+        points: &[GridPoint],
+        stride: usize,
+        grad_channels: &[T],
+        first_parameter: usize,
+        grad_embeddings: &mut [T],
+    ) {
+        let mut rest = grad_channels;
+        for (axis, inputs) in &self.channels {
+            match inputs {
+                ChannelInputs::Coordinates(_) => rest = &rest[stride..],
+                &ChannelInputs::Embedding { start, dim, factor } => {
+                    for (lane, point) in points.iter().enumerate() {
+                        let first = start - first_parameter + axis.of(point) * dim;
+                        for (feature, grad) in grad_embeddings[first..first + dim].iter_mut().enumerate() {
+                            *grad += factor * rest[feature * stride + lane];
+                        }
+                    }
+                    rest = &rest[dim * stride..];
+                }
+            }
+        }
+    }
+}
+
+impl ChannelAxis {
+    #[inline(always)]
+    fn of(self, point: &GridPoint) -> usize {
+        match self {
+            Self::In => point.i,
+            Self::Out => point.o,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn signed_rows_are_twice_fftfreq() {
+        let rows = |height| (0..height).map(|h| row_coordinate(FrequencyGrid::Signed, h, height)).collect();
+        let even: Vec<f64> = rows(4);
+        assert_eq!(even, [0.0, 0.5, -1.0, -0.5]);
+        let odd: Vec<f64> = rows(5);
+        assert_eq!(odd, [0.0, 0.4, 0.8, -0.8, -0.4]);
+        assert_eq!(row_coordinate(FrequencyGrid::Signed, 0, 1), 0.0);
+    }
+
+    #[test]
+    fn signed_columns_reach_one_at_the_nyquist_frequency() {
+        assert_eq!(column_coordinate(FrequencyGrid::Signed, 3, 6), 1.0);
+        assert_eq!(column_coordinate(FrequencyGrid::Signed, 2, 5), 0.8);
+        assert_eq!(column_coordinate(FrequencyGrid::Signed, 0, 1), 0.0);
+    }
+
+    #[test]
+    fn unit_coordinates_span_zero_to_one() {
+        let unit = FrequencyGrid::Unit;
+        assert_eq!((row_coordinate(unit, 0, 7), row_coordinate(unit, 6, 7)), (0.0, 1.0));
+        assert_eq!((column_coordinate(unit, 0, 7), column_coordinate(unit, 3, 7)), (0.0, 1.0));
+        assert_eq!((channel_coordinate(unit, 0, 1), channel_coordinate(unit, 2, 3)), (0.0, 1.0));
+    }
+
+    #[test]
+    fn fourier_vectors_are_a_function_of_the_configuration() {
+        let config = KernelMlpConfig { fourier_features: 4000, fourier_scale: 3.0, ..Default::default() };
+        let vectors = fourier_vectors(&config);
+        assert_eq!(vectors, fourier_vectors(&config));
+        assert_ne!(vectors, fourier_vectors(&KernelMlpConfig { fourier_seed: 1, ..config }));
+        let variance = vectors.iter().flatten().map(|b| b * b).sum::<f64>() / 8000.0;
+        // Standard error of the variance: 9·√(2/8000) = 0.14.
+        assert!((variance - 9.0).abs() < 0.6, "{variance}");
+    }
+}

@@ -1,0 +1,128 @@
+//! Initial parameters.
+//!
+//! First layer: the weight of a coordinate is uniform in ±omega/n, n the number of coordinates (SIREN,
+//! Sitzmann et al. 2020, with omega folded in). Hidden and output layers: uniform with the variance that
+//! gives every pre-activation unit variance, and every complex value unit mean square, from the second moment
+//! of the activations before them. Biases of the first layer spread the units over the domain: uniform phases
+//! for sine; for the others each unit's zero lies at a random place of the grid. Other biases are zero.
+
+use cfconv_fft::Real;
+use rand::{Rng, RngExt};
+use rand_distr::StandardNormal;
+
+use crate::KernelGrid;
+use crate::config::{Activation, ComplexOutput, KernelMlpConfig, OmegaMode, Parameterization};
+use crate::coords::InputEncoder;
+use crate::layout::ParameterLayout;
+
+/// First-layer pre-activations are never taken to spread less than this: the weights behind stay bounded on
+/// grids with a single place.
+const SMALLEST_SPREAD: f64 = 0.1;
+
+pub(crate) fn initialize<T: Real, R: Rng + ?Sized>(
+    config: &KernelMlpConfig,
+    grid: &KernelGrid,
+    layout: &ParameterLayout,
+    encoder: &InputEncoder<T>,
+    rng: &mut R,
+    params: &mut [T],
+) {
+    for range in [&layout.embedding_in, &layout.embedding_out].into_iter().flatten() {
+        fill_uniform(rng, 1.0, &mut params[range.clone()]);
+    }
+    if let Some(range) = &layout.mixing {
+        // Σ_k C²·|B_k|² has unit mean with unit mean square B.
+        let deviation = (1.0 / config.basis_size as f64).sqrt();
+        for value in &mut params[range.clone()] {
+            *value = T::cast(deviation * rng.sample::<f64, _>(StandardNormal));
+        }
+    }
+    let spread = initialize_first_layer(config, grid, layout, encoder, rng, params);
+    let mut second_moment = match config.activation {
+        // The mean of sin² over uniform phases.
+        Activation::Sine => 0.5,
+        activation => activation.second_moment(spread.max(SMALLEST_SPREAD)),
+    };
+    for (index, layer) in layout.layers.iter().enumerate().skip(1) {
+        let is_output = index == config.hidden_layers;
+        // Cartesian: |Φ|² is the sum of two squares. Polar: |Φ|² is the square of the amplitude.
+        let variance = if is_output && config.complex_output == ComplexOutput::Cartesian { 0.5 } else { 1.0 };
+        let bound = (3.0 * variance / (layer.in_features as f64 * second_moment)).sqrt();
+        for mlp in 0..layout.num_mlps {
+            fill_uniform(rng, bound, &mut params[layer.weight_range(mlp)]);
+            params[layer.bias_range(mlp)].fill(T::zero());
+        }
+        second_moment = config.activation.second_moment(1.0);
+    }
+}
+
+fn fill_uniform<T: Real, R: Rng + ?Sized>(rng: &mut R, bound: f64, values: &mut [T]) {
+    for value in values {
+        *value = T::cast(bound * rng.random_range(-1.0..1.0));
+    }
+}
+
+/// Returns the root mean square of the pre-activations over weights and grid.
+fn initialize_first_layer<T: Real, R: Rng + ?Sized>(
+    config: &KernelMlpConfig,
+    grid: &KernelGrid,
+    layout: &ParameterLayout,
+    encoder: &InputEncoder<T>,
+    rng: &mut R,
+    params: &mut [T],
+) -> f64 {
+    let layer = &layout.layers[0];
+    let bounds = first_layer_bounds(config, layout);
+    let num_positions = grid.num_positions() as u32;
+    let mut inputs = vec![T::zero(); layer.in_features];
+    let mut squares = 0.0;
+    for mlp in 0..layout.num_mlps {
+        let (weight_start, bias_start) = (layer.weight_range(mlp).start, layer.bias_range(mlp).start);
+        for unit in 0..layer.out_features {
+            let weight =
+                weight_start + unit * layer.in_features..weight_start + (unit + 1) * layer.in_features;
+            for (value, &bound) in params[weight.clone()].iter_mut().zip(&bounds) {
+                *value = T::cast(bound * rng.random_range(-1.0..1.0));
+            }
+            let mut response = |rng: &mut R, params: &[T]| {
+                let point = grid.decode(rng.random_range(0..num_positions));
+                encoder.encode(&[point], params, 1, &mut inputs);
+                params[weight.clone()].iter().zip(&inputs).map(|(w, x)| w.as_f64() * x.as_f64()).sum::<f64>()
+            };
+            let bias = if config.activation == Activation::Sine {
+                std::f64::consts::PI * rng.random_range(-1.0..1.0)
+            } else {
+                let center = response(rng, params);
+                // A second place, independent of the centre: one sample of the pre-activation.
+                squares += (response(rng, params) - center).powi(2);
+                -center
+            };
+            params[bias_start + unit] = T::cast(bias);
+        }
+    }
+    (squares / (layout.num_mlps * layer.out_features) as f64).sqrt()
+}
+
+/// Bounds of the uniform distributions of the first layer's weights, one for each input feature.
+fn first_layer_bounds(config: &KernelMlpConfig, layout: &ParameterLayout) -> Vec<f64> {
+    let channel_axes = match config.parameterization {
+        Parameterization::Hw | Parameterization::SharedBasis => 0,
+        Parameterization::HwCin => 1,
+        Parameterization::HwCinCout => 2,
+    };
+    let channel_features = channel_axes * config.embedding().unwrap_or(1);
+    let coordinates = (2 + channel_features) as f64;
+    let folded = |omega: f64| match config.omega_mode {
+        OmegaMode::Folded => omega / coordinates,
+        OmegaMode::Multiplier => 1.0 / coordinates,
+    };
+    let frequency_bound = if config.fourier_features == 0 {
+        folded(config.omega_frequency)
+    } else {
+        // 2F features of mean square 1/2: unit variance of the pre-activation with weights of variance 1/F.
+        (3.0 / config.fourier_features as f64).sqrt()
+    };
+    let mut bounds = vec![frequency_bound; layout.in_features() - channel_features];
+    bounds.resize(layout.in_features(), folded(config.omega_channel));
+    bounds
+}
