@@ -4,6 +4,7 @@
 //! of its crates, so that a command starts within seconds of a fresh clone and cannot be broken by the code it
 //! checks.
 
+mod reproduce;
 mod test;
 mod workspace;
 
@@ -21,12 +22,15 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Train the networks of an experiment and report accuracy, time and memory.
+    Reproduce(reproduce::Args),
     /// Run every check that a change must pass: format, documentation, lints, tests.
     Test(test::Args),
 }
 
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
+        Command::Reproduce(args) => reproduce::run(&args),
         Command::Test(args) => test::run(&args),
     };
     match result {

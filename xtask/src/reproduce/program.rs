@@ -1,0 +1,138 @@
+//! Building and running the program `cfconv`.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+
+use super::progress::{MetricsReader, Progress};
+use super::run_folder::{Request, RunFolder};
+use crate::workspace;
+
+/// Pause between two looks at a run's metrics.
+const LOOK_INTERVAL: Duration = Duration::from_millis(200);
+
+/// Lines of the log that an error shows.
+const LOG_TAIL: usize = 20;
+
+/// The built program.
+pub(crate) struct Program {
+    path: PathBuf,
+}
+
+impl Program {
+    /// Builds the program in the release profile; cargo shows how far it is.
+    ///
+    /// # Errors
+    /// Cargo cannot be started or fails.
+    pub(crate) fn build() -> Result<Self> {
+        eprintln!("building cfconv in release");
+        let arguments = ["build", "--release", "--locked", "--package", "cfconv-train", "--bin", "cfconv"];
+        let mut child = workspace::cargo()
+            .args(arguments)
+            .arg("--message-format=json-render-diagnostics")
+            .stdout(Stdio::piped())
+            .spawn()
+            .context("could not start cargo")?;
+        let mut path = None;
+        for line in BufReader::new(child.stdout.take().expect("stdout is piped")).lines() {
+            path = executable(&line.context("reading from cargo")?).or(path);
+        }
+        if !child.wait().context("waiting for cargo")?.success() {
+            bail!("cargo {} failed", arguments.join(" "));
+        }
+        Ok(Self { path: path.context("cargo names no executable `cfconv`")? })
+    }
+
+    /// Trains in `folder` and shows how far it is.
+    ///
+    /// # Errors
+    /// The program fails: with the end of what it printed.
+    pub(crate) fn train(
+        &self,
+        config: &Path,
+        request: &Request,
+        folder: &RunFolder,
+        resume: bool,
+        progress: &mut Progress,
+    ) -> Result<()> {
+        let log = File::options().create(true).append(true).open(folder.log());
+        let log = log.with_context(|| format!("opening {}", folder.log().display()))?;
+        let mut command = Command::new(&self.path);
+        command.args(train_arguments(config, request, folder.path(), resume)).current_dir(workspace::root());
+        command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+        let mut child =
+            command.spawn().with_context(|| format!("could not start {}", self.path.display()))?;
+
+        let mut reader = MetricsReader::new(&folder.metrics(), max_steps(&request.arguments));
+        let status = loop {
+            if let Some(status) = child.try_wait().context("waiting for cfconv")? {
+                break status;
+            }
+            std::thread::sleep(LOOK_INTERVAL);
+            progress.update(reader.look());
+        };
+        if !status.success() {
+            let text = std::fs::read_to_string(folder.log()).unwrap_or_default();
+            let lines: Vec<_> = text.lines().collect();
+            let tail = lines[lines.len().saturating_sub(LOG_TAIL)..].join("\n");
+            bail!("{command:?} failed ({status}); {} ends:\n{tail}", folder.log().display());
+        }
+        Ok(())
+    }
+}
+
+fn executable(message: &str) -> Option<PathBuf> {
+    let message: Value = serde_json::from_str(message).ok()?;
+    let named = message["reason"] == "compiler-artifact" && message["target"]["name"] == "cfconv";
+    named.then(|| message["executable"].as_str().map(PathBuf::from))?
+}
+
+fn train_arguments(config: &Path, request: &Request, out: &Path, resume: bool) -> Vec<String> {
+    let text = |path: &Path| path.to_string_lossy().into_owned();
+    let mut arguments = vec!["train".to_owned(), "--config".to_owned(), text(config)];
+    arguments.extend(["--out".to_owned(), text(out), "--seed".to_owned(), request.seed.to_string()]);
+    if let Some(data) = &request.data {
+        arguments.extend(["--data".to_owned(), text(data)]);
+    }
+    arguments.extend(request.arguments.iter().cloned());
+    arguments.extend(resume.then(|| "--resume".to_owned()));
+    arguments
+}
+
+fn max_steps(arguments: &[String]) -> Option<u64> {
+    let at = arguments.iter().position(|argument| argument == "--max-steps")?;
+    arguments.get(at + 1)?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn executable_is_read_from_cargos_messages() {
+        let message = r#"{"reason":"compiler-artifact","target":{"name":"cfconv"},"executable":"/b/cfconv"}"#;
+        assert_eq!(executable(message), Some(PathBuf::from("/b/cfconv")));
+        let library = r#"{"reason":"compiler-artifact","target":{"name":"cfconv"},"executable":null}"#;
+        assert_eq!(executable(library), None);
+        assert_eq!(executable("Compiling"), None);
+    }
+
+    #[test]
+    fn request_becomes_the_programs_arguments() {
+        let request = Request {
+            config: String::new(),
+            arguments: vec!["--max-steps".to_owned(), "4".to_owned()],
+            data: Some(PathBuf::from("images.zip")),
+            seed: 3,
+        };
+        let line = train_arguments(Path::new("c.toml"), &request, Path::new("out"), true).join(" ");
+        assert_eq!(line, "train --config c.toml --out out --seed 3 --data images.zip --max-steps 4 --resume");
+        assert_eq!(max_steps(&request.arguments), Some(4));
+        assert_eq!(max_steps(&[]), None);
+    }
+}

@@ -1,0 +1,268 @@
+//! The folder of one training run: what `cfconv train` leaves in it, and what is left to do.
+//!
+//! ```text
+//! config.toml              the configuration in full
+//! metrics.jsonl            one object a line, with "event": start, step, epoch, end
+//! checkpoint.safetensors   the state to go on from
+//! best.safetensors         the network with the best validation accuracy
+//! summary.json             figures of the finished run
+//! request.json             what was asked for (written here, by xtask)
+//! log.txt                  what the program printed (written here, by xtask)
+//! ```
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::atomic;
+
+/// Everything that decides a run's result: equal requests give equal results.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Request {
+    /// Text of the configuration file.
+    pub(crate) config: String,
+    /// Further arguments of `cfconv train`.
+    pub(crate) arguments: Vec<String>,
+    pub(crate) data: Option<PathBuf>,
+    pub(crate) seed: u64,
+}
+
+/// What is left to do for a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Plan {
+    /// It is finished.
+    Skip,
+    /// It stopped on the way.
+    Resume,
+    /// There is nothing of it, or something of another request.
+    Start,
+}
+
+/// A run's folder.
+#[derive(Clone, Debug)]
+pub(crate) struct RunFolder {
+    path: PathBuf,
+}
+
+/// Figures of a finished run, as `cfconv train` writes them.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub(crate) struct Summary {
+    pub(crate) parameters: u64,
+    pub(crate) epochs: u64,
+    #[serde(default)]
+    pub(crate) steps: Option<u64>,
+    #[serde(default)]
+    pub(crate) train_accuracy: Option<f64>,
+    #[serde(default)]
+    pub(crate) validation_accuracy: Option<f64>,
+    #[serde(default)]
+    pub(crate) test_accuracy: Option<f64>,
+    #[serde(default)]
+    pub(crate) test_loss: Option<f64>,
+    #[serde(default)]
+    pub(crate) test_images: Option<u64>,
+    pub(crate) step_ms: f64,
+    pub(crate) total_seconds: f64,
+    pub(crate) peak_mib: f64,
+}
+
+/// Measures after one epoch; a measure that was not taken is absent.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct EpochPoint {
+    /// Number of epochs done.
+    pub(crate) epoch: u64,
+    pub(crate) train_loss: Option<f64>,
+    pub(crate) train_accuracy: Option<f64>,
+    pub(crate) validation_loss: Option<f64>,
+    pub(crate) validation_accuracy: Option<f64>,
+}
+
+impl EpochPoint {
+    /// Reads an `epoch` event, which counts epochs from 0. Where averaged parameters were evaluated, theirs are
+    /// the validation measures.
+    fn from_event(event: &Value) -> Option<Self> {
+        let validation = event.get("validation_averaged").or_else(|| event.get("validation"));
+        let validation = validation.unwrap_or(&Value::Null);
+        Some(Self {
+            epoch: event["epoch"].as_u64()? + 1,
+            train_loss: event["train"]["loss"].as_f64(),
+            train_accuracy: event["train"]["accuracy"].as_f64(),
+            validation_loss: validation["loss"].as_f64(),
+            validation_accuracy: validation["accuracy"].as_f64(),
+        })
+    }
+}
+
+impl RunFolder {
+    pub(crate) fn new(path: PathBuf) -> Self {
+        Self { path }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(crate) fn log(&self) -> PathBuf {
+        self.path.join("log.txt")
+    }
+
+    pub(crate) fn metrics(&self) -> PathBuf {
+        self.path.join("metrics.jsonl")
+    }
+
+    /// Decides what to do for `request`; without `resume` everything is done anew.
+    pub(crate) fn plan(&self, request: &Request, resume: bool) -> Plan {
+        if !resume || self.request().as_ref() != Some(request) {
+            Plan::Start
+        } else if self.summary().is_ok() {
+            Plan::Skip
+        } else if self.path.join("checkpoint.safetensors").is_file() {
+            Plan::Resume
+        } else {
+            Plan::Start
+        }
+    }
+
+    fn request(&self) -> Option<Request> {
+        serde_json::from_str(&std::fs::read_to_string(self.path.join("request.json")).ok()?).ok()
+    }
+
+    /// Removes what an earlier run left and notes what is asked for.
+    ///
+    /// # Errors
+    /// Files that cannot be removed or written.
+    pub(crate) fn start(&self, request: &Request) -> Result<()> {
+        let context = || format!("preparing {}", self.path.display());
+        if self.path.exists() {
+            std::fs::remove_dir_all(&self.path).with_context(context)?;
+        }
+        std::fs::create_dir_all(&self.path).with_context(context)?;
+        atomic::write(&self.path.join("request.json"), &serde_json::to_string_pretty(request)?)
+    }
+
+    /// Reads the figures of the finished run.
+    ///
+    /// # Errors
+    /// The file is missing or lacks a figure.
+    pub(crate) fn summary(&self) -> Result<Summary> {
+        let path = self.path.join("summary.json");
+        let text = std::fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
+        serde_json::from_str(&text).with_context(|| format!("reading {}", path.display()))
+    }
+
+    /// Reads the full configuration of the run.
+    ///
+    /// # Errors
+    /// The file is missing or no TOML.
+    pub(crate) fn config(&self) -> Result<Value> {
+        let path = self.path.join("config.toml");
+        let text = std::fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
+        toml::from_str(&text).with_context(|| format!("reading {}", path.display()))
+    }
+
+    /// Reads the measures after each epoch. After a resumed run the last line of an epoch counts.
+    ///
+    /// # Errors
+    /// The file is missing or a line is no JSON.
+    pub(crate) fn curve(&self) -> Result<Vec<EpochPoint>> {
+        let path = self.metrics();
+        let text = std::fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
+        let mut points: Vec<EpochPoint> = Vec::new();
+        for (index, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
+            let place = || format!("{}, line {}", path.display(), index + 1);
+            let event: Value = serde_json::from_str(line).with_context(place)?;
+            if event["event"] != "epoch" {
+                continue;
+            }
+            let point =
+                EpochPoint::from_event(&event).context("the event has no epoch").with_context(place)?;
+            points.retain(|earlier| earlier.epoch < point.epoch);
+            points.push(point);
+        }
+        Ok(points)
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// Fills a folder as `cfconv train` would.
+    pub(crate) fn write_finished_run(folder: &RunFolder, request: &Request, accuracy: f64) {
+        folder.start(request).unwrap();
+        let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+        write("config.toml", "[train]\nepochs = 2\n");
+        write(
+            "metrics.jsonl",
+            r#"{"event":"start","epochs":2,"steps_per_epoch":10}
+{"event":"step","step":10,"loss":0.9}
+{"event":"epoch","epoch":0,"train":{"loss":0.8,"accuracy":0.4},"validation":{"loss":0.9,"accuracy":0.5}}
+{"event":"epoch","epoch":1,"train":{"loss":0.7,"accuracy":0.5},"validation":{"loss":0.8,"accuracy":0.6},"validation_averaged":{"loss":0.7,"accuracy":0.65}}
+{"event":"end"}
+"#,
+        );
+        write(
+            "summary.json",
+            &format!(
+                "{{\"model\":\"m\",\"parameters\":1234,\"epochs\":2,\"steps\":20,\"seed\":{},\"train_accuracy\":0.9,\
+                 \"validation_accuracy\":0.6,\"test_accuracy\":{accuracy},\"test_loss\":0.4,\"test_images\":100,\
+                 \"step_ms\":12.5,\"epoch_seconds\":1.5,\"total_seconds\":3.0,\"peak_mib\":100.0}}",
+                request.seed
+            ),
+        );
+    }
+
+    pub(crate) fn request(seed: u64) -> Request {
+        Request { config: "[train]".to_owned(), arguments: vec![], data: None, seed }
+    }
+
+    #[test]
+    fn plans_follow_what_the_folder_holds() {
+        let parent = tempfile::tempdir().unwrap();
+        let folder = RunFolder::new(parent.path().join("run"));
+        assert_eq!(folder.plan(&request(0), true), Plan::Start, "nothing is there");
+
+        folder.start(&request(0)).unwrap();
+        assert_eq!(folder.plan(&request(0), true), Plan::Start, "no checkpoint yet");
+        std::fs::write(folder.path().join("checkpoint.safetensors"), "").unwrap();
+        assert_eq!(folder.plan(&request(0), true), Plan::Resume);
+        assert_eq!(folder.plan(&request(0), false), Plan::Start, "resuming was not asked for");
+
+        write_finished_run(&folder, &request(0), 0.5);
+        assert_eq!(folder.plan(&request(0), true), Plan::Skip);
+        assert_eq!(folder.plan(&request(1), true), Plan::Start, "another seed");
+        let edited = Request { config: "[train]\nepochs = 3".to_owned(), ..request(0) };
+        assert_eq!(folder.plan(&edited, true), Plan::Start, "the configuration was edited");
+    }
+
+    #[test]
+    fn torn_summary_is_no_finished_run() {
+        let parent = tempfile::tempdir().unwrap();
+        let folder = RunFolder::new(parent.path().join("run"));
+        write_finished_run(&folder, &request(0), 0.5);
+        std::fs::write(folder.path().join("summary.json"), "{\"parameters\":12").unwrap();
+        std::fs::write(folder.path().join("checkpoint.safetensors"), "").unwrap();
+        assert_eq!(folder.plan(&request(0), true), Plan::Resume);
+    }
+
+    #[test]
+    fn curve_keeps_the_last_of_a_repeated_epoch() {
+        let parent = tempfile::tempdir().unwrap();
+        let folder = RunFolder::new(parent.path().join("run"));
+        write_finished_run(&folder, &request(0), 0.5);
+        let mut text = std::fs::read_to_string(folder.metrics()).unwrap();
+        let curve = folder.curve().unwrap();
+        assert_eq!(curve.iter().map(|point| point.epoch).collect::<Vec<_>>(), [1, 2]);
+        assert_eq!((curve[0].train_loss, curve[0].validation_accuracy), (Some(0.8), Some(0.5)));
+        assert_eq!(curve[1].validation_accuracy, Some(0.65), "averaged parameters count where they exist");
+
+        text += "{\"event\":\"epoch\",\"epoch\":1,\"train\":{\"loss\":0.1}}\n";
+        std::fs::write(folder.metrics(), text).unwrap();
+        let curve = folder.curve().unwrap();
+        assert_eq!(curve.iter().map(|point| point.epoch).collect::<Vec<_>>(), [1, 2]);
+        assert_eq!(curve[1].train_loss, Some(0.1));
+        assert_eq!(curve[1].validation_accuracy, None);
+    }
+}
