@@ -3,7 +3,7 @@
 use num_traits::{ConstOne, ConstZero, Float, FloatConst};
 
 mod sealed {
-    pub trait Sealed {}
+    pub trait Sealed: crate::backend::Backend {}
     impl Sealed for f32 {}
     impl Sealed for f64 {}
 }
