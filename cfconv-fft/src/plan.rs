@@ -224,7 +224,7 @@ impl<'a, A, B> Iterator for PlanePairs<'a, A, B> {
         }
         let (plane, rest) = self.output_image.take()?.split_at(Axis(0), 1);
         self.output_image = Some(rest);
-        let image = self.input.clone().index_axis_move(Axis(0), self.batch - 1);
+        let image = self.input.index_axis_move(Axis(0), self.batch - 1);
         let input = image.index_axis_move(Axis(0), self.channel);
         self.channel += 1;
         Some((input, plane.index_axis_move(Axis(0), 0)))
