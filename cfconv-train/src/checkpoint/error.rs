@@ -1,0 +1,110 @@
+//! What can go wrong with checkpoint files.
+
+use std::io;
+use std::path::PathBuf;
+
+/// Errors of checkpoint files: each names the file and, where there is one, the tensor.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CheckpointError {
+    /// The file cannot be read or written.
+    #[error("cannot {action} checkpoint {path}")]
+    Io {
+        /// `read` or `write`.
+        action: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The file is no safetensors file, or is cut short or damaged.
+    #[error("{path} is not a whole safetensors file ({reason})")]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What the reader says.
+        reason: String,
+    },
+    /// A safetensors file of some other program.
+    #[error("{path} is a safetensors file, but not a checkpoint of cfconv: {reason}")]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+        /// What is missing or unreadable.
+        reason: String,
+    },
+    /// A checkpoint of another version of the format.
+    #[error("{path} has checkpoint version {found}, this program reads version {supported}")]
+    Version {
+        /// The file.
+        path: PathBuf,
+        /// The file's version.
+        found: u32,
+        /// The version this program reads.
+        supported: u32,
+    },
+    /// The file holds a model, where the whole state of a run is needed.
+    #[error("{path} holds a model only; a run can resume from a file with the state of the training")]
+    ModelOnly {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A tensor is absent.
+    #[error("{path}: tensor `{tensor}` of shape {expected:?} is missing")]
+    MissingTensor {
+        /// The file.
+        path: PathBuf,
+        /// The tensor.
+        tensor: String,
+        /// Its shape.
+        expected: Vec<usize>,
+    },
+    /// A tensor that the network does not have.
+    #[error("{path}: tensor `{tensor}` belongs to no part of the network that the checkpoint describes")]
+    UnexpectedTensor {
+        /// The file.
+        path: PathBuf,
+        /// The tensor.
+        tensor: String,
+    },
+    /// A tensor of another shape.
+    #[error("{path}: tensor `{tensor}` has shape {found:?}, expected {expected:?}")]
+    Shape {
+        /// The file.
+        path: PathBuf,
+        /// The tensor.
+        tensor: String,
+        /// The shape the network needs.
+        expected: Vec<usize>,
+        /// The shape in the file.
+        found: Vec<usize>,
+    },
+    /// A tensor of another type of number.
+    #[error("{path}: tensor `{tensor}` holds {found}, expected {expected}")]
+    NumberType {
+        /// The file.
+        path: PathBuf,
+        /// The tensor.
+        tensor: String,
+        /// The type the network needs.
+        expected: &'static str,
+        /// The type in the file.
+        found: String,
+    },
+    /// A tensor with a value that is not finite.
+    #[error("{path}: tensor `{tensor}` holds {found} at index {index}")]
+    NotFinite {
+        /// The file.
+        path: PathBuf,
+        /// The tensor.
+        tensor: String,
+        /// Where.
+        index: usize,
+        /// The value.
+        found: f32,
+    },
+}
+
+/// Results of checkpoint files.
+pub type Result<T> = std::result::Result<T, CheckpointError>;
