@@ -4,6 +4,7 @@ use rand::rngs::ChaCha8Rng;
 
 use super::config::{AugmentConfig, FillMode};
 use super::dataset::{CHANNELS, Normalization};
+use super::floor::floor_to_i32;
 use super::random::{below, between, unit};
 
 /// Everything random about one augmented image, as plain numbers that tests can inspect.
@@ -100,14 +101,16 @@ pub(super) fn render(
     let plane = size * size;
     debug_assert_eq!(image.len(), CHANNELS * plane);
     debug_assert_eq!(output.len(), CHANNELS * plane);
-    for channel in 0..CHANNELS {
-        let source = &image[channel * plane..(channel + 1) * plane];
-        let target = &mut output[channel * plane..(channel + 1) * plane];
-        let mean = 255.0 * normalization.mean[channel];
-        match &draw.warp {
-            None => shift_plane(source, size, draw.shift, fill, mean, target),
-            Some(warp) => warp_plane(source, size, draw.shift, warp, fill, mean, target),
+    let means = normalization.mean.map(|mean| 255.0 * mean);
+    match &draw.warp {
+        None => {
+            for (channel, mean) in means.into_iter().enumerate() {
+                let source = &image[channel * plane..(channel + 1) * plane];
+                let target = &mut output[channel * plane..(channel + 1) * plane];
+                shift_plane(source, size, draw.shift, fill, mean, target);
+            }
         }
+        Some(warp) => warp_planes(image, size, draw.shift, warp, fill, means, output),
     }
     if draw.flip {
         for row in output.chunks_exact_mut(size) {
@@ -172,40 +175,55 @@ fn shift_plane(source: &[u8], size: usize, shift: [isize; 2], fill: FillMode, me
     }
 }
 
-/// target[p] = source(shift + centre + matrix·(p − middle)), bilinear.
-fn warp_plane(
-    source: &[u8],
+/// output[c, p] = image[c](shift + centre + matrix·(p − middle)), bilinear, for all channels at once.
+fn warp_planes(
+    image: &[u8],
     size: usize,
     shift: [isize; 2],
     warp: &Warp,
     fill: FillMode,
-    mean: f32,
-    target: &mut [f32],
+    means: [f32; CHANNELS],
+    output: &mut [f32],
 ) {
+    let plane = size * size;
+    let last = size as i32 - 1;
     let middle = 0.5 * (size as f32 - 1.0);
     let Warp { matrix: [yy, yx, xy, xx], centre } = *warp;
-    let sample = |y: isize, x: isize| -> f32 {
-        let inside = (0..size as isize).contains(&y) && (0..size as isize).contains(&x);
-        if inside {
-            f32::from(source[y as usize * size + x as usize])
-        } else if fill == FillMode::Zeros {
-            mean
-        } else {
-            f32::from(source[reflect(y, size) * size + reflect(x, size)])
-        }
-    };
+    let start = [centre[0] + shift[0] as f32, centre[1] + shift[1] as f32];
     for y in 0..size {
         let v = y as f32 - middle;
         for x in 0..size {
             let u = x as f32 - middle;
-            let source_y = centre[0] + shift[0] as f32 + yy * v + yx * u;
-            let source_x = centre[1] + shift[1] as f32 + xy * v + xx * u;
-            let (floor_y, floor_x) = (source_y.floor(), source_x.floor());
-            let (ty, tx) = (source_y - floor_y, source_x - floor_x);
-            let (y0, x0) = (floor_y as isize, floor_x as isize);
-            let top = sample(y0, x0) * (1.0 - tx) + sample(y0, x0 + 1) * tx;
-            let bottom = sample(y0 + 1, x0) * (1.0 - tx) + sample(y0 + 1, x0 + 1) * tx;
-            target[y * size + x] = top * (1.0 - ty) + bottom * ty;
+            let (source_y, source_x) = (start[0] + yy * v + yx * u, start[1] + xy * v + xx * u);
+            let (y0, x0) = (floor_to_i32(source_y), floor_to_i32(source_x));
+            let (ty, tx) = (source_y - y0 as f32, source_x - x0 as f32);
+            let weights = [(1.0 - ty) * (1.0 - tx), (1.0 - ty) * tx, ty * (1.0 - tx), ty * tx];
+            let here = y * size + x;
+            if y0 >= 0 && x0 >= 0 && y0 < last && x0 < last {
+                let place = y0 as usize * size + x0 as usize;
+                for channel in 0..CHANNELS {
+                    let corner = &image[channel * plane + place..][..size + 2];
+                    output[channel * plane + here] = weights[0] * f32::from(corner[0])
+                        + weights[1] * f32::from(corner[1])
+                        + weights[2] * f32::from(corner[size])
+                        + weights[3] * f32::from(corner[size + 1]);
+                }
+                continue;
+            }
+            for channel in 0..CHANNELS {
+                let sample = |y: i32, x: i32| -> f32 {
+                    let inside = (0..=last).contains(&y) && (0..=last).contains(&x);
+                    if !inside && fill == FillMode::Zeros {
+                        return means[channel];
+                    }
+                    let place = reflect(y as isize, size) * size + reflect(x as isize, size);
+                    f32::from(image[channel * plane + place])
+                };
+                output[channel * plane + here] = weights[0] * sample(y0, x0)
+                    + weights[1] * sample(y0, x0 + 1)
+                    + weights[2] * sample(y0 + 1, x0)
+                    + weights[3] * sample(y0 + 1, x0 + 1);
+            }
         }
     }
 }

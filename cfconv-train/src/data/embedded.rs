@@ -6,7 +6,7 @@
 //! texture, colours, a shaded background, distracting scraps with textures of their own, one scrap in front of the
 //! shape, and noise are random.
 //!
-//! Only words of ChaCha8 and exactly rounded operations (+, −, ×, /, √, ⌊⌋) are used, so the bytes are the same on
+//! Only words of ChaCha8 and exactly rounded operations (+, −, ×, /, √, conversion to integers) are used, so the bytes are the same on
 //! every machine.
 
 use rand::Rng;
@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::dataset::{CHANNELS, Dataset, DatasetParts};
 use super::error::{DataError, Result};
+use super::floor::floor_to_i32;
 use super::random::{Purpose, below, between, direction, stream, unit};
 use super::split::{Shares, divide};
 
@@ -158,8 +159,8 @@ impl Paint {
 
     fn color(&self, x: f32, y: f32) -> [f32; CHANNELS] {
         let (cos, sin) = self.axis;
-        let column = ((cos * x + sin * y) * self.frequency + self.origin.0).floor() as i32;
-        let row = ((cos * y - sin * x) * self.frequency + self.origin.1).floor() as i32;
+        let column = floor_to_i32((cos * x + sin * y) * self.frequency + self.origin.0);
+        let row = floor_to_i32((cos * y - sin * x) * self.frequency + self.origin.1);
         let bit = match self.texture {
             Texture::Stripes => column & 1,
             Texture::Checker => (column ^ row) & 1,
@@ -272,7 +273,7 @@ impl Scene {
                 for (channel, total) in sum.into_iter().enumerate() {
                     let noise = self.noise * (unit(rng) + unit(rng) - 1.0);
                     let level = (0.25 * total + noise).clamp(0.0, 1.0);
-                    image[channel * plane + y * size + x] = (level * 255.0 + 0.5).floor() as u8;
+                    image[channel * plane + y * size + x] = (level * 255.0 + 0.5) as u8;
                 }
             }
         }

@@ -1,0 +1,214 @@
+//! The binary versions of CIFAR-10 and CIFAR-100.
+//!
+//! # Source
+//! A. Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", 2009, and the format described with the
+//! data: records of one label byte (CIFAR-10) or two (CIFAR-100: coarse, fine; the fine one is used here), then
+//! 3·32·32 bytes `[C, H, W]`.
+
+use image::RgbImage;
+
+use super::dataset::CHANNELS;
+use super::error::{DataError, Result};
+use super::skipped::{SkipReason, Skipped};
+use super::source::{Entry, Source};
+use super::split::Split;
+
+/// Side of the images.
+const SIDE: usize = 32;
+const PIXEL_BYTES: usize = CHANNELS * SIDE * SIDE;
+/// Largest file that is read: six times CIFAR-100's.
+const MAX_BYTES: u64 = 1 << 30;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Version {
+    Ten,
+    Hundred,
+}
+
+impl Version {
+    fn label_bytes(self) -> usize {
+        match self {
+            Self::Ten => 1,
+            Self::Hundred => 2,
+        }
+    }
+
+    fn classes(self) -> usize {
+        match self {
+            Self::Ten => 10,
+            Self::Hundred => 100,
+        }
+    }
+
+    fn names_file(self) -> &'static str {
+        match self {
+            Self::Ten => "batches.meta.txt",
+            Self::Hundred => "fine_label_names.txt",
+        }
+    }
+
+    fn default_names(self) -> Vec<String> {
+        match self {
+            Self::Ten => {
+                ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
+                    .map(String::from)
+                    .to_vec()
+            }
+            Self::Hundred => (0..100).map(|class| class.to_string()).collect(),
+        }
+    }
+}
+
+/// The version and part that a file's name stands for.
+fn recognise(name: &str) -> Option<(Version, Split)> {
+    match name {
+        "test_batch.bin" => Some((Version::Ten, Split::Test)),
+        "train.bin" => Some((Version::Hundred, Split::Train)),
+        "test.bin" => Some((Version::Hundred, Split::Test)),
+        _ => {
+            let number = name.strip_prefix("data_batch_")?.strip_suffix(".bin")?;
+            (!number.is_empty() && number.bytes().all(|digit| digit.is_ascii_digit()))
+                .then_some((Version::Ten, Split::Train))
+        }
+    }
+}
+
+/// One image within a file.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Record {
+    pub(super) file: usize,
+    pub(super) offset: usize,
+    pub(super) label: u32,
+    pub(super) split: Split,
+    pub(super) number: usize,
+}
+
+/// All files of a CIFAR data set, read.
+#[derive(Debug)]
+pub(super) struct Cifar {
+    pub(super) class_names: Vec<String>,
+    pub(super) files: Vec<(String, Vec<u8>)>,
+    pub(super) records: Vec<Record>,
+    pub(super) skipped: Vec<Skipped>,
+}
+
+/// Reads the CIFAR files of `source`, or returns nothing if it has none. All files must lie in the folder of the
+/// first one.
+pub(super) fn read(source: &Source) -> Result<Option<Cifar>> {
+    let Some((first, version)) =
+        source.entries.iter().find_map(|entry| Some((entry, recognise(entry.file_name())?.0)))
+    else {
+        return Ok(None);
+    };
+    let in_folder = |entry: &&Entry| entry.folder() == first.folder();
+    let mut cifar = Cifar {
+        class_names: version.default_names(),
+        files: Vec::new(),
+        records: Vec::new(),
+        skipped: Vec::new(),
+    };
+    for entry in source.entries.iter().filter(in_folder) {
+        if entry.file_name() == version.names_file() {
+            let text = source.read(entry, 1 << 20).map_err(|reason| unreadable(source, entry, &reason))?;
+            cifar.class_names = class_names(&text, version, &entry.name())?;
+        } else if let Some((_, split)) = recognise(entry.file_name()).filter(|found| found.0 == version) {
+            let bytes = source.read(entry, MAX_BYTES).map_err(|reason| unreadable(source, entry, &reason))?;
+            cifar.add(&entry.name(), bytes, version, split);
+        }
+    }
+    if cifar.records.is_empty() {
+        let (file, found) = (first.name(), "no complete record".to_string());
+        let expected = format!("records of {} bytes", version.label_bytes() + PIXEL_BYTES);
+        return Err(DataError::Malformed { file, format: "CIFAR", expected, found });
+    }
+    Ok(Some(cifar))
+}
+
+fn unreadable(source: &Source, entry: &Entry, reason: &SkipReason) -> DataError {
+    let error = std::io::Error::other(reason.to_string());
+    DataError::Io { path: source.root.join(entry.name()), source: error }
+}
+
+fn class_names(text: &[u8], version: Version, file: &str) -> Result<Vec<String>> {
+    let text = String::from_utf8_lossy(text);
+    let names: Vec<String> =
+        text.lines().map(str::trim).filter(|line| !line.is_empty()).map(String::from).collect();
+    if names.len() == version.classes() {
+        return Ok(names);
+    }
+    Err(DataError::Malformed {
+        file: file.into(),
+        format: "CIFAR class names",
+        expected: format!("{} lines", version.classes()),
+        found: format!("{} lines", names.len()),
+    })
+}
+
+impl Cifar {
+    fn add(&mut self, name: &str, bytes: Vec<u8>, version: Version, split: Split) {
+        let length = version.label_bytes() + PIXEL_BYTES;
+        let file = self.files.len();
+        for (number, record) in bytes.chunks(length).enumerate() {
+            let skip = |reason| Skipped { name: record_name(name, number), reason };
+            if record.len() < length {
+                self.skipped.push(skip(SkipReason::Truncated));
+                continue;
+            }
+            let label = u32::from(record[version.label_bytes() - 1]);
+            if label as usize >= version.classes() {
+                self.skipped.push(skip(SkipReason::BadLabel { label, classes: version.classes() }));
+                continue;
+            }
+            let offset = number * length + version.label_bytes();
+            self.records.push(Record { file, offset, label, split, number });
+        }
+        self.files.push((name.into(), bytes));
+    }
+
+    /// The image of a record.
+    pub(super) fn image(&self, record: &Record) -> RgbImage {
+        let planes = &self.files[record.file].1[record.offset..record.offset + PIXEL_BYTES];
+        RgbImage::from_fn(SIDE as u32, SIDE as u32, |x, y| {
+            let place = y as usize * SIDE + x as usize;
+            image::Rgb(std::array::from_fn(|channel| planes[channel * SIDE * SIDE + place]))
+        })
+    }
+}
+
+/// The name under which a record of a binary file is listed.
+pub(super) fn record_name(file: &str, number: usize) -> String {
+    format!("{file}#{number:06}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn names_of_files_are_recognised() {
+        assert_eq!(recognise("data_batch_3.bin"), Some((Version::Ten, Split::Train)));
+        assert_eq!(recognise("test.bin"), Some((Version::Hundred, Split::Test)));
+        for other in ["data_batch_.bin", "data_batch_x.bin", "data_batch_1", "other.bin", ""] {
+            assert_eq!(recognise(other), None, "{other}");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(32))]
+
+        #[test]
+        fn random_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..10_000), hundred: bool) {
+            let version = if hundred { Version::Hundred } else { Version::Ten };
+            let mut cifar = Cifar { class_names: vec![], files: vec![], records: vec![], skipped: vec![] };
+            let length = version.label_bytes() + PIXEL_BYTES;
+            let pieces = bytes.len().div_ceil(length);
+            cifar.add("f", bytes, version, Split::Train);
+            prop_assert_eq!(cifar.records.len() + cifar.skipped.len(), pieces);
+            for record in &cifar.records {
+                prop_assert!((record.label as usize) < version.classes());
+                cifar.image(record);
+            }
+        }
+    }
+}
