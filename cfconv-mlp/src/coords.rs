@@ -53,6 +53,7 @@ pub(crate) fn fourier_vectors(config: &KernelMlpConfig) -> Vec<[f64; 2]> {
 }
 
 /// How the two frequency axes enter.
+#[derive(Clone, Debug)]
 enum FrequencyInputs<T> {
     /// A value for each row and each column.
     Coordinates { row: Vec<T>, column: Vec<T> },
@@ -60,6 +61,7 @@ enum FrequencyInputs<T> {
     Fourier { row: AxisPhases<T>, column: AxisPhases<T> },
 }
 
+#[derive(Clone, Debug)]
 struct AxisPhases<T> {
     size: usize,
     cosine: Vec<T>,
@@ -78,12 +80,13 @@ impl<T: Real> AxisPhases<T> {
 }
 
 /// How one channel axis enters.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum ChannelAxis {
     In,
     Out,
 }
 
+#[derive(Clone, Debug)]
 enum ChannelInputs<T> {
     /// A value for each channel.
     Coordinates(Vec<T>),
@@ -92,6 +95,7 @@ enum ChannelInputs<T> {
 }
 
 /// Tables that give the input features of any place of one grid.
+#[derive(Clone, Debug)]
 pub(crate) struct InputEncoder<T> {
     frequency: FrequencyInputs<T>,
     channels: Vec<(ChannelAxis, ChannelInputs<T>)>,

@@ -41,6 +41,7 @@ use crate::{GridPoint, KernelGrid, MlpError, Positions, Result, init};
 /// assert!((values[1] - kernel[7]).norm() < 1e-5);
 /// # Ok::<(), cfconv_mlp::MlpError>(())
 /// ```
+#[derive(Clone, Debug)]
 pub struct KernelMlp<T: Real> {
     config: KernelMlpConfig,
     grid: KernelGrid,

@@ -2,11 +2,17 @@
 //!
 //! Activations are `[C, H, W, B]`, the batch innermost, so that every operation is the same on 16 contiguous
 //! values of 16 images. The trainer works on this layout throughout; [`CfConv2d`](crate::CfConv2d) converts
-//! at its edges. Functions here check sizes with `debug_assert!` only: the public layers validate.
+//! at its edges. The plans of single convolutions check sizes with `debug_assert!` only: they serve
+//! [`CfConv2dEngine`] and the trainer's layers, which validate.
 
+mod cf_conv2d;
 mod direct_conv;
+mod kernel_application;
+mod plan;
 mod scratch_pool;
 mod spectral_conv;
 
+pub use cf_conv2d::{CfConv2dEngine, CfConvWorkspace};
 pub use direct_conv::{DirectConv, DirectConvSizes, PaddingMode};
+pub use plan::{AppliedForm, EnginePlan};
 pub use spectral_conv::{SavedSpectrum, SpectralConv, SpectralConvSizes, SpectralWorkspace};

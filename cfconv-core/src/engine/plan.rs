@@ -1,0 +1,143 @@
+//! How a layer is carried out: everything that follows from its configuration alone.
+
+use cfconv_fft::Real;
+use cfconv_mlp::KernelGrid;
+
+use super::kernel_application::KernelApplication;
+use super::{DirectConvSizes, PaddingMode, SpectralConvSizes};
+use crate::config::{Application, CfConv2dConfig};
+use crate::error::Result;
+
+/// The form in which kernel values are applied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AppliedForm {
+    /// The values on the grid are the kernel's spectrum; spectra are multiplied.
+    Spectral,
+    /// Lattice values become taps, the taps' spectrum is multiplied with the images'.
+    LatticeFft,
+    /// Lattice values become taps, the images are convolved with them in space.
+    LatticeDirect,
+}
+
+/// How a layer is carried out.
+///
+/// # Examples
+/// ```
+/// use cfconv_core::engine::{AppliedForm, EnginePlan, PaddingMode};
+/// use cfconv_core::{CfConv2dConfig, SamplerConfig};
+///
+/// let mut config = CfConv2dConfig::new(16, 16, 30, 30);
+/// config.padding = PaddingMode::Zeros;
+/// let plan = EnginePlan::new(&config);
+/// assert_eq!((plan.grid.height, plan.grid.width), (60, 60)); // ≥ 2·30 − 1, a product of 2, 3 and 5
+/// assert_eq!(plan.form, AppliedForm::Spectral);
+///
+/// config.sampler = SamplerConfig::Lattice { size: 3 };
+/// let plan = EnginePlan::new(&config);
+/// assert_eq!((plan.grid.height, plan.grid.width), (3, 3));
+/// assert_eq!(plan.form, AppliedForm::LatticeDirect);
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EnginePlan {
+    /// The grid on which Φ is evaluated and the state lives: the torus, or the lattice.
+    pub grid: KernelGrid,
+    /// Rows and columns of the torus on which spectra are multiplied.
+    pub torus: (usize, usize),
+    /// The form in which kernel values are applied.
+    pub form: AppliedForm,
+    image: (usize, usize),
+    padding: PaddingMode,
+}
+
+impl EnginePlan {
+    /// Plans for a valid configuration.
+    pub fn new(config: &CfConv2dConfig) -> Self {
+        let lattice = config.lattice_size();
+        let torus_size = |extent: usize| match (config.padding, lattice) {
+            (PaddingMode::Circular, _) => extent,
+            (PaddingMode::Zeros, None) => fast_size(2 * extent - 1),
+            (PaddingMode::Zeros, Some(size)) => fast_size(extent + size / 2),
+        };
+        let torus = (torus_size(config.height), torus_size(config.width));
+        let (grid_height, grid_width) = lattice.map_or(torus, |size| (size, size));
+        let form = match (lattice, config.application) {
+            (None, _) => AppliedForm::Spectral,
+            (Some(_), Application::Direct) => AppliedForm::LatticeDirect,
+            (Some(_), Application::Fft) => AppliedForm::LatticeFft,
+            (Some(size), Application::Auto) if direct_is_faster(config, size, torus) => {
+                AppliedForm::LatticeDirect
+            }
+            (Some(_), Application::Auto) => AppliedForm::LatticeFft,
+        };
+        let grid = KernelGrid {
+            height: grid_height,
+            width: grid_width,
+            in_channels: config.in_channels,
+            out_channels: config.out_channels,
+        };
+        Self { grid, torus, form, image: (config.height, config.width), padding: config.padding }
+    }
+
+    pub(super) fn application<T: Real>(&self) -> Result<KernelApplication<T>> {
+        let KernelGrid { in_channels, out_channels, .. } = self.grid;
+        let (height, width) = self.image;
+        let (kernel_height, kernel_width) = self.torus;
+        let sizes =
+            SpectralConvSizes { in_channels, out_channels, height, width, kernel_height, kernel_width };
+        match self.form {
+            AppliedForm::Spectral => Ok(KernelApplication::spectral(sizes)),
+            AppliedForm::LatticeFft => KernelApplication::lattice_fft(self.grid.height, sizes),
+            AppliedForm::LatticeDirect => KernelApplication::lattice_direct(DirectConvSizes {
+                in_channels,
+                out_channels,
+                height,
+                width,
+                kernel_size: self.grid.height,
+                padding: self.padding,
+            }),
+        }
+    }
+}
+
+/// Compares the work of both forms, in multiply-adds for each pixel and channel pair: k² taps directly; in
+/// the spectral form a complex product for half the bins, and the transforms, of which each channel's serves
+/// all its pairs.
+fn direct_is_faster(config: &CfConv2dConfig, size: usize, torus: (usize, usize)) -> bool {
+    let bins = (torus.0 * torus.1) as f64;
+    let pixels = (config.height * config.width) as f64;
+    let channels = 1.0 / config.in_channels as f64 + 1.0 / config.out_channels as f64;
+    let spectral = bins / pixels * (MIX_COST + TRANSFORM_COST * channels * bins.log2().max(1.0));
+    ((size * size) as f64) < spectral
+}
+
+/// Cost of the complex mix for each bin and channel pair, in taps of the direct form; measured.
+const MIX_COST: f64 = 6.0;
+
+/// Cost of the transforms for each bin and channel and doubling of the torus, in taps; measured.
+const TRANSFORM_COST: f64 = 6.0;
+
+/// The smallest product of 2, 3 and 5 that is at least `least`.
+fn fast_size(least: usize) -> usize {
+    (least.max(1)..)
+        .find(|&size| {
+            let mut rest = size;
+            for factor in [2, 3, 5] {
+                while rest % factor == 0 {
+                    rest /= factor;
+                }
+            }
+            rest == 1
+        })
+        .unwrap_or(least)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fast_sizes_have_small_factors() {
+        let sizes: Vec<_> = [1, 7, 11, 13, 59, 61, 127, 191].into_iter().map(fast_size).collect();
+        assert_eq!(sizes, [1, 8, 12, 15, 60, 64, 128, 192]);
+    }
+}

@@ -1,0 +1,280 @@
+//! Which positions of the kernel a step visits.
+
+mod blocks;
+mod config;
+mod distinct;
+mod positions;
+mod stratified;
+
+pub use config::{NumPositions, SamplerConfig};
+pub use positions::SampledPositions;
+
+use cfconv_mlp::KernelGrid;
+use rand::Rng;
+
+use crate::error::{CoreError, Result, check_size};
+use crate::seed::{Purpose, StepSeed};
+use stratified::Strata;
+
+/// Draws the positions of each step.
+///
+/// A draw depends on its [`StepSeed`] alone, not on earlier draws. The inclusion probability π(u), the
+/// chance that a step visits position u, is known exactly for every kind.
+///
+/// # Examples
+/// ```
+/// use cfconv_core::{NumPositions, PositionSampler, SamplerConfig, StepSeed};
+/// use cfconv_mlp::KernelGrid;
+///
+/// let grid = KernelGrid { height: 8, width: 8, in_channels: 3, out_channels: 4 }; // 8 × 5 frequencies × 12 channel pairs
+/// let config = SamplerConfig::Uniform { num_positions: NumPositions::Count(48), replacement: false };
+/// let mut sampler = PositionSampler::try_new(&config, grid)?;
+/// let positions = sampler.sample(StepSeed { run_seed: 1, layer: 0, step: 0 });
+/// assert_eq!(positions.len(), 48);
+/// assert_eq!(sampler.inclusion_probability(0), 0.1);
+/// # Ok::<(), cfconv_core::CoreError>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct PositionSampler {
+    rule: Rule,
+    grid: KernelGrid,
+    population: u32,
+    bitmap: Vec<u64>,
+    blocks: Vec<u32>,
+}
+
+/// A sampler's rule with its numbers settled.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Rule {
+    All,
+    Uniform { count: u32 },
+    UniformWithReplacement { draws: usize },
+    Stratified(Strata),
+    FrequencyBlocks { count: u32 },
+    ChannelBlocks { count: u32 },
+}
+
+impl PositionSampler {
+    /// Builds the sampler for a kernel on `grid`.
+    ///
+    /// The lattice visits every position of its own grid: give it the `size`×`size` grid.
+    ///
+    /// # Errors
+    /// [`CoreError::InvalidSetting`] for zero positions, for an even or zero lattice size or one that is
+    /// not the grid's; [`CoreError::TooManyPositions`] if 32 bits cannot number the positions.
+    pub fn try_new(config: &SamplerConfig, grid: KernelGrid) -> Result<Self> {
+        let population = count_positions(&grid)?;
+        for (setting, size) in [
+            ("height", grid.height),
+            ("width", grid.width),
+            ("in_channels", grid.in_channels),
+            ("out_channels", grid.out_channels),
+        ] {
+            check_size(setting, size)?;
+        }
+        let channel_pairs = grid.num_channel_pairs() as u32;
+        let frequencies = population / channel_pairs;
+        let rule = match *config {
+            SamplerConfig::All {} => Rule::All,
+            SamplerConfig::Lattice { size } => {
+                check_lattice_size(size)?;
+                if (grid.height, grid.width) != (size, size) {
+                    return Err(CoreError::InvalidSetting {
+                        setting: "sampler.size",
+                        expected: "the rows and columns of the grid the sampler draws from",
+                        got: size.to_string(),
+                    });
+                }
+                Rule::All
+            }
+            SamplerConfig::Uniform { num_positions, replacement } => {
+                let count = resolve(num_positions, population)?;
+                match (replacement, num_positions) {
+                    // "all" asks for all, with or without replacement.
+                    (true, NumPositions::Count(draws)) => Rule::UniformWithReplacement { draws },
+                    _ if count == population => Rule::All,
+                    _ => Rule::Uniform { count },
+                }
+            }
+            SamplerConfig::Stratified { num_positions } => {
+                let count = resolve(num_positions, population)?;
+                if count == population { Rule::All } else { Rule::Stratified(Strata { population, count }) }
+            }
+            SamplerConfig::FrequencyBlocks { num_positions } => {
+                let count = resolve(num_positions, population)?.div_ceil(channel_pairs);
+                if count == frequencies { Rule::All } else { Rule::FrequencyBlocks { count } }
+            }
+            SamplerConfig::ChannelBlocks { num_positions } => {
+                let count = resolve(num_positions, population)?.div_ceil(frequencies);
+                if count == channel_pairs { Rule::All } else { Rule::ChannelBlocks { count } }
+            }
+        };
+        Ok(Self { rule, grid, population, bitmap: Vec::new(), blocks: Vec::new() })
+    }
+
+    /// The grid the positions belong to.
+    pub fn grid(&self) -> &KernelGrid {
+        &self.grid
+    }
+
+    /// Whether every step visits every position.
+    pub fn is_all(&self) -> bool {
+        self.rule == Rule::All
+    }
+
+    /// The largest number of positions that a step can visit.
+    pub fn max_positions(&self) -> usize {
+        let channel_pairs = self.channel_pairs() as usize;
+        let frequencies = self.population as usize / channel_pairs;
+        match self.rule {
+            Rule::All => self.population as usize,
+            Rule::Uniform { count } => count as usize,
+            Rule::UniformWithReplacement { draws } => draws.min(self.population as usize),
+            Rule::Stratified(strata) => strata.count as usize,
+            Rule::FrequencyBlocks { count } => count as usize * channel_pairs,
+            Rule::ChannelBlocks { count } => count as usize * frequencies,
+        }
+    }
+
+    /// The probability π(u) that a step visits `position`.
+    ///
+    /// `num_positions / N` without replacement; `1 − (1 − 1/N)^draws` with; one over its stratum's size if
+    /// stratified; the share of blocks drawn for blocks; 1 if every position is visited.
+    pub fn inclusion_probability(&self, position: u32) -> f64 {
+        debug_assert!(position < self.population);
+        let population = f64::from(self.population);
+        let channel_pairs = f64::from(self.channel_pairs());
+        match self.rule {
+            Rule::All => 1.0,
+            Rule::Uniform { count } => f64::from(count) / population,
+            Rule::UniformWithReplacement { draws } => -(draws as f64 * (-1.0 / population).ln_1p()).exp_m1(),
+            Rule::Stratified(strata) => 1.0 / f64::from(strata.size(strata.containing(position))),
+            Rule::FrequencyBlocks { count } => f64::from(count) * channel_pairs / population,
+            Rule::ChannelBlocks { count } => f64::from(count) / channel_pairs,
+        }
+    }
+
+    /// π if it is the same for every position; strata may differ in size by one.
+    pub fn constant_inclusion_probability(&self) -> Option<f64> {
+        match self.rule {
+            Rule::Stratified(strata) if strata.population % strata.count != 0 => None,
+            _ => Some(self.inclusion_probability(0)),
+        }
+    }
+
+    /// Draws the positions of one step.
+    pub fn sample(&mut self, seed: StepSeed) -> SampledPositions {
+        let mut positions = SampledPositions::default();
+        self.sample_into(seed, &mut positions);
+        positions
+    }
+
+    /// [`sample`](Self::sample) into a buffer that keeps its memory from step to step.
+    pub fn sample_into(&mut self, seed: StepSeed, positions: &mut SampledPositions) {
+        let population = self.population;
+        let channel_pairs = self.channel_pairs();
+        let frequencies = population / channel_pairs;
+        let bitmap = &mut self.bitmap;
+        let rng = &mut seed.rng(Purpose::SamplePositions);
+        match self.rule {
+            Rule::All => positions.set_all(population),
+            Rule::Uniform { count } => {
+                distinct::draw_distinct(rng, population, count, bitmap, positions.set_list(population));
+            }
+            Rule::UniformWithReplacement { draws } => {
+                distinct::draw_with_replacement(
+                    rng,
+                    population,
+                    draws,
+                    bitmap,
+                    positions.set_list(population),
+                );
+            }
+            Rule::Stratified(strata) => strata.draw(rng, positions.set_list(population)),
+            Rule::FrequencyBlocks { count } => {
+                distinct::draw_distinct(rng, frequencies, count, bitmap, &mut self.blocks);
+                blocks::expand_frequencies(&self.blocks, channel_pairs, positions.set_list(population));
+            }
+            Rule::ChannelBlocks { count } => {
+                distinct::draw_distinct(rng, channel_pairs, count, bitmap, &mut self.blocks);
+                let list = positions.set_list(population);
+                blocks::expand_channel_pairs(&self.blocks, frequencies, channel_pairs, list);
+            }
+        }
+    }
+
+    /// The share of positions visited by at least one of the steps `seeds`; 0 for no step.
+    ///
+    /// The steps are drawn again: the sampler is its own record of what it visited, so no state grows with
+    /// the kernel. It costs as much as drawing those steps did.
+    pub fn coverage(&mut self, seeds: impl IntoIterator<Item = StepSeed>) -> f64 {
+        let mut visited = Vec::new();
+        distinct::clear(&mut visited, self.population);
+        let mut positions = SampledPositions::default();
+        let mut count = 0_usize;
+        for seed in seeds {
+            if self.is_all() {
+                return 1.0;
+            }
+            self.sample_into(seed, &mut positions);
+            count += positions.iter().filter(|&position| distinct::mark(&mut visited, position)).count();
+        }
+        count as f64 / f64::from(self.population)
+    }
+
+    /// Bytes of memory the sampler keeps between steps.
+    pub fn scratch_bytes(&self) -> usize {
+        self.bitmap.capacity() * size_of::<u64>() + self.blocks.capacity() * size_of::<u32>()
+    }
+
+    fn channel_pairs(&self) -> u32 {
+        self.grid.num_channel_pairs() as u32
+    }
+}
+
+/// Draws one position from each of `count` equal strata.
+pub(crate) fn draw_stratified(rng: &mut impl Rng, population: u32, count: u32) -> Vec<u32> {
+    let mut positions = Vec::with_capacity(count as usize);
+    Strata { population, count }.draw(rng, &mut positions);
+    positions
+}
+
+/// Checks that a lattice can have `size` rows and columns.
+pub(crate) fn check_lattice_size(size: usize) -> Result<()> {
+    if size % 2 == 1 {
+        return Ok(());
+    }
+    Err(CoreError::InvalidSetting {
+        setting: "sampler.size",
+        expected: "an odd number, so that no lattice row lies on the Nyquist frequency",
+        got: size.to_string(),
+    })
+}
+
+/// The number of positions of `grid`, if `u32` can number them.
+fn count_positions(grid: &KernelGrid) -> Result<u32> {
+    let half_width = grid.half_width();
+    [grid.height, half_width, grid.in_channels, grid.out_channels]
+        .into_iter()
+        .try_fold(1_usize, usize::checked_mul)
+        .and_then(|count| u32::try_from(count).ok())
+        .ok_or(CoreError::TooManyPositions {
+            height: grid.height,
+            half_width,
+            in_channels: grid.in_channels,
+            out_channels: grid.out_channels,
+        })
+}
+
+/// The number of positions asked for.
+fn resolve(num_positions: NumPositions, population: u32) -> Result<u32> {
+    // At most `population`, so it fits.
+    match num_positions.resolve(population as usize) as u32 {
+        0 => Err(CoreError::InvalidSetting {
+            setting: "sampler.num_positions",
+            expected: "at least 1",
+            got: "0".to_owned(),
+        }),
+        count => Ok(count),
+    }
+}
