@@ -44,17 +44,17 @@ pub enum FftError {
         /// `[height, width]` of the plan that made the scratch.
         got: [usize; 2],
     },
-    /// A window reaches beyond the plane it is cut from.
-    #[error("{op}: {axis} {start}..{end} reach beyond the size {size}")]
-    WindowOutOfBounds {
+    /// Margins to be cut off leave nothing of a plane.
+    #[error("{op}: margins of {before} and {after} leave nothing of {size} {axis}")]
+    MarginsTooWide {
         /// The operation.
         op: &'static str,
         /// `"rows"` or `"columns"`.
         axis: &'static str,
-        /// First index of the window.
-        start: usize,
-        /// One past its last index.
-        end: usize,
+        /// Margin before the part that should be left.
+        before: usize,
+        /// Margin after it.
+        after: usize,
         /// Size of the plane along the axis.
         size: usize,
     },

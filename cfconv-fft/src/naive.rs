@@ -4,9 +4,12 @@
 
 use std::f64::consts::TAU;
 
-use ndarray::{Array2, ArrayView2};
+use ndarray::{Array2, Array4, ArrayView2, ArrayView4};
 
-use crate::{Complex, FftNorm, Real, half_width, is_self_conjugate_column};
+use crate::{
+    Boundary, Complex, ConvolutionKind, ConvolutionOptions, Extent, FftNorm, Real, half_width,
+    is_self_conjugate_column,
+};
 
 /// The half spectrum of one plane by the defining sum, O((HW)²).
 ///
@@ -84,6 +87,94 @@ pub fn irfft2<T: Real>(
         });
         terms.sum::<f64>() * scale
     })
+}
+
+/// A convolution or cross-correlation by its defining sum, in any of its forms.
+///
+/// The formulas are those of [`Boundary`] and [`Extent`].
+///
+/// # Shapes
+/// `images` `[B, Cin, H, W]`, `kernels` `[Cout, Cin/groups, kh, kw]`, result `[B, Cout, …]`.
+///
+/// # Panics
+/// If the channels do not fit, or `Valid` leaves nothing.
+///
+/// # Examples
+/// ```
+/// use cfconv_fft::{Boundary, ConvolutionOptions, Extent, naive};
+/// use ndarray::array;
+///
+/// let options = ConvolutionOptions { boundary: Boundary::Linear(Extent::Full), ..Default::default() };
+/// let product = naive::convolution(array![[[[1.0, 2.0]]]].view(), array![[[[1.0, 3.0]]]].view(), options);
+/// assert_eq!(product, array![[[[1.0, 5.0, 6.0]]]]);
+/// ```
+pub fn convolution<T: Real>(
+    images: ArrayView4<'_, T>,
+    kernels: ArrayView4<'_, T>,
+    options: ConvolutionOptions,
+) -> Array4<f64> {
+    let (batch, in_channels, height, width) = images.dim();
+    let (out_channels, group_inputs, kernel_height, kernel_width) = kernels.dim();
+    assert_eq!(in_channels, group_inputs * options.groups, "input channels in groups");
+    assert!(out_channels.is_multiple_of(options.groups), "output channels in groups");
+    let rows = NaiveAxis::new(height, kernel_height, 0, options);
+    let columns = NaiveAxis::new(width, kernel_width, 1, options);
+    Array4::from_shape_fn((batch, out_channels, rows.output, columns.output), |(b, o, h, w)| {
+        let first_input = o / (out_channels / options.groups) * group_inputs;
+        let mut sum = 0.0;
+        for i in 0..group_inputs {
+            for s in 0..kernel_height {
+                for t in 0..kernel_width {
+                    if let (Some(y), Some(x)) = (rows.source(h, s), columns.source(w, t)) {
+                        sum += kernels[[o, i, s, t]].as_f64() * images[[b, first_input + i, y, x]].as_f64();
+                    }
+                }
+            }
+        }
+        sum
+    })
+}
+
+/// Which sample a tap meets, along one axis.
+struct NaiveAxis {
+    image: isize,
+    output: usize,
+    kind: ConvolutionKind,
+    circular: bool,
+    /// Convolution: source = h − s + shift. Cross-correlation: source = h + s − shift.
+    shift: isize,
+}
+
+impl NaiveAxis {
+    fn new(image: usize, kernel: usize, axis: usize, options: ConvolutionOptions) -> Self {
+        let centre = (kernel - 1) / 2;
+        let (output, shift) = match (options.boundary, options.kind) {
+            (Boundary::Circular { origin }, _) => (image, origin[axis]),
+            (Boundary::Linear(Extent::Same), _) => (image, centre),
+            (Boundary::Linear(Extent::Full), ConvolutionKind::Convolution) => (image + kernel - 1, 0),
+            (Boundary::Linear(Extent::Full), ConvolutionKind::CrossCorrelation) => {
+                (image + kernel - 1, kernel - 1)
+            }
+            (Boundary::Linear(Extent::Valid), ConvolutionKind::Convolution) => {
+                (image + 1 - kernel, kernel - 1)
+            }
+            (Boundary::Linear(Extent::Valid), ConvolutionKind::CrossCorrelation) => (image + 1 - kernel, 0),
+        };
+        let circular = matches!(options.boundary, Boundary::Circular { .. });
+        Self { image: image as isize, output, kind: options.kind, circular, shift: shift as isize }
+    }
+
+    fn source(&self, output: usize, tap: usize) -> Option<usize> {
+        let (output, tap) = (output as isize, tap as isize);
+        let source = match self.kind {
+            ConvolutionKind::Convolution => output - tap + self.shift,
+            ConvolutionKind::CrossCorrelation => output + tap - self.shift,
+        };
+        if self.circular {
+            return Some(source.rem_euclid(self.image) as usize);
+        }
+        (0 <= source && source < self.image).then_some(source as usize)
+    }
 }
 
 /// `exp(−2πi·k/length)` for k < `length`, each computed by its own sine and cosine.

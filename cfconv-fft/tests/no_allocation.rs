@@ -1,0 +1,76 @@
+//! The `_into` transforms allocate nothing. One test alone in its program: the counter is global.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use cfconv_fft::{Complex, FftNorm, Rfft2Plan};
+use ndarray::{Array4, s};
+
+struct CountingAllocator;
+
+static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
+
+// SAFETY: every call is passed on to the system's allocator unchanged; counting does not allocate.
+unsafe impl GlobalAlloc for CountingAllocator {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: the caller keeps the contract of `alloc`.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: the caller keeps the contract of `dealloc`, and `pointer` came from `System`.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
+        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: the caller keeps the contract of `realloc`, and `pointer` came from `System`.
+        unsafe { System.realloc(pointer, layout, new_size) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: CountingAllocator = CountingAllocator;
+
+/// Allocations during the second of two equal calls of all four transforms.
+fn allocations(height: usize, width: usize, threads: usize) -> usize {
+    let plan = Rfft2Plan::<f32>::try_new(height, width).unwrap();
+    let mut scratch = plan.scratch_for_threads(threads);
+    let mut images = Array4::from_elem((4, 3, height, width), 0.5_f32);
+    let mut spectra = Array4::<Complex<f32>>::default((4, 3, height, plan.half_width()));
+    // Strided on one side: backwards and every second plane.
+    let mut strided = Array4::from_elem((8, 3, height, width), 0.5_f32);
+    let mut counted = 0;
+    for _ in 0..2 {
+        let before = ALLOCATIONS.load(Ordering::Relaxed);
+        for norm in FftNorm::ALL {
+            plan.rfft2_into(images.view(), spectra.view_mut(), norm, &mut scratch).unwrap();
+            plan.irfft2_into(spectra.view(), images.view_mut(), norm, &mut scratch).unwrap();
+            plan.rfft2_adjoint_into(spectra.view(), images.view_mut(), norm, &mut scratch).unwrap();
+            plan.irfft2_adjoint_into(images.view(), spectra.view_mut(), norm, &mut scratch).unwrap();
+            let view = strided.slice(s![..;2, .., .., ..;-1]);
+            plan.rfft2_into(view, spectra.view_mut(), norm, &mut scratch).unwrap();
+            let view = strided.slice_mut(s![..;2, .., .., ..;-1]);
+            plan.irfft2_into(spectra.view(), view, norm, &mut scratch).unwrap();
+        }
+        counted = ALLOCATIONS.load(Ordering::Relaxed) - before;
+    }
+    counted
+}
+
+#[test]
+fn transforms_into_given_memory_allocate_nothing() {
+    let before = ALLOCATIONS.load(Ordering::Relaxed);
+    drop(std::hint::black_box(vec![0_u8; 100]));
+    assert!(ALLOCATIONS.load(Ordering::Relaxed) > before, "the counter does not count");
+
+    for [height, width] in [[16, 16], [15, 9], [31, 37], [1, 8]] {
+        assert_eq!(allocations(height, width, 1), 0, "{height}×{width}, on the calling thread");
+        for threads in [1, 2] {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            let counted = pool.install(|| allocations(height, width, 2));
+            assert_eq!(counted, 0, "{height}×{width}, in a pool of {threads}");
+        }
+    }
+}
