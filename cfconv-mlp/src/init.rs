@@ -3,7 +3,7 @@
 //! First layer: the weight of a coordinate is uniform in ±omega/n, n the number of coordinates (SIREN,
 //! Sitzmann et al. 2020, with omega folded in). Hidden and output layers: uniform with the variance that
 //! gives every pre-activation unit variance, and every complex value unit mean square, from the second moment
-//! of the activations before them. Biases of the first layer spread the units over the domain: uniform phases
+//! of the activations before them (sampled behind the first layer, an integral behind the others). Biases of the first layer spread the units over the domain: uniform phases
 //! for sine; for the others each unit's zero lies at a random place of the grid. Other biases are zero.
 
 use cfconv_fft::Real;
@@ -15,9 +15,12 @@ use crate::config::{Activation, ComplexOutput, KernelMlpConfig, OmegaMode, Param
 use crate::coords::InputEncoder;
 use crate::layout::ParameterLayout;
 
-/// First-layer pre-activations are never taken to spread less than this: the weights behind stay bounded on
-/// grids with a single place.
-const SMALLEST_SPREAD: f64 = 0.1;
+/// The first layer's activations are never taken to be smaller than this in mean square: the weights behind
+/// stay bounded on grids with a single place.
+const SMALLEST_SECOND_MOMENT: f64 = 1e-2;
+
+/// Pre-activations, at random units and places, that the first layer's second moment is the mean of.
+const MOMENT_SAMPLES: usize = 1024;
 
 pub(crate) fn initialize<T: Real, R: Rng + ?Sized>(
     config: &KernelMlpConfig,
@@ -37,12 +40,7 @@ pub(crate) fn initialize<T: Real, R: Rng + ?Sized>(
             *value = T::cast(deviation * rng.sample::<f64, _>(StandardNormal));
         }
     }
-    let spread = initialize_first_layer(config, grid, layout, encoder, rng, params);
-    let mut second_moment = match config.activation {
-        // The mean of sin² over uniform phases.
-        Activation::Sine => 0.5,
-        activation => activation.second_moment(spread.max(SMALLEST_SPREAD)),
-    };
+    let mut second_moment = initialize_first_layer(config, grid, layout, encoder, rng, params);
     for (index, layer) in layout.layers.iter().enumerate().skip(1) {
         let is_output = index == config.hidden_layers;
         // Cartesian: |Φ|² is the sum of two squares. Polar: |Φ|² is the square of the amplitude.
@@ -62,7 +60,7 @@ fn fill_uniform<T: Real, R: Rng + ?Sized>(rng: &mut R, bound: f64, values: &mut 
     }
 }
 
-/// Returns the root mean square of the pre-activations over weights and grid.
+/// Returns the mean square of the activations over units and grid.
 fn initialize_first_layer<T: Real, R: Rng + ?Sized>(
     config: &KernelMlpConfig,
     grid: &KernelGrid,
@@ -75,32 +73,43 @@ fn initialize_first_layer<T: Real, R: Rng + ?Sized>(
     let bounds = first_layer_bounds(config, layout);
     let num_positions = grid.num_positions() as u32;
     let mut inputs = vec![T::zero(); layer.in_features];
+    let places = MOMENT_SAMPLES.div_ceil(layout.num_mlps * layer.out_features);
     let mut squares = 0.0;
     for mlp in 0..layout.num_mlps {
         let (weight_start, bias_start) = (layer.weight_range(mlp).start, layer.bias_range(mlp).start);
         for unit in 0..layer.out_features {
-            let weight =
-                weight_start + unit * layer.in_features..weight_start + (unit + 1) * layer.in_features;
+            let start = weight_start + unit * layer.in_features;
+            let weight = start..start + layer.in_features;
             for (value, &bound) in params[weight.clone()].iter_mut().zip(&bounds) {
                 *value = T::cast(bound * rng.random_range(-1.0..1.0));
             }
-            let mut response = |rng: &mut R, params: &[T]| {
+            if config.activation == Activation::Sine {
+                let phase = std::f64::consts::PI * rng.random_range(-1.0..1.0);
+                params[bias_start + unit] = T::cast(phase);
+                continue;
+            }
+            // weight·x at a random place of the grid.
+            let mut response = || {
                 let point = grid.decode(rng.random_range(0..num_positions));
                 encoder.encode(&[point], params, 1, &mut inputs);
-                params[weight.clone()].iter().zip(&inputs).map(|(w, x)| w.as_f64() * x.as_f64()).sum::<f64>()
+                let weight = &params[weight.clone()];
+                weight.iter().zip(&inputs).map(|(w, x)| w.as_f64() * x.as_f64()).sum::<f64>()
             };
-            let bias = if config.activation == Activation::Sine {
-                std::f64::consts::PI * rng.random_range(-1.0..1.0)
-            } else {
-                let center = response(rng, params);
-                // A second place, independent of the centre: one sample of the pre-activation.
-                squares += (response(rng, params) - center).powi(2);
-                -center
-            };
-            params[bias_start + unit] = T::cast(bias);
+            let center = response();
+            for _ in 0..places {
+                squares += config.activation.value_and_derivative(response() - center).0.powi(2);
+            }
+            params[bias_start + unit] = T::cast(-center);
         }
     }
-    (squares / (layout.num_mlps * layer.out_features) as f64).sqrt()
+    match config.activation {
+        // The mean of sin² over uniform phases.
+        Activation::Sine => 0.5,
+        _ => {
+            let samples = places * layout.num_mlps * layer.out_features;
+            (squares / samples as f64).max(SMALLEST_SECOND_MOMENT)
+        }
+    }
 }
 
 /// Bounds of the uniform distributions of the first layer's weights, one for each input feature.
