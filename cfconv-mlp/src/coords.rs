@@ -80,7 +80,7 @@ impl<T: Real> AxisPhases<T> {
 }
 
 /// How one channel axis enters.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, Debug)]
 enum ChannelAxis {
     In,
     Out,

@@ -1,10 +1,12 @@
 //! Initial parameters.
 //!
 //! First layer: the weight of a coordinate is uniform in ±omega/n, n the number of coordinates (SIREN,
-//! Sitzmann et al. 2020, with omega folded in). Hidden and output layers: uniform with the variance that
-//! gives every pre-activation unit variance, and every complex value unit mean square, from the second moment
-//! of the activations before them (sampled behind the first layer, an integral behind the others). Biases of the first layer spread the units over the domain: uniform phases
-//! for sine; for the others each unit's zero lies at a random place of the grid. Other biases are zero.
+//! Sitzmann et al. 2020, with omega folded in). Its biases spread the units over the domain: uniform phases
+//! for sine; for the others each unit's zero lies at a random place of the grid.
+//!
+//! Hidden and output layers: uniform with the variance that gives every pre-activation unit variance, and
+//! every complex value unit mean square, from the second moment of the activations before them (sampled behind
+//! the first layer, an integral behind the others). Their biases are zero.
 
 use cfconv_fft::Real;
 use rand::{Rng, RngExt};
