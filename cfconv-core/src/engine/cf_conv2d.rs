@@ -245,9 +245,22 @@ impl<T: Real> CfConv2dEngine<T> {
     /// # Errors
     /// [`CoreError::ShapeMismatch`] if `params` has the wrong length.
     pub fn begin_evaluation(&mut self, params: &[T]) -> Result<()> {
+        self.prepare_evaluation(params, self.config.evaluation_kernel)
+    }
+
+    /// Begins an evaluation with Φ at every position, whatever is configured: for parameters that did not fill
+    /// the kernel state, such as averages over a run.
+    ///
+    /// # Errors
+    /// [`CoreError::ShapeMismatch`] if `params` has the wrong length.
+    pub fn begin_dense_evaluation(&mut self, params: &[T]) -> Result<()> {
+        self.prepare_evaluation(params, EvaluationKernel::Dense)
+    }
+
+    fn prepare_evaluation(&mut self, params: &[T], kernel: EvaluationKernel) -> Result<()> {
         check_len("CfConv2dEngine::begin_evaluation", "params", self.num_parameters(), params.len())?;
         let network = &params[..self.mlp.num_parameters()];
-        let dense = self.config.evaluation_kernel == EvaluationKernel::Dense;
+        let dense = kernel == EvaluationKernel::Dense;
         let own_kernel = dense || self.config.polish;
         if own_kernel {
             self.evaluation_kernel.resize(self.plan.grid.num_positions(), Complex::default());

@@ -1,0 +1,45 @@
+//! Initial parameters of ordinary layers; CF-Conv layers initialise themselves.
+
+use rand::Rng;
+use rand_distr::{Distribution, StandardNormal};
+
+use super::plan::{PlannedLayer, PlannedOp};
+use crate::nn::{Purpose, stream};
+
+/// The initial parameters of a layer that has some, or `None`.
+///
+/// Convolutions: weights of variance 2/fan_in, which keeps the variance through ReLU; linear layers: 1/fan_in;
+/// biases 0; normalisation: factor 1, offset 0.
+///
+/// # Source
+/// He et al., "Delving deep into rectifiers", 2015, eq. 10; LeCun et al., "Efficient BackProp", 1998, eq. 16.
+pub(super) fn initial_parameters(layer: &PlannedLayer, run_seed: u64, number: u64) -> Option<Vec<f32>> {
+    let mut rng = stream(run_seed, Purpose::InitializeLayer, number, 0);
+    let len = layer.params.len();
+    match &layer.op {
+        PlannedOp::Conv(sizes) => {
+            let fan_in = sizes.num_weights() / sizes.out_channels;
+            Some(normal(&mut rng, sizes.num_weights(), 2.0 / fan_in as f64, len))
+        }
+        PlannedOp::Linear(sizes) => {
+            Some(normal(&mut rng, sizes.num_weights(), 1.0 / sizes.in_features as f64, len))
+        }
+        PlannedOp::BatchNorm(sizes) => {
+            let mut params = vec![0.0; len];
+            params[..sizes.channels].fill(1.0);
+            Some(params)
+        }
+        _ => None,
+    }
+}
+
+/// `weights` normal values of this variance, then zeros.
+fn normal(rng: &mut impl Rng, weights: usize, variance: f64, len: usize) -> Vec<f32> {
+    let deviation = variance.sqrt();
+    let mut params = vec![0.0; len];
+    for value in &mut params[..weights] {
+        let draw: f64 = StandardNormal.sample(rng);
+        *value = (deviation * draw) as f32;
+    }
+    params
+}

@@ -1,0 +1,28 @@
+//! Networks from configuration: shapes, parameters, memory, training steps.
+//!
+//! A [`NetworkConfig`] lists layers. [`NetworkPlan`] infers shapes, counts parameters and plans memory without
+//! allocating any; [`Network`] holds the buffers on a device and runs steps.
+
+mod arena;
+mod config;
+mod diagnostics;
+mod error;
+mod initialize;
+mod layer;
+mod memory_plan;
+mod network;
+mod plan;
+mod shape;
+mod tensors;
+
+pub use config::{
+    ActivationLayerConfig, BatchNormLayerConfig, CfConvLayerConfig, ConvLayerConfig, DropoutLayerConfig,
+    LayerConfig, LinearLayerConfig, NetworkConfig, PoolLayerConfig, ResidualLayerConfig,
+    SpectralPoolLayerConfig,
+};
+pub use diagnostics::KernelDiagnostics;
+pub use error::{NetworkError, Result};
+pub use network::{BatchLoss, Network};
+pub use plan::{LayerSummary, NetworkPlan, Segment};
+pub use shape::{InputShape, Shape};
+pub use tensors::{NamedTensor, TensorValues};

@@ -1,0 +1,544 @@
+//! A network on a device.
+
+use cfconv_core::StepSeed;
+
+use super::arena::Arena;
+use super::config::NetworkConfig;
+use super::error::{NetworkError, Result};
+use super::initialize::initial_parameters;
+use super::layer::{Layer, Pass, Workspace};
+use super::memory_plan::GradRoute;
+use super::plan::{NetworkPlan, PlannedLayer, PlannedOp, Segment};
+use super::shape::InputShape;
+use crate::device::{Buffer, Device, DeviceError, IndexBuffer, Span, SpanMut};
+use crate::nn::{CfConv2d, CfConv2dOp, EvaluationWeights};
+
+/// The loss of a batch.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct BatchLoss {
+    /// Sum of the images' losses.
+    pub sum: f64,
+    /// Number of images whose label has the largest logit.
+    pub correct: usize,
+    /// Number of images.
+    pub images: usize,
+}
+
+impl BatchLoss {
+    /// The mean loss.
+    pub fn mean(&self) -> f64 {
+        self.sum / self.images as f64
+    }
+}
+
+/// A network on a device: parameters, gradients, states and the memory of a step.
+///
+/// All parameters lie in one flat buffer, their gradients in another, so that optimisers, clipping and averaging
+/// are one operation each. Buffers are allocated once.
+///
+/// A training step is [`begin_step`](Self::begin_step), then for one or more batches
+/// [`forward`](Self::forward), [`loss`](Self::loss), [`backward`](Self::backward); gradients add up from batch to
+/// batch. An evaluation is [`begin_evaluation`](Self::begin_evaluation), then [`forward`](Self::forward) and
+/// [`loss`](Self::loss) or [`probabilities`](Self::probabilities) for any number of batches.
+///
+/// # Examples
+/// ```
+/// use cfconv_train::device::Cpu;
+/// use cfconv_train::networks::{InputShape, Network, NetworkConfig};
+///
+/// let config: NetworkConfig = toml::from_str(
+///     "[[layers]]
+///      type = 'flatten'
+///      [[layers]]
+///      type = 'linear'",
+/// )?;
+/// let input = InputShape { channels: 1, height: 1, width: 2 };
+/// let mut network = Network::try_new(Cpu::default(), &config, input, 2, 4)?;
+/// network.initialize(7)?;
+/// network.begin_step(0)?;
+/// // Two images; the layout is [C, H, W, B], so each image is a column.
+/// network.forward(2, &[1.0, 0.0, 0.0, 1.0])?;
+/// let loss = network.loss(&[0, 1], 0.0)?;
+/// network.backward()?;
+/// assert_eq!(loss.images, 2);
+/// assert!(loss.sum > 0.0);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Network<D: Device> {
+    pub(super) device: D,
+    pub(super) plan: NetworkPlan,
+    pub(super) layers: Vec<Layer<D>>,
+    pub(super) params: Buffer<D>,
+    grads: Buffer<D>,
+    /// Running statistics of all normalisations.
+    pub(super) running: Buffer<D>,
+    /// Statistics of the last training batch.
+    saved: Buffer<D>,
+    arena: Arena<D>,
+    workspace: Workspace<D>,
+    labels: IndexBuffer<D>,
+    losses: Buffer<D>,
+    correct: Buffer<D>,
+    probabilities: Buffer<D>,
+    max_batch: usize,
+    pub(super) run_seed: u64,
+    pub(super) step: u64,
+    phase: Phase,
+}
+
+/// What the last calls have prepared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Idle,
+    Step(Progress),
+    Evaluation(Progress),
+}
+
+/// How far the current batch has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Progress {
+    Begun,
+    Forward { batch: usize },
+    Loss { batch: usize },
+}
+
+impl Progress {
+    fn batch(self) -> Option<usize> {
+        match self {
+            Self::Begun => None,
+            Self::Forward { batch } | Self::Loss { batch } => Some(batch),
+        }
+    }
+}
+
+impl<D: Device> Network<D> {
+    /// Plans and allocates a network for batches of up to `max_batch` images. Parameters are zero until
+    /// [`initialize`](Self::initialize) or an import.
+    ///
+    /// # Errors
+    /// [`NetworkError`] names the layer that does not fit, or what the device refuses.
+    pub fn try_new(
+        device: D,
+        config: &NetworkConfig,
+        input: InputShape,
+        classes: usize,
+        max_batch: usize,
+    ) -> Result<Self> {
+        let plan = NetworkPlan::try_new(config, input, classes)?;
+        if max_batch == 0 {
+            return Err(NetworkError::ZeroSize { name: "max_batch" });
+        }
+        let mut layers = Vec::with_capacity(plan.layers.len());
+        for (number, layer) in plan.layers.iter().enumerate() {
+            let prepared = Layer::try_new(&device, layer, number as u64, max_batch);
+            layers.push(prepared.map_err(|source| Self::layer_error(layer, source))?);
+        }
+        Ok(Self {
+            params: device.alloc(plan.num_parameters())?,
+            grads: device.alloc(plan.num_parameters())?,
+            running: device.alloc(plan.running_len)?,
+            saved: device.alloc(plan.running_len)?,
+            arena: Arena::try_new(&device, plan.memory.buffer_lens.iter().map(|len| len * max_batch))?,
+            workspace: Workspace::<D>::default(),
+            labels: device.alloc_indices(max_batch)?,
+            losses: device.alloc(max_batch)?,
+            correct: device.alloc(max_batch)?,
+            probabilities: device.alloc(classes * max_batch)?,
+            device,
+            plan,
+            layers,
+            max_batch,
+            run_seed: 0,
+            step: 0,
+            phase: Phase::Idle,
+        })
+    }
+
+    /// The device.
+    pub fn device(&self) -> &D {
+        &self.device
+    }
+
+    /// Layers, shapes and memory.
+    pub fn plan(&self) -> &NetworkPlan {
+        &self.plan
+    }
+
+    /// Number of parameters.
+    pub fn num_parameters(&self) -> usize {
+        self.plan.num_parameters()
+    }
+
+    /// Names, shapes and places of the parameters.
+    pub fn segments(&self) -> &[Segment] {
+        self.plan.segments()
+    }
+
+    /// The largest batch.
+    pub fn max_batch(&self) -> usize {
+        self.max_batch
+    }
+
+    /// The parameters.
+    pub fn params(&self) -> &Buffer<D> {
+        &self.params
+    }
+
+    /// The gradients.
+    pub fn grads(&self) -> &Buffer<D> {
+        &self.grads
+    }
+
+    /// Parameters to change and their gradients.
+    pub fn params_and_grads(&mut self) -> (&mut Buffer<D>, &Buffer<D>) {
+        (&mut self.params, &self.grads)
+    }
+
+    /// The running statistics of all normalisations.
+    pub fn running(&self) -> &Buffer<D> {
+        &self.running
+    }
+
+    /// Exchanges parameters and running statistics with other buffers of the same lengths, such as averages.
+    pub fn swap_weights(&mut self, params: &mut Buffer<D>, running: &mut Buffer<D>) {
+        debug_assert_eq!(self.device.buffer_len(params), self.plan.num_parameters());
+        debug_assert_eq!(self.device.buffer_len(running), self.plan.running_len);
+        std::mem::swap(&mut self.params, params);
+        std::mem::swap(&mut self.running, running);
+        self.forget_phase();
+    }
+
+    /// Bytes of all buffers, kernel states and working memory at present; CF-Conv layers take theirs at their
+    /// first batch.
+    pub fn memory_bytes(&self) -> usize {
+        let words = 2 * self.plan.num_parameters()
+            + 2 * self.plan.running_len
+            + (3 + self.plan.classes) * self.max_batch;
+        let layers: usize = self
+            .layers
+            .iter()
+            .map(|layer| {
+                layer.working_bytes(&self.device, self.max_batch)
+                    + layer.cf_conv().map_or(0, CfConv2d::state_bytes)
+            })
+            .sum();
+        words * size_of::<f32>()
+            + self.plan.activation_bytes(self.max_batch)
+            + layers
+            + <<D as CfConv2dOp>::CfConv2d as CfConv2d>::workspace_bytes(&self.workspace)
+    }
+
+    /// Initialises parameters and states; the same seed gives the same network.
+    ///
+    /// # Errors
+    /// What a layer reports.
+    pub fn initialize(&mut self, run_seed: u64) -> Result<()> {
+        self.set_run_seed(run_seed);
+        for layer in &mut self.layers {
+            let range = layer.plan.params.clone();
+            let seed = StepSeed { run_seed, layer: layer.number, step: 0 };
+            let target = SpanMut::new(&mut self.params, range);
+            let outcome = if let Some(params) = initial_parameters(&layer.plan, run_seed, layer.number) {
+                self.device.upload(&params, target)
+            } else if let Some(cf_conv) = layer.cf_conv_mut() {
+                cf_conv.initialize(seed, target)
+            } else {
+                Ok(())
+            };
+            outcome.map_err(|source| Self::layer_error(&layer.plan, source))?;
+            if !layer.plan.running.is_empty() {
+                // Means 0, variances 1.
+                let running = layer.plan.running.clone();
+                let mut values = vec![0.0; running.len()];
+                values[running.len() / 2..].fill(1.0);
+                self.device.upload(&values, SpanMut::new(&mut self.running, running))?;
+            }
+        }
+        self.device.fill(SpanMut::new(&mut self.grads, 0..self.plan.num_parameters()), 0.0)?;
+        self.forget_phase();
+        Ok(())
+    }
+
+    /// Sets the seed of the random streams without touching parameters: what a resumed run needs.
+    pub fn set_run_seed(&mut self, run_seed: u64) {
+        self.run_seed = run_seed;
+    }
+
+    /// Begins training step number `step`: sets gradients to zero and refreshes the kernel states.
+    ///
+    /// # Errors
+    /// What a layer reports.
+    pub fn begin_step(&mut self, step: u64) -> Result<()> {
+        self.forget_phase();
+        self.step = step;
+        self.device.fill(SpanMut::new(&mut self.grads, 0..self.plan.num_parameters()), 0.0)?;
+        for layer in &mut self.layers {
+            let seed = StepSeed { run_seed: self.run_seed, layer: layer.number, step };
+            let params = Span::new(&self.params, layer.plan.params.clone());
+            if let Some(cf_conv) = layer.cf_conv_mut() {
+                let outcome = cf_conv.begin_step(seed, params, &mut self.workspace);
+                outcome.map_err(|source| Self::layer_error(&layer.plan, source))?;
+            }
+        }
+        self.phase = Phase::Step(Progress::Begun);
+        Ok(())
+    }
+
+    /// Begins an evaluation of the parameters being trained, or of others put in their place by
+    /// [`swap_weights`](Self::swap_weights).
+    ///
+    /// # Errors
+    /// What a layer reports.
+    pub fn begin_evaluation(&mut self, weights: EvaluationWeights) -> Result<()> {
+        self.forget_phase();
+        for layer in &mut self.layers {
+            let params = Span::new(&self.params, layer.plan.params.clone());
+            if let Some(cf_conv) = layer.cf_conv_mut() {
+                let outcome = cf_conv.begin_evaluation(weights, params);
+                outcome.map_err(|source| Self::layer_error(&layer.plan, source))?;
+            }
+        }
+        self.phase = Phase::Evaluation(Progress::Begun);
+        Ok(())
+    }
+
+    /// Computes the logits of a batch.
+    ///
+    /// # Shapes
+    /// `images` `[C, H, W, batch]`.
+    ///
+    /// # Errors
+    /// [`NetworkError::WrongOrder`], [`NetworkError::Batch`], a wrong length of `images`, or what a layer reports.
+    pub fn forward(&mut self, batch: usize, images: &[f32]) -> Result<()> {
+        const OP: &str = "Network::forward";
+        let training = match self.phase {
+            Phase::Idle => {
+                return Err(NetworkError::WrongOrder { op: OP, needed: "begin_step or begin_evaluation" });
+            }
+            Phase::Step(_) => true,
+            Phase::Evaluation(_) => false,
+        };
+        if !(1..=self.max_batch).contains(&batch) {
+            return Err(NetworkError::Batch { op: OP, largest: self.max_batch, got: batch });
+        }
+        let plan = &self.plan;
+        let memory = &plan.memory;
+        let len = |value: usize| plan.value_lens[value] * batch;
+        crate::device::check_len(OP, "images", len(0), images.len())?;
+        self.arena.write(memory.values[0], len(0), |_, input| self.device.upload(images, input))?;
+        let mut pass = Pass {
+            device: &self.device,
+            batch,
+            training,
+            run_seed: self.run_seed,
+            step: self.step,
+            params: &self.params,
+            running: &mut self.running,
+            saved: &mut self.saved,
+            workspace: &mut self.workspace,
+        };
+        for layer in &mut self.layers {
+            let PlannedLayer { input, second, output, .. } = layer.plan;
+            let outcome = self.arena.write(memory.values[output], len(output), |arena, target| {
+                let span = |value: usize| arena.span(memory.values[value], len(value));
+                layer.forward(&mut pass, span(input), second.map(span), target)
+            });
+            outcome.map_err(|source| Self::layer_error(&layer.plan, source))?;
+        }
+        let progress = Progress::Forward { batch };
+        self.phase = if training { Phase::Step(progress) } else { Phase::Evaluation(progress) };
+        Ok(())
+    }
+
+    /// Computes the loss of the last batch, and in a training step the gradient of its mean.
+    ///
+    /// # Shapes
+    /// `labels` `[batch]`.
+    ///
+    /// # Errors
+    /// [`NetworkError::WrongOrder`], [`NetworkError::Batch`] for a wrong number of labels,
+    /// [`DeviceError::LabelOutOfRange`].
+    pub fn loss(&mut self, labels: &[u32], label_smoothing: f32) -> Result<BatchLoss> {
+        const OP: &str = "Network::loss";
+        let (training, batch) = match self.phase {
+            Phase::Step(Progress::Forward { batch }) => (true, batch),
+            Phase::Evaluation(Progress::Forward { batch } | Progress::Loss { batch }) => (false, batch),
+            _ => return Err(NetworkError::WrongOrder { op: OP, needed: "forward" }),
+        };
+        let classes = self.plan.classes;
+        crate::device::check_len(OP, "labels", batch, labels.len())?;
+        if let Some(&got) = labels.iter().find(|&&label| label as usize >= classes) {
+            return Err(DeviceError::LabelOutOfRange { op: OP, classes, got }.into());
+        }
+        self.device.upload_indices(labels, &mut self.labels)?;
+        let Self { device, plan, arena, labels, losses, correct, .. } = self;
+        let logits = plan.layers[plan.layers.len() - 1].output;
+        let logits_buffer = plan.memory.values[logits];
+        let len = classes * batch;
+        let losses_span = SpanMut::new(losses, 0..batch);
+        let correct_span = SpanMut::new(correct, 0..batch);
+        match plan.memory.grads[logits].filter(|_| training) {
+            Some(grads) => arena.write(grads, len, |arena, grad_logits| {
+                let logits = arena.span(logits_buffer, len);
+                device.cross_entropy(
+                    batch,
+                    label_smoothing,
+                    logits,
+                    labels,
+                    losses_span,
+                    correct_span,
+                    Some(grad_logits),
+                )
+            })?,
+            None => {
+                let logits = arena.span(logits_buffer, len);
+                device.cross_entropy(
+                    batch,
+                    label_smoothing,
+                    logits,
+                    labels,
+                    losses_span,
+                    correct_span,
+                    None,
+                )?;
+            }
+        }
+        let losses = device.to_host(Span::new(losses, 0..batch))?;
+        let correct = device.to_host(Span::new(correct, 0..batch))?;
+        let progress = Progress::Loss { batch };
+        self.phase = if training { Phase::Step(progress) } else { Phase::Evaluation(progress) };
+        Ok(BatchLoss {
+            sum: losses.iter().map(|&loss| f64::from(loss)).sum(),
+            correct: correct.iter().filter(|&&correct| correct == 1.0).count(),
+            images: batch,
+        })
+    }
+
+    /// Adds the gradients of the mean loss of the last batch.
+    ///
+    /// # Errors
+    /// [`NetworkError::WrongOrder`], or what a layer reports.
+    pub fn backward(&mut self) -> Result<()> {
+        let Phase::Step(Progress::Loss { batch }) = self.phase else {
+            let needed = "begin_step, forward and loss";
+            return Err(NetworkError::WrongOrder { op: "Network::backward", needed });
+        };
+        let plan = &self.plan;
+        let memory = &plan.memory;
+        let len = |value: usize| plan.value_lens[value] * batch;
+        let device = &self.device;
+        let mut pass = Pass {
+            device,
+            batch,
+            training: true,
+            run_seed: self.run_seed,
+            step: self.step,
+            params: &self.params,
+            running: &mut self.running,
+            saved: &mut self.saved,
+            workspace: &mut self.workspace,
+        };
+        for (layer, routes) in self.layers.iter_mut().zip(&memory.routes).rev() {
+            let PlannedLayer { input, output, .. } = layer.plan;
+            let Some(grad_output) = memory.grads[output] else { continue };
+            let arena = &mut self.arena;
+            let outcome = if matches!(layer.plan.op, PlannedOp::Add) {
+                backward_of_sum(device, arena, &plan.memory, &layer.plan, routes, grad_output, len(output))
+            } else {
+                let grads = &mut self.grads;
+                let reads_input = layer.plan.op.backward_reads_input();
+                let mut run = |arena: &Arena<D>, grad_input: Option<SpanMut<'_, D>>| {
+                    let value = reads_input.then(|| arena.span(memory.values[input], len(input)));
+                    let grad_output = arena.span(grad_output, len(output));
+                    layer.backward(&mut pass, grads, value, grad_output, grad_input)
+                };
+                let target = memory.grads[input];
+                match (routes[0], target) {
+                    (GradRoute::Overwrite, Some(target)) => {
+                        arena.write(target, len(input), |arena, grad_input| run(arena, Some(grad_input)))
+                    }
+                    (GradRoute::Add { through }, Some(target)) => arena
+                        .write(through, len(input), |arena, grad_input| run(arena, Some(grad_input)))
+                        .and_then(|()| {
+                            arena.write(target, len(input), |arena, sum| {
+                                device.add_assign(arena.span(through, len(input)), sum)
+                            })
+                        }),
+                    _ => run(arena, None),
+                }
+            };
+            outcome.map_err(|source| Self::layer_error(&layer.plan, source))?;
+        }
+        self.phase = Phase::Step(Progress::Begun);
+        Ok(())
+    }
+
+    /// The logits of the last batch, `[classes, batch]`.
+    ///
+    /// # Errors
+    /// [`NetworkError::WrongOrder`] before a forward pass.
+    pub fn logits(&self) -> Result<Vec<f32>> {
+        let span = self.logits_span(self.forwarded_batch("Network::logits")?);
+        Ok(self.device.to_host(span)?)
+    }
+
+    /// The probability of each class for each image of the last batch, `[classes, batch]`.
+    ///
+    /// # Errors
+    /// [`NetworkError::WrongOrder`] before a forward pass.
+    pub fn probabilities(&mut self) -> Result<Vec<f32>> {
+        let batch = self.forwarded_batch("Network::probabilities")?;
+        let len = self.plan.classes * batch;
+        let logits = self.plan.layers[self.plan.layers.len() - 1].output;
+        let logits = self.arena.span(self.plan.memory.values[logits], len);
+        self.device.softmax(batch, logits, SpanMut::new(&mut self.probabilities, 0..len))?;
+        Ok(self.device.to_host(Span::new(&self.probabilities, 0..len))?)
+    }
+
+    fn logits_span(&self, batch: usize) -> Span<'_, D> {
+        let logits = self.plan.layers[self.plan.layers.len() - 1].output;
+        self.arena.span(self.plan.memory.values[logits], self.plan.classes * batch)
+    }
+
+    fn forwarded_batch(&self, op: &'static str) -> Result<usize> {
+        let batch = match self.phase {
+            Phase::Idle => None,
+            Phase::Step(progress) | Phase::Evaluation(progress) => progress.batch(),
+        };
+        batch.ok_or(NetworkError::WrongOrder { op, needed: "forward" })
+    }
+
+    /// Whatever was prepared no longer fits.
+    pub(super) fn forget_phase(&mut self) {
+        self.phase = Phase::Idle;
+    }
+
+    pub(super) fn layer_error(layer: &PlannedLayer, source: DeviceError) -> NetworkError {
+        NetworkError::Layer { layer: layer.name.clone(), kind: layer.kind, source: Box::new(source) }
+    }
+}
+
+/// Hands the gradient of a sum on to both operands.
+fn backward_of_sum<D: Device>(
+    device: &D,
+    arena: &mut Arena<D>,
+    memory: &super::memory_plan::MemoryPlan,
+    layer: &PlannedLayer,
+    routes: &[GradRoute; 2],
+    grad_output: usize,
+    len: usize,
+) -> crate::device::Result<()> {
+    for (value, route) in layer.operands().zip(routes) {
+        let Some(target) = memory.grads[value] else { continue };
+        arena.write(target, len, |arena, target| {
+            let source = arena.span(grad_output, len);
+            match route {
+                GradRoute::Skip => Ok(()),
+                GradRoute::Overwrite => device.copy(source, target),
+                // The gradient is at hand: it needs no passage.
+                GradRoute::Add { .. } => device.add_assign(source, target),
+            }
+        })?;
+    }
+    Ok(())
+}

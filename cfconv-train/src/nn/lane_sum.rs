@@ -1,0 +1,72 @@
+//! Sums along contiguous values, in an order that depends on their number only.
+
+use cfconv_fft::Real;
+use cfconv_fft::simd::LANES;
+
+/// Values that are added in the working precision before their sum is added in `f64`.
+const BLOCK: usize = 256 * LANES;
+
+/// Σ term(a) over one slice.
+#[inline(always)]
+pub(crate) fn sum<T: Real>(a: &[T], term: impl Fn(T) -> T) -> f64 {
+    // Four registers, so that additions of one need not wait for each other.
+    const WIDE: usize = 4 * LANES;
+    let mut total = 0.0;
+    for block in a.chunks(BLOCK) {
+        let mut lanes = [T::ZERO; WIDE];
+        let (full, rest) = block.as_chunks::<WIDE>();
+        for values in full {
+            for l in 0..WIDE {
+                lanes[l] += term(values[l]);
+            }
+        }
+        for (lane, &value) in lanes.iter_mut().zip(rest) {
+            *lane += term(value);
+        }
+        total += lanes.iter().map(|lane| lane.as_f64()).sum::<f64>();
+    }
+    total
+}
+
+/// Both sums of terms(a, b) over two slices of one length.
+#[inline(always)]
+pub(crate) fn sum_two<T: Real>(a: &[T], b: &[T], terms: impl Fn(T, T) -> (T, T)) -> (f64, f64) {
+    debug_assert_eq!(a.len(), b.len());
+    const WIDE: usize = 2 * LANES;
+    let mut total = (0.0, 0.0);
+    for (a, b) in a.chunks(BLOCK).zip(b.chunks(BLOCK)) {
+        let (mut first, mut second) = ([T::ZERO; WIDE], [T::ZERO; WIDE]);
+        let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<WIDE>(), b.as_chunks::<WIDE>());
+        for (a, b) in a.iter().zip(b) {
+            for l in 0..WIDE {
+                let (s, t) = terms(a[l], b[l]);
+                first[l] += s;
+                second[l] += t;
+            }
+        }
+        for (l, (&a, &b)) in a_rest.iter().zip(b_rest).enumerate() {
+            let (s, t) = terms(a, b);
+            first[l] += s;
+            second[l] += t;
+        }
+        total.0 += first.iter().map(|lane| lane.as_f64()).sum::<f64>();
+        total.1 += second.iter().map(|lane| lane.as_f64()).sum::<f64>();
+    }
+    total
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sums_of_integers_are_exact_at_every_length() {
+        for len in [0, 1, 15, 16, 17, 63, 64, 65, BLOCK - 1, BLOCK, 2 * BLOCK + 37] {
+            let values: Vec<f32> = (0..len).map(|i| (i % 7) as f32 - 3.0).collect();
+            let expected: f64 = values.iter().map(|&x| f64::from(x)).sum();
+            assert_eq!(sum(&values, |x| x), expected);
+            let squares: f64 = values.iter().map(|&x| f64::from(x * x)).sum();
+            assert_eq!(sum_two(&values, &values, |a, b| (a, a * b)), (expected, squares));
+        }
+    }
+}

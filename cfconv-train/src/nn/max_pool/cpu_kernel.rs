@@ -1,0 +1,190 @@
+//! Max pooling on the processor: one task a channel, along the lanes of the batch.
+
+use cfconv_fft::Real;
+use cfconv_fft::simd::{Isa, Kernel, LANES, dispatch};
+use rayon::prelude::*;
+
+use super::{MaxPoolOp, PoolSizes};
+use crate::device::{Cpu, IndexBuffer, Result, Span, SpanMut, check_len};
+
+impl MaxPoolOp for Cpu {
+    fn max_pool(
+        &self,
+        sizes: &PoolSizes,
+        batch: usize,
+        input: Span<'_, Self>,
+        winners: Option<&mut IndexBuffer<Self>>,
+        output: SpanMut<'_, Self>,
+    ) -> Result<()> {
+        let len = sizes.output_len(batch);
+        input.expect_len("max_pool", "input", sizes.input_len(batch))?;
+        output.expect_len("max_pool", "output", len)?;
+        let winners = match winners {
+            Some(winners) => {
+                check_len("max_pool", "winners", len, winners.len().min(len))?;
+                Some(&mut winners[..len])
+            }
+            None => None,
+        };
+        max_pool(sizes, batch, input.as_slice(), winners, output.into_slice());
+        Ok(())
+    }
+
+    fn max_pool_vjp(
+        &self,
+        sizes: &PoolSizes,
+        batch: usize,
+        winners: &IndexBuffer<Self>,
+        grad_output: Span<'_, Self>,
+        grad_input: SpanMut<'_, Self>,
+    ) -> Result<()> {
+        let len = sizes.output_len(batch);
+        grad_output.expect_len("max_pool_vjp", "grad_output", len)?;
+        grad_input.expect_len("max_pool_vjp", "grad_input", sizes.input_len(batch))?;
+        check_len("max_pool_vjp", "winners", len, winners.len().min(len))?;
+        max_pool_vjp(sizes, batch, &winners[..len], grad_output.as_slice(), grad_input.into_slice());
+        Ok(())
+    }
+}
+
+/// See [`MaxPoolOp::max_pool`].
+pub(crate) fn max_pool<T: Real>(
+    sizes: &PoolSizes,
+    batch: usize,
+    input: &[T],
+    winners: Option<&mut [u32]>,
+    output: &mut [T],
+) {
+    let input_plane = sizes.height * sizes.width * batch;
+    let output_plane = sizes.output_height() * sizes.output_width() * batch;
+    let planes = output.par_chunks_mut(output_plane).zip(input.par_chunks(input_plane));
+    match winners {
+        Some(winners) => {
+            planes.zip(winners.par_chunks_mut(output_plane)).for_each(|((output, input), winners)| {
+                dispatch(Forward { sizes, batch, input, winners, output });
+            });
+        }
+        None => planes.for_each(|(output, input)| {
+            dispatch(Forward { sizes, batch, input, winners: &mut [], output });
+        }),
+    }
+}
+
+/// See [`MaxPoolOp::max_pool_vjp`].
+pub(crate) fn max_pool_vjp<T: Real>(
+    sizes: &PoolSizes,
+    batch: usize,
+    winners: &[u32],
+    grad_output: &[T],
+    grad_input: &mut [T],
+) {
+    let input_plane = sizes.height * sizes.width * batch;
+    let output_plane = sizes.output_height() * sizes.output_width() * batch;
+    grad_input
+        .par_chunks_mut(input_plane)
+        .zip(grad_output.par_chunks(output_plane))
+        .zip(winners.par_chunks(output_plane))
+        .for_each(|((grad_input, grad_output), winners)| {
+            dispatch(Backward { sizes, batch, winners, grad_output, grad_input });
+        });
+}
+
+struct Forward<'a, T> {
+    sizes: &'a PoolSizes,
+    batch: usize,
+    /// `[H, W, B]`
+    input: &'a [T],
+    /// `[H', W', B]`, or empty if nobody wants them
+    winners: &'a mut [u32],
+    /// `[H', W', B]`
+    output: &'a mut [T],
+}
+
+impl<T: Real> Kernel for Forward<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<I: Isa>(self, _isa: I) {
+        let Self { sizes, batch, input, winners, output } = self;
+        let output_width = sizes.output_width();
+        for (window, output) in output.chunks_mut(batch).enumerate() {
+            let (row, column) = (window / output_width * sizes.stride, window % output_width * sizes.stride);
+            let mut winners = winners.get_mut(window * batch..(window + 1) * batch);
+            for first in (0..batch).step_by(LANES) {
+                let lanes = first..batch.min(first + LANES);
+                let (mut best, mut winner) = ([T::neg_infinity(); LANES], [0_u32; LANES]);
+                for tap in 0..sizes.size * sizes.size {
+                    let (h, w) = (row + tap / sizes.size, column + tap % sizes.size);
+                    let values = &input[(h * sizes.width + w) * batch..][lanes.clone()];
+                    if let Some(values) = values.first_chunk::<LANES>() {
+                        for l in 0..LANES {
+                            take_larger(values[l], tap as u32, &mut best[l], &mut winner[l]);
+                        }
+                    } else {
+                        for (l, &value) in values.iter().enumerate() {
+                            take_larger(value, tap as u32, &mut best[l], &mut winner[l]);
+                        }
+                    }
+                }
+                output[lanes.clone()].copy_from_slice(&best[..lanes.len()]);
+                if let Some(winners) = &mut winners {
+                    winners[lanes.clone()].copy_from_slice(&winner[..lanes.len()]);
+                }
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn take_larger<T: Real>(value: T, tap: u32, best: &mut T, winner: &mut u32) {
+    // The first NaN stays: it is larger than numbers, and no later value is larger than it.
+    let larger = value > *best || (value.is_nan() && !best.is_nan());
+    *best = if larger { value } else { *best };
+    *winner = if larger { tap } else { *winner };
+}
+
+struct Backward<'a, T> {
+    sizes: &'a PoolSizes,
+    batch: usize,
+    /// `[H', W', B]`
+    winners: &'a [u32],
+    /// `[H', W', B]`
+    grad_output: &'a [T],
+    /// `[H, W, B]`
+    grad_input: &'a mut [T],
+}
+
+impl<T: Real> Kernel for Backward<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<I: Isa>(self, _isa: I) {
+        let Self { sizes, batch, winners, grad_output, grad_input } = self;
+        let output_width = sizes.output_width();
+        let covered = !sizes.overlaps()
+            && sizes.stride == sizes.size
+            && sizes.height.is_multiple_of(sizes.size)
+            && sizes.width.is_multiple_of(sizes.size);
+        if !covered {
+            grad_input.fill(T::ZERO);
+        }
+        let windows = winners.chunks(batch).zip(grad_output.chunks(batch)).enumerate();
+        for (window, (winners, grad_output)) in windows {
+            let (row, column) = (window / output_width * sizes.stride, window % output_width * sizes.stride);
+            for tap in 0..sizes.size * sizes.size {
+                let (h, w) = (row + tap / sizes.size, column + tap % sizes.size);
+                let grad_input = &mut grad_input[(h * sizes.width + w) * batch..][..batch];
+                let lanes = grad_input.iter_mut().zip(winners.iter().zip(grad_output));
+                if covered {
+                    for (grad_input, (&winner, &grad)) in lanes {
+                        *grad_input = if winner == tap as u32 { grad } else { T::ZERO };
+                    }
+                } else {
+                    for (grad_input, (&winner, &grad)) in lanes {
+                        *grad_input += if winner == tap as u32 { grad } else { T::ZERO };
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! Operations on a device: each a forward function and its vector-Jacobian product.
+//!
+//! One folder holds one operation: `mod.rs` the sizes and the trait, `cpu_kernel.rs` the implementation for
+//! [`Cpu`](crate::device::Cpu). Activations are `[C, H, W, B]`, the batch innermost. Gradients of parameters
+//! accumulate, gradients of inputs overwrite. An operation's parameters are contiguous, weights before biases.
+
+pub mod activation;
+pub mod add;
+pub mod average_pool;
+pub mod batch_norm;
+pub mod cf_conv2d;
+pub mod conv2d;
+pub mod cross_entropy;
+pub mod dropout;
+pub mod global_average_pool;
+mod lane_sum;
+pub mod linear;
+pub mod max_pool;
+pub mod optimizer;
+mod pool_window;
+pub mod reduce;
+mod seed;
+pub mod spectral_pool;
+#[cfg(test)]
+mod testing;
+
+pub use activation::{Activation, ActivationOp};
+pub use add::AddOp;
+pub use average_pool::AveragePoolOp;
+pub use batch_norm::{BatchNormOp, BatchNormSizes};
+pub use cf_conv2d::{CfConv2d, CfConv2dOp, CfConv2dState, EvaluationWeights};
+pub use conv2d::{Conv2dOp, Conv2dSizes};
+pub use cross_entropy::CrossEntropyOp;
+pub use dropout::{DropoutOp, DropoutSizes};
+pub use global_average_pool::GlobalAveragePoolOp;
+pub use linear::{LinearOp, LinearSizes};
+pub use max_pool::MaxPoolOp;
+pub use optimizer::{AdamStep, OptimizerOp, SgdStep};
+pub use pool_window::PoolSizes;
+pub use reduce::ReduceOp;
+pub(crate) use seed::{Purpose, stream};
+pub use spectral_pool::{SpectralPoolOp, SpectralPoolSizes};
+
+/// Values that one parallel task of an element-wise operation handles: 64 KiB of `f32`.
+pub(crate) const VALUES_PER_TASK: usize = 1 << 14;

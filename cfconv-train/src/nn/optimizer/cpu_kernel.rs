@@ -1,0 +1,144 @@
+//! Optimiser steps on the processor.
+
+use cfconv_fft::simd::{Isa, Kernel, dispatch};
+use rayon::prelude::*;
+
+use super::{AdamStep, OptimizerOp, SgdStep};
+use crate::device::{Cpu, Result, Span, SpanMut};
+use crate::nn::VALUES_PER_TASK;
+
+impl OptimizerOp for Cpu {
+    fn adam_step(
+        &self,
+        step: &AdamStep,
+        grads: Span<'_, Self>,
+        decay: Span<'_, Self>,
+        first_moment: SpanMut<'_, Self>,
+        second_moment: SpanMut<'_, Self>,
+        params: SpanMut<'_, Self>,
+    ) -> Result<()> {
+        const OP: &str = "adam_step";
+        grads.expect_len(OP, "grads", params.len())?;
+        decay.expect_len(OP, "decay", params.len())?;
+        first_moment.expect_len(OP, "first_moment", params.len())?;
+        second_moment.expect_len(OP, "second_moment", params.len())?;
+        params
+            .into_slice()
+            .par_chunks_mut(VALUES_PER_TASK)
+            .zip(first_moment.into_slice().par_chunks_mut(VALUES_PER_TASK))
+            .zip(second_moment.into_slice().par_chunks_mut(VALUES_PER_TASK))
+            .zip(grads.as_slice().par_chunks(VALUES_PER_TASK))
+            .zip(decay.as_slice().par_chunks(VALUES_PER_TASK))
+            .for_each(|((((params, first_moment), second_moment), grads), decay)| {
+                dispatch(Adam { step, grads, decay, first_moment, second_moment, params });
+            });
+        Ok(())
+    }
+
+    fn sgd_step(
+        &self,
+        step: &SgdStep,
+        grads: Span<'_, Self>,
+        decay: Span<'_, Self>,
+        velocity: SpanMut<'_, Self>,
+        params: SpanMut<'_, Self>,
+    ) -> Result<()> {
+        grads.expect_len("sgd_step", "grads", params.len())?;
+        decay.expect_len("sgd_step", "decay", params.len())?;
+        velocity.expect_len("sgd_step", "velocity", params.len())?;
+        params
+            .into_slice()
+            .par_chunks_mut(VALUES_PER_TASK)
+            .zip(velocity.into_slice().par_chunks_mut(VALUES_PER_TASK))
+            .zip(grads.as_slice().par_chunks(VALUES_PER_TASK))
+            .zip(decay.as_slice().par_chunks(VALUES_PER_TASK))
+            .for_each(|(((params, velocity), grads), decay)| {
+                dispatch(Sgd { step, grads, decay, velocity, params });
+            });
+        Ok(())
+    }
+
+    fn average_step(&self, weight: f32, params: Span<'_, Self>, average: SpanMut<'_, Self>) -> Result<()> {
+        average.expect_len("average_step", "average", params.len())?;
+        average
+            .into_slice()
+            .par_chunks_mut(VALUES_PER_TASK)
+            .zip(params.as_slice().par_chunks(VALUES_PER_TASK))
+            .for_each(|(average, params)| dispatch(Average { weight, params, average }));
+        Ok(())
+    }
+}
+
+struct Adam<'a> {
+    step: &'a AdamStep,
+    grads: &'a [f32],
+    decay: &'a [f32],
+    first_moment: &'a mut [f32],
+    second_moment: &'a mut [f32],
+    params: &'a mut [f32],
+}
+
+impl Kernel for Adam<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<I: Isa>(self, isa: I) {
+        let AdamStep { beta_1, beta_2, epsilon, gradient_factor, .. } = *self.step;
+        let size = self.step.learning_rate / self.step.correction_1;
+        let root_correction = self.step.correction_2.sqrt().recip();
+        let (coupled, decoupled) = if self.step.decoupled {
+            (0.0, self.step.learning_rate * self.step.weight_decay)
+        } else {
+            (self.step.weight_decay, 0.0)
+        };
+        let moments = self.first_moment.iter_mut().zip(self.second_moment);
+        let operands = self.grads.iter().zip(self.decay);
+        for ((p, (m, v)), (&grad, &decay)) in self.params.iter_mut().zip(moments).zip(operands) {
+            let g = isa.mul_add(gradient_factor, grad, coupled * decay * *p);
+            *m = isa.mul_add(beta_1, *m, (1.0 - beta_1) * g);
+            *v = isa.mul_add(beta_2, *v, (1.0 - beta_2) * g * g);
+            let root = isa.mul_add(v.sqrt(), root_correction, epsilon);
+            *p = isa.mul_add(-decoupled * decay, *p, *p) - size * *m / root;
+        }
+    }
+}
+
+struct Sgd<'a> {
+    step: &'a SgdStep,
+    grads: &'a [f32],
+    decay: &'a [f32],
+    velocity: &'a mut [f32],
+    params: &'a mut [f32],
+}
+
+impl Kernel for Sgd<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<I: Isa>(self, isa: I) {
+        let SgdStep { learning_rate, momentum, weight_decay, gradient_factor } = *self.step;
+        let operands = self.grads.iter().zip(self.decay);
+        for ((p, v), (&grad, &decay)) in self.params.iter_mut().zip(self.velocity).zip(operands) {
+            let g = isa.mul_add(gradient_factor, grad, weight_decay * decay * *p);
+            *v = isa.mul_add(momentum, *v, g);
+            *p = isa.mul_add(-learning_rate, *v, *p);
+        }
+    }
+}
+
+struct Average<'a> {
+    weight: f32,
+    params: &'a [f32],
+    average: &'a mut [f32],
+}
+
+impl Kernel for Average<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<I: Isa>(self, isa: I) {
+        for (average, &param) in self.average.iter_mut().zip(self.params) {
+            *average = isa.mul_add(self.weight, param - *average, *average);
+        }
+    }
+}
