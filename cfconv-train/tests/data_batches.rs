@@ -53,7 +53,7 @@ fn checksum(bytes: &[u8]) -> u64 {
 #[test]
 fn embedded_bytes_are_the_same_everywhere() {
     // Golden values of this very generator, version 1: a change of the generator is a change of the data set.
-    let golden = [(32, 60, 0, 0xc44b_38fa_39d6_6ea1_u64), (17, 24, 9, 0x339c_21d9_fa9a_46ed_u64)];
+    let golden = [(32, 60, 0, 0x1820_03dd_67eb_be4c_u64), (17, 24, 9, 0x367e_9cdb_5023_2e14_u64)];
     for (size, num_images, seed, expected) in golden {
         let data = embedded_dataset(&EmbeddedConfig { size, num_images, seed }).unwrap();
         assert_eq!(
