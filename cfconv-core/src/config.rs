@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::engine::PaddingMode;
 use crate::error::{CoreError, Result, check_size};
 use crate::kernel_state::check_ema_alpha;
-use crate::sampler::{SamplerConfig, check_lattice_size};
+use crate::sampler::SamplerConfig;
 
 /// The factor g in `dΦ(u) = g·dK(u)`, by which the gradient of the kernel passes to Φ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -180,9 +180,8 @@ impl CfConv2dConfig {
                 reason: "the dense kernel has nothing to refresh",
             });
         }
-        if let SamplerConfig::Lattice { size } = self.sampler {
-            check_lattice_size(size)?;
-        } else if self.application == Application::Direct {
+        self.sampler.validate()?;
+        if self.lattice_size().is_none() && self.application == Application::Direct {
             return Err(CoreError::ConflictingSettings {
                 setting: "application",
                 value: "direct".to_owned(),

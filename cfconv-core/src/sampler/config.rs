@@ -5,6 +5,9 @@ use std::fmt;
 use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::check_lattice_size;
+use crate::error::{Result, check_size};
+
 /// How many positions a step visits: a number, or `"all"`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NumPositions {
@@ -32,7 +35,7 @@ impl Default for NumPositions {
 }
 
 impl Serialize for NumPositions {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
         match *self {
             Self::Count(count) => serializer.serialize_u64(count as u64),
             Self::All => serializer.serialize_str("all"),
@@ -41,7 +44,7 @@ impl Serialize for NumPositions {
 }
 
 impl<'de> Deserialize<'de> for NumPositions {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
         struct NumberOrAll;
         impl Visitor<'_> for NumberOrAll {
             type Value = NumPositions;
@@ -50,21 +53,21 @@ impl<'de> Deserialize<'de> for NumPositions {
                 f.write_str("a number of positions, at least 1, or \"all\"")
             }
 
-            fn visit_u64<E: de::Error>(self, count: u64) -> Result<NumPositions, E> {
+            fn visit_u64<E: de::Error>(self, count: u64) -> std::result::Result<NumPositions, E> {
                 match usize::try_from(count) {
                     Ok(count) if count > 0 => Ok(NumPositions::Count(count)),
                     _ => Err(E::invalid_value(de::Unexpected::Unsigned(count), &self)),
                 }
             }
 
-            fn visit_i64<E: de::Error>(self, count: i64) -> Result<NumPositions, E> {
+            fn visit_i64<E: de::Error>(self, count: i64) -> std::result::Result<NumPositions, E> {
                 match u64::try_from(count) {
                     Ok(count) => self.visit_u64(count),
                     Err(_) => Err(E::invalid_value(de::Unexpected::Signed(count), &self)),
                 }
             }
 
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<NumPositions, E> {
+            fn visit_str<E: de::Error>(self, text: &str) -> std::result::Result<NumPositions, E> {
                 match text {
                     "all" => Ok(NumPositions::All),
                     _ => Err(E::invalid_value(de::Unexpected::Str(text), &self)),
@@ -149,6 +152,25 @@ impl Default for SamplerConfig {
 }
 
 impl SamplerConfig {
+    /// Checks what the types leave open.
+    ///
+    /// # Errors
+    /// [`CoreError::InvalidSetting`](crate::CoreError::InvalidSetting) for zero positions and for a lattice
+    /// that is empty or even.
+    pub fn validate(&self) -> Result<()> {
+        match *self {
+            Self::Uniform { num_positions, .. }
+            | Self::Stratified { num_positions }
+            | Self::FrequencyBlocks { num_positions }
+            | Self::ChannelBlocks { num_positions } => match num_positions {
+                NumPositions::Count(count) => check_size("sampler.num_positions", count),
+                NumPositions::All => Ok(()),
+            },
+            Self::Lattice { size } => check_lattice_size(size),
+            Self::All {} => Ok(()),
+        }
+    }
+
     /// The name of the variant in configuration files.
     pub fn kind(&self) -> &'static str {
         match self {

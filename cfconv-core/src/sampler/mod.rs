@@ -63,6 +63,7 @@ impl PositionSampler {
     /// [`CoreError::InvalidSetting`] for zero positions, for an even or zero lattice size or one that is
     /// not the grid's; [`CoreError::TooManyPositions`] if 32 bits cannot number the positions.
     pub fn try_new(config: &SamplerConfig, grid: KernelGrid) -> Result<Self> {
+        config.validate()?;
         let population = count_positions(&grid)?;
         for (setting, size) in [
             ("height", grid.height),
@@ -77,7 +78,6 @@ impl PositionSampler {
         let rule = match *config {
             SamplerConfig::All {} => Rule::All,
             SamplerConfig::Lattice { size } => {
-                check_lattice_size(size)?;
                 if (grid.height, grid.width) != (size, size) {
                     return Err(CoreError::InvalidSetting {
                         setting: "sampler.size",
@@ -88,7 +88,7 @@ impl PositionSampler {
                 Rule::All
             }
             SamplerConfig::Uniform { num_positions, replacement } => {
-                let count = resolve(num_positions, population)?;
+                let count = num_positions.resolve(population as usize) as u32;
                 match (replacement, num_positions) {
                     // "all" asks for all, with or without replacement.
                     (true, NumPositions::Count(draws)) => Rule::UniformWithReplacement { draws },
@@ -97,15 +97,15 @@ impl PositionSampler {
                 }
             }
             SamplerConfig::Stratified { num_positions } => {
-                let count = resolve(num_positions, population)?;
+                let count = num_positions.resolve(population as usize) as u32;
                 if count == population { Rule::All } else { Rule::Stratified(Strata { population, count }) }
             }
             SamplerConfig::FrequencyBlocks { num_positions } => {
-                let count = resolve(num_positions, population)?.div_ceil(channel_pairs);
+                let count = (num_positions.resolve(population as usize) as u32).div_ceil(channel_pairs);
                 if count == frequencies { Rule::All } else { Rule::FrequencyBlocks { count } }
             }
             SamplerConfig::ChannelBlocks { num_positions } => {
-                let count = resolve(num_positions, population)?.div_ceil(frequencies);
+                let count = (num_positions.resolve(population as usize) as u32).div_ceil(frequencies);
                 if count == channel_pairs { Rule::All } else { Rule::ChannelBlocks { count } }
             }
         };
@@ -264,17 +264,4 @@ fn count_positions(grid: &KernelGrid) -> Result<u32> {
             in_channels: grid.in_channels,
             out_channels: grid.out_channels,
         })
-}
-
-/// The number of positions asked for.
-fn resolve(num_positions: NumPositions, population: u32) -> Result<u32> {
-    // At most `population`, so it fits.
-    match num_positions.resolve(population as usize) as u32 {
-        0 => Err(CoreError::InvalidSetting {
-            setting: "sampler.num_positions",
-            expected: "at least 1",
-            got: "0".to_owned(),
-        }),
-        count => Ok(count),
-    }
 }

@@ -1,5 +1,4 @@
 //! Helpers of the contract tests.
-#![allow(dead_code)] // Each test binary uses its own part.
 
 use cfconv_core::engine::{CfConv2dEngine, CfConvWorkspace};
 use cfconv_core::{CfConv2dConfig, NumPositions, SamplerConfig, StepSeed};
@@ -119,10 +118,6 @@ pub(crate) fn to_nchw<T: Real>(lanes: &[T], shape: (usize, usize, usize), batch:
 /// `[B, C, H, W]` → `[C, H, W, B]`.
 pub(crate) fn to_lanes(images: ArrayView4<f64>) -> Vec<f64> {
     images.permuted_axes([1, 2, 3, 0]).iter().copied().collect()
-}
-
-pub(crate) fn widen<T: Real>(values: &[Complex<T>]) -> Vec<Complex<f64>> {
-    values.iter().map(|z| Complex::new(z.re.as_f64(), z.im.as_f64())).collect()
 }
 
 /// ‖a − b‖/‖b‖; ‖a − b‖ if b is zero.

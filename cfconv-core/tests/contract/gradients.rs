@@ -1,14 +1,12 @@
 //! Hand-derived gradients against central differences in f64, through the whole chain
 //! Θ → Φ → kernel state → spectra → loss.
 
-mod common;
-
+use crate::common::{
+    PARAMETERIZATIONS, SHAPES, engine, forward, input_len, numbers, output_len, relative_error, samplers,
+    seed, small_config, small_mlp,
+};
 use cfconv_core::engine::{AppliedForm, CfConv2dEngine, CfConvWorkspace, PaddingMode};
 use cfconv_core::{Application, CfConv2dConfig, GradientScale, NumPositions, SamplerConfig};
-use common::{
-    PARAMETERIZATIONS, engine, input_len, numbers, output_len, relative_error, samplers, seed, small_config,
-    small_mlp,
-};
 
 /// The loss Σ c·y + ½·Σ y², its gradient c + y.
 fn loss(output: &[f64], coefficients: &[f64]) -> f64 {
@@ -42,7 +40,7 @@ impl Problem {
     fn loss(&self, params: &[f64], input: &[f64]) -> f64 {
         let mut engine = self.before.clone();
         engine.begin_step(params, seed(1), &mut CfConvWorkspace::default()).unwrap();
-        loss(&common::forward(&mut engine, params, self.batch, input), &self.coefficients)
+        loss(&forward(&mut engine, params, self.batch, input), &self.coefficients)
     }
 
     /// Gradients of parameters and input by the backward pass.
@@ -115,7 +113,7 @@ fn gradients_equal_central_differences_for_every_sampler_parameterization_and_pa
 
 #[test]
 fn gradients_equal_central_differences_for_awkward_shapes() {
-    for (height, width, in_channels, out_channels, batch) in common::SHAPES {
+    for (height, width, in_channels, out_channels, batch) in SHAPES {
         // Few values, or the differences of large sums drown in rounding.
         let batch = batch.min(3);
         let num_positions = NumPositions::Count(10);
