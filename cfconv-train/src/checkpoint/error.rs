@@ -3,6 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use crate::networks::NetworkError;
+
 /// Errors of checkpoint files: each names the file and, where there is one, the tensor.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -50,15 +52,13 @@ pub enum CheckpointError {
         /// The file.
         path: PathBuf,
     },
-    /// A tensor is absent.
-    #[error("{path}: tensor `{tensor}` of shape {expected:?} is missing")]
-    MissingTensor {
+    /// The network that the checkpoint describes cannot be built, or a tensor is absent or does not fit it.
+    #[error("{path}: {source}")]
+    Network {
         /// The file.
         path: PathBuf,
-        /// The tensor.
-        tensor: String,
-        /// Its shape.
-        expected: Vec<usize>,
+        /// What does not fit: the layer or tensor, expected and found.
+        source: Box<NetworkError>,
     },
     /// A tensor that the network does not have.
     #[error("{path}: tensor `{tensor}` belongs to no part of the network that the checkpoint describes")]
@@ -68,27 +68,13 @@ pub enum CheckpointError {
         /// The tensor.
         tensor: String,
     },
-    /// A tensor of another shape.
-    #[error("{path}: tensor `{tensor}` has shape {found:?}, expected {expected:?}")]
-    Shape {
-        /// The file.
-        path: PathBuf,
-        /// The tensor.
-        tensor: String,
-        /// The shape the network needs.
-        expected: Vec<usize>,
-        /// The shape in the file.
-        found: Vec<usize>,
-    },
-    /// A tensor of another type of number.
-    #[error("{path}: tensor `{tensor}` holds {found}, expected {expected}")]
+    /// A tensor of numbers of a type that no part of a network has.
+    #[error("{path}: tensor `{tensor}` holds {found}, expected F32, F64 or U64")]
     NumberType {
         /// The file.
         path: PathBuf,
         /// The tensor.
         tensor: String,
-        /// The type the network needs.
-        expected: &'static str,
         /// The type in the file.
         found: String,
     },
@@ -102,7 +88,7 @@ pub enum CheckpointError {
         /// Where.
         index: usize,
         /// The value.
-        found: f32,
+        found: f64,
     },
 }
 

@@ -3,6 +3,9 @@
 use std::io;
 use std::path::PathBuf;
 
+use crate::data::DataError;
+use crate::schedule::OutOfRange;
+
 /// Errors of configuration files: each names the file, the line where it is known, and the key.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -97,6 +100,26 @@ pub enum ConfigError {
         expected: &'static str,
         /// The value.
         got: String,
+    },
+    /// A value of the tables about data is outside its range.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// A value of the tables about optimiser, schedule and average is outside its range.
+    #[error(transparent)]
+    Training(#[from] OutOfRange),
+    /// An error of a file that was read.
+    #[error("{path}: {source}")]
+    In {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong in it.
+        source: Box<ConfigError>,
+    },
+    /// A configuration that cannot be written.
+    #[error("the configuration has no form in TOML: {reason}")]
+    Unwritable {
+        /// Why.
+        reason: String,
     },
 }
 

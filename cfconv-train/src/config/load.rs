@@ -215,4 +215,19 @@ mod tests {
         }
         assert!(message(text, &["data.sizes=3"]).contains("nearest valid key is `size`"));
     }
+
+    proptest::proptest! {
+        #![proptest_config(proptest::prelude::ProptestConfig::with_cases(64))]
+
+        /// Whatever the file and the overrides say, the answer is a configuration or an error.
+        #[test]
+        fn no_text_and_no_override_panics(
+            text in "(seed|data|layers|kind|size|zzz|[\\[\\]={}.,'\"\n 0-9a-z-]){0,40}",
+            given in "[a-z.\\[\\]0-9=' ]{0,20}",
+        ) {
+            let path = Path::new("run.toml");
+            let _ = parse_toml::<Root>(path, &text, &[]).map_err(|error| error.to_string());
+            let _ = parse_toml::<Root>(path, "seed = 1", &[given]).map_err(|error| error.to_string());
+        }
+    }
 }

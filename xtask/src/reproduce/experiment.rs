@@ -72,7 +72,7 @@ pub(crate) const EXPERIMENTS: &[Experiment] = &[
             Model { name: "conv3x3", label: "3×3 convolution", config: "configs/embedded-conv3x3.toml" },
         ],
         quick_epochs: 3,
-        smoke_settings: &["data.embedded_images=160", "train.batch=16"],
+        smoke_settings: &["data.embedded_images=160", "train.batch_size=16"],
     },
     Experiment {
         name: "cats-vs-dogs",
@@ -83,7 +83,7 @@ pub(crate) const EXPERIMENTS: &[Experiment] = &[
             Model { name: "conv3x3", label: "3×3 convolution", config: "configs/cats-vs-dogs-conv3x3.toml" },
         ],
         quick_epochs: 3,
-        smoke_settings: &["data.max_images_per_class=80", "train.batch=16"],
+        smoke_settings: &["data.max_images_per_class=80", "train.batch_size=16"],
     },
 ];
 

@@ -1,0 +1,231 @@
+//! Networks as files.
+
+use std::path::Path;
+
+use super::container::{TensorFile, write_tensors};
+use super::error::{CheckpointError, Result};
+use super::metadata::{Kind, Metadata};
+use cfconv_fft::Complex;
+
+use crate::averaging::WeightAverage;
+use crate::data::CHANNELS;
+use crate::device::Device;
+use crate::networks::{InputShape, NamedTensor, Network, NetworkError, TensorValues};
+use crate::nn::EvaluationWeights;
+use crate::optim::{OptimError, Optimizer};
+
+const AVERAGE: &str = "average.";
+const OPTIMIZER: &str = "optimizer.";
+const KERNEL_STATE: &str = ".kernel_state";
+const REFRESH_HISTORY: &str = ".refresh_history";
+/// What a layer may remember beside its parameters.
+const STATES: [&str; 5] = [KERNEL_STATE, REFRESH_HISTORY, ".output_scale", ".running_mean", ".running_var"];
+
+/// A network ready to be evaluated, and what its file says about it.
+pub struct Model<D: Device> {
+    /// What the file says.
+    pub metadata: Metadata,
+    /// The network, after [`Network::begin_evaluation`].
+    pub network: Network<D>,
+    /// The weights that the evaluation was begun with.
+    pub weights: EvaluationWeights,
+}
+
+/// Reads the network of a checkpoint of either kind and prepares it for evaluating batches of up to `max_batch`
+/// images.
+///
+/// Of a run with averaged weights the averages are taken. A file without kernel states, which averages do not
+/// need, evaluates Φ at every position.
+///
+/// # Errors
+/// A [`CheckpointError`] that names the file and what is wrong with it.
+pub fn load_model<D: Device>(device: D, path: &Path, max_batch: usize) -> Result<Model<D>> {
+    let file = TensorFile::read(path)?;
+    let metadata = Metadata::read(&file)?;
+    let broken = |source| network_error(path, source);
+    let input = input_shape(&metadata);
+    let classes = metadata.class_names.len();
+    let mut network =
+        Network::try_new(device, &metadata.config.network, input, classes, max_batch).map_err(broken)?;
+    let weights = install_model(&mut network, &metadata, file)?;
+    Ok(Model { metadata, network, weights })
+}
+
+/// The images that a checkpoint's network takes.
+pub fn input_shape(metadata: &Metadata) -> InputShape {
+    let size = metadata.config.data.size;
+    InputShape { channels: CHANNELS, height: size, width: size }
+}
+
+/// Puts the weights of `file`, whose metadata is `metadata`, into a network of the same shape and begins an
+/// evaluation.
+///
+/// # Errors
+/// [`CheckpointError::Network`] and [`CheckpointError::UnexpectedTensor`].
+pub(crate) fn install_model<D: Device>(
+    network: &mut Network<D>,
+    metadata: &Metadata,
+    file: TensorFile,
+) -> Result<EvaluationWeights> {
+    let path = file.path().to_owned();
+    let broken = |source| network_error(&path, source);
+    let mut tensors = file.tensors()?;
+    drop(file);
+    tensors.retain(|tensor| !tensor.name.starts_with(OPTIMIZER));
+    let averaged = tensors.iter().any(|tensor| tensor.name.starts_with(AVERAGE));
+    if averaged {
+        let replaced: Vec<String> = tensors
+            .iter()
+            .filter_map(|tensor| tensor.name.strip_prefix(AVERAGE).map(str::to_owned))
+            .collect();
+        tensors.retain(|tensor| !replaced.contains(&tensor.name) && tensor.name != "average.updates");
+        for tensor in &mut tensors {
+            if let Some(name) = tensor.name.strip_prefix(AVERAGE) {
+                tensor.name = name.to_owned();
+            }
+        }
+    }
+    if let Some(unknown) = tensors.iter().find(|tensor| !belongs(network, &tensor.name)) {
+        return Err(CheckpointError::UnexpectedTensor { path, tensor: unknown.name.clone() });
+    }
+    let no_state = add_missing_states(network, &mut tensors);
+    network.import_parameters(&tensors).map_err(broken)?;
+    network.import_states(&tensors).map_err(broken)?;
+    let other = averaged || metadata.averaged || no_state;
+    let weights = if other { EvaluationWeights::Other } else { EvaluationWeights::Trained };
+    network.begin_evaluation(weights).map_err(broken)?;
+    Ok(weights)
+}
+
+fn belongs<D: Device>(network: &Network<D>, name: &str) -> bool {
+    network.segments().iter().any(|segment| segment.name == name)
+        || STATES.iter().any(|suffix| {
+            name.strip_suffix(suffix)
+                .is_some_and(|layer| network.plan().summaries().iter().any(|row| row.name == layer))
+        })
+}
+
+/// Stands in for kernel states that the file leaves out; says whether it left out any.
+fn add_missing_states<D: Device>(network: &Network<D>, tensors: &mut Vec<NamedTensor>) -> bool {
+    let mut missing = false;
+    for layer in network.plan().summaries().iter().filter(|layer| layer.kind == "cf-conv") {
+        let name = format!("{}{KERNEL_STATE}", layer.name);
+        let num_positions = layer.state_bytes / size_of::<Complex<f32>>();
+        if tensors.iter().all(|tensor| tensor.name != name) {
+            missing = true;
+            tensors.retain(|tensor| tensor.name != format!("{}{REFRESH_HISTORY}", layer.name));
+            tensors.push(NamedTensor {
+                name,
+                shape: vec![num_positions, 2],
+                values: TensorValues::F32(vec![0.0; 2 * num_positions]),
+            });
+            tensors.push(NamedTensor {
+                name: format!("{}{REFRESH_HISTORY}", layer.name),
+                shape: vec![0],
+                values: TensorValues::U64(Vec::new()),
+            });
+        }
+    }
+    missing
+}
+
+/// Writes the weights that evaluations use as a model.
+///
+/// # Errors
+/// [`CheckpointError::Io`], or what the network reports.
+pub(crate) fn save_model<D: Device>(
+    path: &Path,
+    metadata: &Metadata,
+    network: &mut Network<D>,
+    average: Option<&mut WeightAverage<D>>,
+) -> Result<()> {
+    let broken = |source| network_error(path, source);
+    let export = |network: &Network<D>| {
+        let mut tensors = network.export_parameters()?;
+        tensors.extend(network.export_states()?);
+        Ok(tensors)
+    };
+    let tensors = match average {
+        Some(average) => {
+            average.swap(network);
+            let exported = export(network);
+            average.swap(network);
+            let mut tensors = exported.map_err(broken)?;
+            // The states belong to the trained weights, not to their average.
+            tensors.retain(|tensor| {
+                !tensor.name.ends_with(KERNEL_STATE) && !tensor.name.ends_with(REFRESH_HISTORY)
+            });
+            tensors
+        }
+        None => export(network).map_err(broken)?,
+    };
+    write_tensors(path, text(path, metadata)?, &tensors)
+}
+
+/// Writes the whole state of a run.
+///
+/// # Errors
+/// [`CheckpointError::Io`], or what the network reports.
+pub(crate) fn save_training<D: Device>(
+    path: &Path,
+    metadata: &Metadata,
+    network: &Network<D>,
+    optimizer: &Optimizer<D>,
+    average: Option<&WeightAverage<D>>,
+) -> Result<()> {
+    let broken = |source| network_error(path, source);
+    let mut tensors = network.export_parameters().map_err(broken)?;
+    tensors.extend(network.export_states().map_err(broken)?);
+    tensors.extend(optimizer.export(network).map_err(|error| optimizer_error(path, error))?);
+    if let Some(average) = average {
+        tensors.extend(average.export(network).map_err(broken)?);
+    }
+    write_tensors(path, text(path, metadata)?, &tensors)
+}
+
+/// Restores the whole state of a run.
+///
+/// # Errors
+/// [`CheckpointError::ModelOnly`] and [`CheckpointError::Network`].
+pub(crate) fn load_training<D: Device>(
+    file: TensorFile,
+    metadata: &Metadata,
+    network: &mut Network<D>,
+    optimizer: &mut Optimizer<D>,
+    average: Option<&mut WeightAverage<D>>,
+) -> Result<()> {
+    let path = file.path().to_owned();
+    if metadata.kind != Kind::Training || metadata.progress.is_none() {
+        return Err(CheckpointError::ModelOnly { path });
+    }
+    let broken = |source| network_error(&path, source);
+    let tensors = file.tensors()?;
+    drop(file);
+    network.import_parameters(&tensors).map_err(broken)?;
+    network.import_states(&tensors).map_err(broken)?;
+    optimizer.import(network, &tensors).map_err(|error| optimizer_error(&path, error))?;
+    if let Some(average) = average {
+        average.import(network, &tensors).map_err(broken)?;
+    }
+    Ok(())
+}
+
+fn text(path: &Path, metadata: &Metadata) -> Result<String> {
+    metadata.to_json().map_err(|error| CheckpointError::Io {
+        action: "write",
+        path: path.to_owned(),
+        source: error.into(),
+    })
+}
+
+fn network_error(path: &Path, source: NetworkError) -> CheckpointError {
+    CheckpointError::Network { path: path.to_owned(), source: Box::new(source) }
+}
+
+fn optimizer_error(path: &Path, error: OptimError) -> CheckpointError {
+    match error {
+        OptimError::Network(source) => network_error(path, source),
+        OptimError::Device(source) => network_error(path, source.into()),
+        other => CheckpointError::Damaged { path: path.to_owned(), reason: other.to_string() },
+    }
+}

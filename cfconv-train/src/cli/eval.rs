@@ -1,0 +1,152 @@
+//! `cfconv eval`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::Context;
+use cfconv_train::checkpoint::load_model;
+use cfconv_train::data::{DataConfig, Loader, Split, load_for_evaluation};
+use cfconv_train::device::Cpu;
+use cfconv_train::trainer::{Evaluation, evaluate};
+use clap::{Args, ValueEnum};
+use serde::Serialize;
+
+use super::progress::LoadingBar;
+use super::{set_log_level, start_threads};
+
+#[derive(Debug, Args)]
+pub(super) struct EvalArguments {
+    /// A checkpoint: best.safetensors or checkpoint.safetensors of a run's folder.
+    #[arg(long, value_name = "FILE")]
+    checkpoint: PathBuf,
+    /// Images, as for `cfconv train`. Default: the embedded data set.
+    #[arg(long, value_name = "PATH")]
+    data: Option<PathBuf>,
+    /// Which of the images: `all` that are there, or the part of a split made as for the training.
+    #[arg(long, value_enum, default_value_t = SplitChoice::All)]
+    split: SplitChoice,
+    /// Images of a step.
+    #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=65536))]
+    batch_size: u32,
+    /// Threads, 0 for one on each core.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    threads: usize,
+    /// Print one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum SplitChoice {
+    All,
+    Train,
+    Validation,
+    Test,
+}
+
+impl From<SplitChoice> for Split {
+    fn from(choice: SplitChoice) -> Self {
+        match choice {
+            SplitChoice::All => Self::All,
+            SplitChoice::Train => Self::Train,
+            SplitChoice::Validation => Self::Validation,
+            SplitChoice::Test => Self::Test,
+        }
+    }
+}
+
+/// The result as JSON.
+#[derive(Debug, Serialize)]
+struct Report<'a> {
+    accuracy: f64,
+    loss: f64,
+    images: usize,
+    parameters: usize,
+    skipped: usize,
+    classes: Vec<ClassReport<'a>>,
+    model: &'a str,
+    checkpoint: String,
+    data: &'a str,
+    split: Split,
+    step: usize,
+    averaged: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct ClassReport<'a> {
+    class: &'a str,
+    /// Absent for a class without images.
+    accuracy: Option<f64>,
+    images: usize,
+}
+
+impl EvalArguments {
+    pub(super) fn run(self) -> anyhow::Result<ExitCode> {
+        set_log_level(self.json);
+        start_threads(self.threads)?;
+        let mut model = load_model(Cpu::default(), &self.checkpoint, self.batch_size as usize)?;
+        // The embedded data set and the split are those of the training; `all` means every image.
+        let trained_on = model.metadata.config.data.clone();
+        let max_images_per_class = trained_on.max_images_per_class.filter(|_| self.split != SplitChoice::All);
+        let config = DataConfig { path: self.data.clone(), max_images_per_class, ..trained_on };
+        let loading = LoadingBar::new(self.json);
+        let dataset = load_for_evaluation(&config, &model.metadata.class_names, &|done, total| {
+            loading.update(done, total);
+        })?;
+        loading.finish();
+        let dataset = Arc::new(dataset);
+        let loader = Loader::evaluation(
+            Arc::clone(&dataset),
+            self.split.into(),
+            self.batch_size as usize,
+            model.metadata.normalization,
+        )?;
+        let evaluation = evaluate(&mut model.network, &loader)
+            .with_context(|| format!("cannot evaluate {}", self.checkpoint.display()))?;
+        let skipped = dataset.skip_summary();
+        let metadata = &model.metadata;
+        let report = Report {
+            accuracy: evaluation.score.accuracy,
+            loss: evaluation.score.loss,
+            images: evaluation.score.images,
+            parameters: metadata.parameters,
+            skipped: skipped.total(),
+            classes: classes(&metadata.class_names, &evaluation),
+            model: &metadata.config.name,
+            checkpoint: self.checkpoint.display().to_string(),
+            data: dataset.origin(),
+            split: self.split.into(),
+            step: metadata.step,
+            averaged: metadata.averaged,
+        };
+        if self.json {
+            println!("{}", serde_json::to_string(&report)?);
+            return Ok(ExitCode::SUCCESS);
+        }
+        println!("{} ({} parameters, step {})", report.model, report.parameters, report.step);
+        println!("{}, split {}: {} images, {skipped}", report.data, report.split, report.images);
+        println!("accuracy {:.2} %, loss {:.4}", 100.0 * report.accuracy, report.loss);
+        for class in &report.classes {
+            match class.accuracy {
+                Some(accuracy) => {
+                    println!("  {:<24} {:6.2} % of {}", class.class, 100.0 * accuracy, class.images);
+                }
+                None => println!("  {:<24}     no images", class.class),
+            }
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn classes<'a>(names: &'a [String], evaluation: &Evaluation) -> Vec<ClassReport<'a>> {
+    names
+        .iter()
+        .zip(&evaluation.classes)
+        .map(|(class, count)| ClassReport {
+            class,
+            accuracy: (count.images > 0).then(|| count.correct as f64 / count.images as f64),
+            images: count.images,
+        })
+        .collect()
+}

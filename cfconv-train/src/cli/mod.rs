@@ -1,0 +1,76 @@
+//! The command line of `cfconv`: one file for each command.
+
+mod eval;
+mod inspect;
+mod predict;
+mod progress;
+mod train;
+
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::{Parser, Subcommand, ValueEnum};
+
+/// Trains, evaluates, applies and inspects networks with continuous Fourier convolutions.
+#[derive(Debug, Parser)]
+#[command(name = "cfconv", version, propagate_version = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Train a network and keep everything about the run in a folder.
+    Train(train::TrainArguments),
+    /// Measure the accuracy of a checkpoint on a data set.
+    Eval(eval::EvalArguments),
+    /// Name the likeliest classes of images.
+    Predict(predict::PredictArguments),
+    /// Show the layers, shapes, parameters and kernel states of a checkpoint or a configuration.
+    Inspect(inspect::InspectArguments),
+}
+
+/// Where the arithmetic runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum DeviceChoice {
+    /// The fastest device that this build has: at present the processor.
+    Auto,
+    /// The processor.
+    Cpu,
+}
+
+/// Runs the command that the command line asks for.
+///
+/// # Errors
+/// Whatever made the command fail, as a chain of messages.
+pub(crate) fn run() -> anyhow::Result<ExitCode> {
+    match Arguments::parse().command {
+        Command::Train(arguments) => arguments.run(),
+        Command::Eval(arguments) => arguments.run(),
+        Command::Predict(arguments) => arguments.run(),
+        Command::Inspect(arguments) => arguments.run(),
+    }
+}
+
+/// Sizes the pool of threads of this process: `threads` of them, or one for each core if it is 0.
+fn start_threads(threads: usize) -> anyhow::Result<()> {
+    rayon::ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .build_global()
+        .with_context(|| format!("cannot start {threads} threads"))
+}
+
+/// Sends log lines to standard error: from `info` on, or from `warn` on if `quiet`; the environment variable
+/// `RUST_LOG` overrules both.
+fn set_log_level(quiet: bool) {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(if quiet { "warn" } else { "info" }));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_target(false)
+        .without_time()
+        .with_level(false)
+        .init();
+}

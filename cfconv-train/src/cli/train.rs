@@ -1,0 +1,128 @@
+//! `cfconv train`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::{Context, bail};
+use cfconv_train::config::TrainConfig;
+use cfconv_train::data::load_dataset;
+use cfconv_train::device::Cpu;
+use cfconv_train::run_folder::RunFolder;
+use cfconv_train::trainer::{Limits, Outcome, Trainer};
+use clap::Args;
+
+use super::progress::{LoadingBar, Progress};
+use super::{DeviceChoice, set_log_level, start_threads};
+
+/// Exit code of a run that was interrupted and wrote its checkpoint: 128 + SIGINT.
+const INTERRUPTED: u8 = 130;
+
+#[derive(Debug, Args)]
+pub(super) struct TrainArguments {
+    /// Configuration file; with --resume the run's own config.toml is the default.
+    #[arg(long, value_name = "FILE", required_unless_present = "resume")]
+    config: Option<PathBuf>,
+    /// Images: a folder or .zip of class folders, CIFAR or IDX files. Default: what the configuration says, or
+    /// else the embedded data set.
+    #[arg(long, value_name = "PATH")]
+    data: Option<PathBuf>,
+    /// Folder of the run, which must not hold one yet (unless resumed).
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// Go on with the run in the folder at the step of its last checkpoint.
+    #[arg(long)]
+    resume: bool,
+    /// Passes over the training images (train.epochs).
+    #[arg(long, value_name = "N")]
+    epochs: Option<usize>,
+    /// Seed of everything random (seed).
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// Threads, 0 for one on each core (train.threads).
+    #[arg(long, value_name = "N")]
+    threads: Option<usize>,
+    /// Where the arithmetic runs.
+    #[arg(long, value_enum, default_value_t = DeviceChoice::Auto)]
+    device: DeviceChoice,
+    /// Images of a step (train.batch_size).
+    #[arg(long, value_name = "N")]
+    batch_size: Option<usize>,
+    /// Stop after this many steps in all, with a checkpoint; the schedule stays that of the whole run.
+    #[arg(long, value_name = "N")]
+    max_steps: Option<usize>,
+    /// Override any key of the configuration, such as `--set optimizer.learning_rate=0.001`; repeatable.
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// Print nothing but warnings and errors.
+    #[arg(long)]
+    quiet: bool,
+}
+
+impl TrainArguments {
+    pub(super) fn run(self) -> anyhow::Result<ExitCode> {
+        set_log_level(self.quiet);
+        let folder = if self.resume { RunFolder::resume(&self.out)? } else { RunFolder::create(&self.out)? };
+        let mut config = self.configuration(&folder)?;
+        start_threads(config.train.threads)?;
+        match self.device {
+            DeviceChoice::Auto | DeviceChoice::Cpu => {}
+        }
+        if let Some(path) = &self.data {
+            config.data.path = Some(path.clone());
+        }
+        let loading = LoadingBar::new(self.quiet);
+        let dataset = load_dataset(&config.data, &|done, total| loading.update(done, total))?;
+        loading.finish();
+        let skipped = dataset.skip_summary();
+        if skipped.total() > 0 {
+            tracing::warn!("{}: {skipped}", dataset.origin());
+        }
+        let dataset = Arc::new(dataset);
+        let trainer = if self.resume {
+            Trainer::resume(Cpu::default(), config, dataset, folder)?
+        } else {
+            Trainer::try_new(Cpu::default(), config, dataset, folder)?
+        };
+        let interrupted = Arc::new(AtomicBool::new(false));
+        let flag = Arc::clone(&interrupted);
+        ctrlc::set_handler(move || {
+            // A second interrupt does not wait for the end of the step.
+            if flag.swap(true, Ordering::Relaxed) {
+                std::process::exit(i32::from(INTERRUPTED));
+            }
+        })
+        .context("cannot watch for interrupts")?;
+        let limits = Limits { max_steps: self.max_steps, interrupted: &interrupted };
+        match trainer.run(&limits, &mut Progress::new(self.quiet))? {
+            Outcome::Done(_) => Ok(ExitCode::SUCCESS),
+            Outcome::Interrupted { step } => {
+                eprintln!(
+                    "interrupted after step {step}; continue with: cfconv train --resume --out {}",
+                    self.out.display()
+                );
+                Ok(ExitCode::from(INTERRUPTED))
+            }
+        }
+    }
+
+    /// The configuration file under the options of the command line.
+    fn configuration(&self, folder: &RunFolder) -> anyhow::Result<TrainConfig> {
+        let file = match &self.config {
+            Some(file) => file.clone(),
+            None if self.resume => folder.config(),
+            None => bail!("--config is missing"),
+        };
+        let mut overrides = self.set.clone();
+        let numbers = [
+            ("train.epochs", self.epochs),
+            ("train.threads", self.threads),
+            ("train.batch_size", self.batch_size),
+        ];
+        overrides
+            .extend(numbers.iter().filter_map(|(key, value)| value.map(|value| format!("{key}={value}"))));
+        overrides.extend(self.seed.map(|seed| format!("seed={seed}")));
+        Ok(TrainConfig::load(&file, &overrides)?)
+    }
+}

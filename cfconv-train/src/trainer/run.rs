@@ -1,0 +1,478 @@
+//! A run from its first step to its summary.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use super::error::{Result, TrainError};
+use super::evaluate::evaluate;
+use super::observer::Observer;
+use super::summary::{Summary, median};
+use crate::averaging::WeightAverage;
+use crate::checkpoint::{
+    Best, EpochTotals, Kind, Metadata, Progress, TensorFile, VERSION, install_model, load_training,
+    save_model, save_training,
+};
+use crate::config::{Select, TrainConfig};
+use crate::data::{Batch, CHANNELS, Dataset, Loader, Normalization, Split};
+use crate::device::Device;
+use crate::metrics::{
+    EndEvent, EpochEvent, Event, History, KernelHealth, MetricsWriter, Score, SplitSizes, StartEvent,
+    StepEvent,
+};
+use crate::networks::{InputShape, Network};
+use crate::nn::EvaluationWeights;
+use crate::optim::{OptimError, Optimizer};
+use crate::process_memory::peak_mib;
+use crate::run_folder::RunFolder;
+
+/// Positions at which the shadow gap is estimated: its relative error is below 1 %.
+const GAP_POSITIONS: usize = 1 << 14;
+
+/// What may end a run before its last epoch.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits<'a> {
+    /// Stop after this many steps in all.
+    pub max_steps: Option<usize>,
+    /// Stop before the next step once this is set.
+    pub interrupted: &'a AtomicBool,
+}
+
+/// How a run ended.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome {
+    /// All epochs are done, or the limit of steps was reached.
+    Done(Box<Summary>),
+    /// It was interrupted, and its checkpoint written.
+    Interrupted {
+        /// Steps done.
+        step: usize,
+    },
+}
+
+/// A network in training, with everything that belongs to the run.
+pub struct Trainer<D: Device> {
+    config: TrainConfig,
+    dataset: Arc<Dataset>,
+    normalization: Normalization,
+    training: Loader,
+    network: Network<D>,
+    optimizer: Optimizer<D>,
+    average: Option<WeightAverage<D>>,
+    folder: RunFolder,
+    metrics: MetricsWriter,
+    history: History,
+    progress: Progress,
+}
+
+impl<D: Device> Trainer<D> {
+    /// Begins a run in `folder`: initialises the network and writes `config.toml`.
+    ///
+    /// # Errors
+    /// A network that does not fit the images, an empty training part, files that cannot be written.
+    pub fn try_new(device: D, config: TrainConfig, dataset: Arc<Dataset>, folder: RunFolder) -> Result<Self> {
+        let normalization = Normalization::from_config(&config.data, &dataset)?;
+        let mut network = build(device, &config, &dataset)?;
+        network.initialize(config.seed)?;
+        let optimizer = Optimizer::try_new(&network, &config.optimizer)?;
+        let average =
+            config.average.as_ref().map(|average| WeightAverage::try_new(&network, average)).transpose()?;
+        let training = training_loader(&config, &dataset, normalization)?;
+        folder.write_config(&config.to_toml()?)?;
+        let metrics = MetricsWriter::create(&folder.metrics())?;
+        let (history, progress) = Default::default();
+        Ok(Self {
+            config,
+            dataset,
+            normalization,
+            training,
+            network,
+            optimizer,
+            average,
+            folder,
+            metrics,
+            history,
+            progress,
+        })
+    }
+
+    /// Goes on with the run in `folder` where its checkpoint was made.
+    ///
+    /// # Errors
+    /// [`TrainError::ConfigChanged`] if anything but `train.epochs`, `train.threads` or the place of the data
+    /// differs, [`TrainError::DataChanged`], and whatever is wrong with the folder's files.
+    pub fn resume(device: D, config: TrainConfig, dataset: Arc<Dataset>, folder: RunFolder) -> Result<Self> {
+        let path = folder.checkpoint();
+        let file = TensorFile::read(&path)?;
+        let metadata = Metadata::read(&file)?;
+        let differences = metadata.config.differences(&config)?;
+        if !differences.is_empty() {
+            return Err(TrainError::ConfigChanged { path, differences });
+        }
+        let split = split_sizes(&dataset);
+        let data_changed = |what, old: String, new: String| {
+            Err(TrainError::DataChanged { path: path.clone(), what, old, new })
+        };
+        if metadata.class_names != dataset.class_names() {
+            let [old, new] = [&metadata.class_names[..], dataset.class_names()].map(|names| names.join(", "));
+            return data_changed("the list of classes", old, new);
+        }
+        if metadata.split != split {
+            return data_changed(
+                "the number of images",
+                format!("{:?}", metadata.split),
+                format!("{split:?}"),
+            );
+        }
+        let mut network = build(device, &config, &dataset)?;
+        network.set_run_seed(config.seed);
+        let mut optimizer = Optimizer::try_new(&network, &config.optimizer)?;
+        let mut average =
+            config.average.as_ref().map(|average| WeightAverage::try_new(&network, average)).transpose()?;
+        load_training(file, &metadata, &mut network, &mut optimizer, average.as_mut())?;
+        let progress = metadata.progress.unwrap_or_default();
+        let normalization = metadata.normalization;
+        let training = training_loader(&config, &dataset, normalization)?;
+        let (metrics, history) = MetricsWriter::resume(&folder.metrics(), progress.metrics_lines)?;
+        folder.write_config(&config.to_toml()?)?;
+        Ok(Self {
+            config,
+            dataset,
+            normalization,
+            training,
+            network,
+            optimizer,
+            average,
+            folder,
+            metrics,
+            history,
+            progress,
+        })
+    }
+
+    /// Trains to the end of the configured epochs or to a limit, then tests and writes the summary.
+    ///
+    /// # Errors
+    /// [`TrainError::NotFinite`] if the training diverges; the last checkpoint is kept. Files that cannot be
+    /// written.
+    pub fn run(mut self, limits: &Limits<'_>, observer: &mut dyn Observer) -> Result<Outcome> {
+        let steps_per_epoch = self.training.batches_per_epoch();
+        let start = self.start_event(steps_per_epoch);
+        if self.progress.step == 0 && self.metrics.lines() == 0 {
+            self.metrics.write(&Event::Start(start.clone()))?;
+        }
+        observer.started(&start, self.progress.step);
+        let mut clock = Clock::resumed(&self.history);
+        while self.progress.epoch < self.config.train.epochs {
+            let mut batches = self.training.epoch(self.progress.epoch as u64, self.progress.batch);
+            while self.progress.batch < steps_per_epoch {
+                if limits.interrupted.load(Ordering::Relaxed) {
+                    self.save()?;
+                    return Ok(Outcome::Interrupted { step: self.progress.step });
+                }
+                if limits.max_steps.is_some_and(|limit| self.progress.step >= limit) {
+                    self.save()?;
+                    return self.finish(&clock, observer);
+                }
+                let begun = Instant::now();
+                let Some(batch) = batches.next() else { break };
+                let mut event = self.step(&batch, steps_per_epoch)?;
+                batches.recycle(batch);
+                event.step_ms = begun.elapsed().as_secs_f64() * 1e3;
+                if self.progress.step.is_multiple_of(self.config.train.log_every) {
+                    self.history.step_ms.push(event.step_ms);
+                    self.metrics.write(&Event::Step(event.clone()))?;
+                }
+                observer.step(&event);
+                let every = self.config.train.checkpoint_every;
+                if every > 0 && self.progress.step.is_multiple_of(every) {
+                    self.save()?;
+                }
+            }
+            drop(batches);
+            let event = self.end_epoch(&mut clock, steps_per_epoch)?;
+            observer.epoch(&event);
+            self.save()?;
+        }
+        self.finish(&clock, observer)
+    }
+
+    /// One step; its time is filled in by the caller.
+    fn step(&mut self, batch: &Batch, steps_per_epoch: usize) -> Result<StepEvent> {
+        let step = self.progress.step as u64;
+        let total = (steps_per_epoch * self.config.train.epochs) as u64;
+        let learning_rate = self.config.optimizer.learning_rate * self.config.schedule.factor(step, total);
+        let diverged = |what, value, folder: &RunFolder| TrainError::NotFinite {
+            step: step as usize + 1,
+            what,
+            value,
+            checkpoint: Some(folder.checkpoint()).filter(|path| path.exists()),
+        };
+        self.network.begin_step(step)?;
+        self.network.forward(batch.len(), &batch.images)?;
+        let loss = self.network.loss(&batch.labels, self.config.train.label_smoothing)?;
+        if !loss.sum.is_finite() {
+            return Err(diverged("loss", loss.mean(), &self.folder));
+        }
+        self.network.backward()?;
+        let report = self.optimizer.step(&mut self.network, learning_rate).map_err(|error| match error {
+            OptimError::NonFiniteGradient(_) => diverged("gradient norm", f64::NAN, &self.folder),
+            other => other.into(),
+        })?;
+        if let Some(average) = &mut self.average {
+            average.update(&self.network)?;
+        }
+        let progress = &mut self.progress;
+        progress.step += 1;
+        progress.batch += 1;
+        progress.totals.loss += loss.sum;
+        progress.totals.correct += loss.correct as u64;
+        progress.totals.images += loss.images as u64;
+        Ok(StepEvent {
+            step: progress.step,
+            epoch: progress.epoch,
+            loss: loss.mean(),
+            learning_rate,
+            grad_norm: report.grad_norm,
+            step_ms: 0.0,
+        })
+    }
+
+    /// Evaluates, keeps the best model, and turns to the next epoch.
+    fn end_epoch(&mut self, clock: &mut Clock, steps_per_epoch: usize) -> Result<EpochEvent> {
+        let epoch = self.progress.epoch;
+        let last = epoch + 1 >= self.config.train.epochs;
+        let due = last || (epoch + 1).is_multiple_of(self.config.train.evaluate_every);
+        let (mut validation, mut validation_averaged) = (None, None);
+        if due && !self.dataset.indices(Split::Validation).is_empty() {
+            validation = Some(self.evaluate_trained(Split::Validation)?);
+            validation_averaged = self.evaluate_average(Split::Validation)?;
+        }
+        let kernels = self.network.kernel_diagnostics(GAP_POSITIONS, steps_per_epoch)?;
+        let train = self.progress.totals.score();
+        let score = validation_averaged.or(validation);
+        self.progress.train = Some(train);
+        self.progress.validation = score;
+        let better = |score: Score, best: Best| {
+            let (old, new) = (best.score, score);
+            new.accuracy > old.accuracy || (new.accuracy == old.accuracy && new.loss < old.loss)
+        };
+        if let Some(score) = score.filter(|&score| self.progress.best.is_none_or(|best| better(score, best)))
+        {
+            self.progress.best = Some(Best { epoch, score });
+            self.save_model(Some(score))?;
+        } else if self.dataset.indices(Split::Validation).is_empty() {
+            self.save_model(None)?;
+        }
+        self.progress.epoch += 1;
+        self.progress.batch = 0;
+        self.progress.totals = EpochTotals::default();
+        let (seconds, elapsed_seconds) = clock.lap();
+        self.history.epoch_seconds.push(seconds);
+        let event = EpochEvent {
+            epoch,
+            step: self.progress.step,
+            train,
+            validation,
+            validation_averaged,
+            kernels: kernels
+                .into_iter()
+                .map(|kernel| KernelHealth {
+                    layer: kernel.layer,
+                    shadow_gap: kernel.shadow_gap,
+                    coverage: kernel.coverage,
+                })
+                .collect(),
+            seconds,
+            elapsed_seconds,
+        };
+        self.metrics.write(&Event::Epoch(event.clone()))?;
+        Ok(event)
+    }
+
+    fn evaluate_trained(&mut self, split: Split) -> Result<Score> {
+        self.network.begin_evaluation(EvaluationWeights::Trained)?;
+        let loader = self.evaluation_loader(split)?;
+        Ok(evaluate(&mut self.network, &loader)?.score)
+    }
+
+    /// Evaluates the averaged weights, if there are any.
+    fn evaluate_average(&mut self, split: Split) -> Result<Option<Score>> {
+        let loader = self.evaluation_loader(split)?;
+        let Some(average) = &mut self.average else { return Ok(None) };
+        average.swap(&mut self.network);
+        let begun = self.network.begin_evaluation(EvaluationWeights::Other);
+        let outcome = begun.map_err(TrainError::from).and_then(|()| evaluate(&mut self.network, &loader));
+        average.swap(&mut self.network);
+        Ok(Some(outcome?.score))
+    }
+
+    fn evaluation_loader(&self, split: Split) -> Result<Loader> {
+        let batch = self.config.train.evaluation_batch();
+        Ok(Loader::evaluation(Arc::clone(&self.dataset), split, batch, self.normalization)?)
+    }
+
+    fn metadata(&self, kind: Kind, validation: Option<Score>) -> Metadata {
+        let mut config = self.config.clone();
+        config.train.threads = 0;
+        Metadata {
+            version: VERSION,
+            kind,
+            program: env!("CARGO_PKG_VERSION").to_owned(),
+            config,
+            class_names: self.dataset.class_names().to_vec(),
+            normalization: self.normalization,
+            split: split_sizes(&self.dataset),
+            parameters: self.network.num_parameters(),
+            averaged: kind == Kind::Model && self.average.is_some(),
+            step: self.progress.step,
+            validation,
+            progress: None,
+        }
+    }
+
+    fn save_model(&mut self, validation: Option<Score>) -> Result<()> {
+        let metadata = self.metadata(Kind::Model, validation);
+        Ok(save_model(&self.folder.best(), &metadata, &mut self.network, self.average.as_mut())?)
+    }
+
+    /// Writes the checkpoint; the metrics up to here are on the disc before.
+    fn save(&mut self) -> Result<()> {
+        self.progress.metrics_lines = self.metrics.lines();
+        self.metrics.sync()?;
+        let mut metadata = self.metadata(Kind::Training, self.progress.validation);
+        metadata.progress = Some(self.progress.clone());
+        let path = self.folder.checkpoint();
+        Ok(save_training(&path, &metadata, &self.network, &self.optimizer, self.average.as_ref())?)
+    }
+
+    /// Tests the chosen weights and writes the summary.
+    fn finish(mut self, clock: &Clock, observer: &mut dyn Observer) -> Result<Outcome> {
+        let best = self.progress.best.filter(|_| self.config.train.select == Select::Best);
+        let at_epoch_end = self.progress.batch == 0 && self.progress.epoch > 0;
+        let mut validation = self.progress.validation.filter(|_| at_epoch_end);
+        let report = self.dataset.report_split();
+        let reported = report != Split::All;
+        let test = if let Some(best) = best {
+            validation = Some(best.score);
+            let path = self.folder.best();
+            let file = TensorFile::read(&path)?;
+            let metadata = Metadata::read(&file)?;
+            install_model(&mut self.network, &metadata, file)?;
+            let loader = self.evaluation_loader(report)?;
+            reported.then(|| evaluate(&mut self.network, &loader)).transpose()?.map(|done| done.score)
+        } else {
+            if validation.is_none() && !self.dataset.indices(Split::Validation).is_empty() {
+                validation = Some(self.evaluate_last(Split::Validation)?);
+            }
+            reported.then(|| self.evaluate_last(report)).transpose()?
+        };
+        let end = EndEvent {
+            step: self.progress.step,
+            complete: self.progress.epoch >= self.config.train.epochs,
+            test,
+            elapsed_seconds: clock.elapsed(),
+        };
+        self.metrics.write(&Event::End(end.clone()))?;
+        self.metrics.sync()?;
+        let summary = Summary {
+            model: self.config.name.clone(),
+            parameters: self.network.num_parameters(),
+            epochs: self.progress.epoch,
+            steps: self.progress.step,
+            complete: end.complete,
+            seed: self.config.seed,
+            select: self.config.train.select,
+            best_epoch: best.map(|best| best.epoch),
+            train_accuracy: self.progress.train.map(|score| score.accuracy),
+            validation_accuracy: validation.map(|score| score.accuracy),
+            test_accuracy: test.map(|score| score.accuracy),
+            test_loss: test.map(|score| score.loss),
+            test_images: test.map_or(0, |score| score.images),
+            test_split: report,
+            step_ms: median(&self.history.step_ms).unwrap_or_default(),
+            epoch_seconds: median(&self.history.epoch_seconds),
+            total_seconds: end.elapsed_seconds,
+            peak_mib: peak_mib(),
+            split: split_sizes(&self.dataset),
+            data: self.dataset.origin().to_owned(),
+            skipped: self.dataset.skip_summary().total(),
+            threads: rayon::current_num_threads(),
+            config: self.config.clone(),
+        };
+        self.folder.write_summary(&summary)?;
+        observer.ended(&end);
+        Ok(Outcome::Done(Box::new(summary)))
+    }
+
+    /// Evaluates the weights after the last step: the average, if there is one.
+    fn evaluate_last(&mut self, split: Split) -> Result<Score> {
+        match self.evaluate_average(split)? {
+            Some(score) => Ok(score),
+            None => self.evaluate_trained(split),
+        }
+    }
+
+    fn start_event(&self, steps_per_epoch: usize) -> StartEvent {
+        StartEvent {
+            model: self.config.name.clone(),
+            parameters: self.network.num_parameters(),
+            seed: self.config.seed,
+            epochs: self.config.train.epochs,
+            steps_per_epoch,
+            split: split_sizes(&self.dataset),
+            data: self.dataset.origin().to_owned(),
+            skipped: self.dataset.skip_summary().total(),
+        }
+    }
+}
+
+fn build<D: Device>(device: D, config: &TrainConfig, dataset: &Dataset) -> Result<Network<D>> {
+    let size = dataset.size();
+    let input = InputShape { channels: CHANNELS, height: size, width: size };
+    let batch = config.train.batch_size.max(config.train.evaluation_batch());
+    Ok(Network::try_new(device, &config.network, input, dataset.num_classes(), batch)?)
+}
+
+fn training_loader(
+    config: &TrainConfig,
+    dataset: &Arc<Dataset>,
+    normalization: Normalization,
+) -> Result<Loader> {
+    let augment = config.augment.clone();
+    let batch = config.train.batch_size;
+    Ok(Loader::training(Arc::clone(dataset), batch, normalization, augment, config.seed)?)
+}
+
+fn split_sizes(dataset: &Dataset) -> SplitSizes {
+    let count = |split| dataset.indices(split).len();
+    SplitSizes { train: count(Split::Train), validation: count(Split::Validation), test: count(Split::Test) }
+}
+
+/// The time of a run over all its parts.
+struct Clock {
+    begun: Instant,
+    /// Seconds of the run before this part.
+    before: f64,
+    /// Elapsed seconds at the last lap.
+    last_lap: f64,
+}
+
+impl Clock {
+    fn resumed(history: &History) -> Self {
+        let before = history.elapsed_seconds + history.open_epoch_seconds;
+        Self { begun: Instant::now(), before, last_lap: history.elapsed_seconds }
+    }
+
+    fn elapsed(&self) -> f64 {
+        self.before + self.begun.elapsed().as_secs_f64()
+    }
+
+    /// Seconds since the last lap, and in all.
+    fn lap(&mut self) -> (f64, f64) {
+        let elapsed = self.elapsed();
+        let seconds = elapsed - self.last_lap;
+        self.last_lap = elapsed;
+        (seconds, elapsed)
+    }
+}

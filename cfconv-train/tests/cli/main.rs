@@ -1,0 +1,7 @@
+//! The program `cfconv` from outside: arguments, files, exit codes.
+
+mod common;
+mod configurations;
+mod errors;
+mod models;
+mod resume;

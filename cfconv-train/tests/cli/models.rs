@@ -1,0 +1,145 @@
+//! Models: `eval`, `predict`, `inspect`.
+
+use crate::common::{Workplace, cfconv, failure, json, read_json};
+
+#[test]
+fn trained_model_is_evaluated_applied_and_inspected() {
+    let place = Workplace::new();
+    place.trained("run", &[]);
+    let summary = read_json(&place.path("run/summary.json"));
+    assert_eq!((&summary["model"], &summary["complete"]), (&"tiny".into(), &true.into()));
+    assert_eq!(summary["split"], serde_json::json!({"train": 144, "validation": 12, "test": 12}));
+    assert!(
+        summary["step_ms"].as_f64().unwrap() > 0.0
+            && summary["peak_mib"].as_f64().is_none_or(|mib| mib > 1.0)
+    );
+
+    let best = place.path("run/best.safetensors");
+    let eval = |more: &[&str]| {
+        json(&cfconv().args(["eval", "--json", "--checkpoint"]).arg(&best).args(more).output().unwrap())
+    };
+    let test = eval(&["--split", "test"]);
+    assert_eq!(test["accuracy"], summary["test_accuracy"]);
+    assert_eq!(test["loss"], summary["test_loss"]);
+    assert_eq!(test["parameters"], summary["parameters"]);
+    let all = eval(&["--batch-size", "50", "--threads", "1"]);
+    assert_eq!((&all["images"], &all["skipped"], &all["split"]), (&168.into(), &0.into(), &"all".into()));
+    assert_eq!(all["classes"].as_array().unwrap().len(), 12);
+    let accuracy = all["accuracy"].as_f64().unwrap();
+    assert!((0.0..=1.0).contains(&accuracy));
+    let larger = eval(&["--batch-size", "168"]);
+    assert_eq!(larger["accuracy"], all["accuracy"], "the batch size changed the result");
+
+    let image = place.path("image.png");
+    image::RgbImage::from_fn(11, 9, |x, y| image::Rgb([20 * x as u8, 20 * y as u8, 90]))
+        .save(&image)
+        .unwrap();
+    let output = cfconv()
+        .args(["predict", "--json", "--top", "12", "--checkpoint"])
+        .arg(&best)
+        .args([&image, &image])
+        .output()
+        .unwrap();
+    let predictions = json(&output);
+    assert_eq!(predictions.as_array().unwrap().len(), 2);
+    assert_eq!(predictions[0]["top"], predictions[1]["top"]);
+    let top = predictions[0]["top"].as_array().unwrap();
+    let total: f64 = top.iter().map(|likely| likely["probability"].as_f64().unwrap()).sum();
+    assert!((total - 1.0).abs() < 1e-5);
+    assert_eq!(top[0]["class"], predictions[0]["class"]);
+
+    for file in ["best.safetensors", "checkpoint.safetensors"] {
+        let path = place.path("run").join(file);
+        let report = json(&cfconv().args(["inspect", "--json", "--checkpoint"]).arg(path).output().unwrap());
+        assert_eq!(report["parameters"], summary["parameters"]);
+        // 8×5 frequencies of 3×4 channel pairs, 4×3 of 4×6; complex numbers of 8 bytes; 8 running statistics.
+        assert_eq!(report["layers"][0]["state_bytes"], 8 * 5 * 12 * 8);
+        assert_eq!(report["layers"][4]["state_bytes"], 4 * 3 * 24 * 8);
+    }
+}
+
+/// The averages that the best model holds need no kernel state, so its file is the smaller one.
+#[test]
+fn model_files_leave_out_what_phi_gives() {
+    let place = Workplace::new();
+    place.trained("run", &["--epochs", "1"]);
+    let size = |file: &str| std::fs::metadata(place.path("run").join(file)).unwrap().len();
+    assert!(size("best.safetensors") + 6000 < size("checkpoint.safetensors"));
+    let accuracy = |file: &str| {
+        let path = place.path("run").join(file);
+        json(&cfconv().args(["eval", "--json", "--checkpoint"]).arg(path).output().unwrap())["loss"].clone()
+    };
+    assert_eq!(accuracy("best.safetensors"), accuracy("checkpoint.safetensors"));
+}
+
+#[test]
+fn classes_are_matched_by_name() {
+    let place = Workplace::new();
+    for (class, level) in [("bright", 230), ("dark", 20)] {
+        let folder = place.path("data").join(class);
+        std::fs::create_dir_all(&folder).unwrap();
+        for number in 0..20_u8 {
+            let pixel = image::Rgb([level, level, number]);
+            image::RgbImage::from_pixel(9, 9, pixel).save(folder.join(format!("{number}.png"))).unwrap();
+        }
+    }
+    std::fs::write(place.path("data/dark/note.jpg"), "no image").unwrap();
+    let data = place.path("data");
+    let data = data.to_str().unwrap();
+    place.trained(
+        "run",
+        &["--data", data, "--batch-size", "8", "--epochs", "20", "--set", "optimizer.learning_rate=0.02"],
+    );
+    let best = place.path("run/best.safetensors");
+    let report = json(
+        &cfconv()
+            .args(["eval", "--json", "--checkpoint"])
+            .arg(&best)
+            .args(["--data", data])
+            .output()
+            .unwrap(),
+    );
+    assert_eq!((&report["images"], &report["skipped"]), (&40.into(), &1.into()));
+    assert_eq!(report["accuracy"], 1.0, "{report}");
+    // Only the class that came second, in a folder of another case.
+    let only = place.path("only/Dark");
+    std::fs::create_dir_all(&only).unwrap();
+    std::fs::copy(place.path("data/dark/3.png"), only.join("3.png")).unwrap();
+    let report = json(
+        &cfconv()
+            .args(["eval", "--json", "--checkpoint"])
+            .arg(&best)
+            .arg("--data")
+            .arg(place.path("only"))
+            .output()
+            .unwrap(),
+    );
+    assert_eq!((&report["images"], &report["accuracy"]), (&1.into(), &1.0.into()));
+    let unknown = place.path("unknown/grey");
+    std::fs::create_dir_all(&unknown).unwrap();
+    std::fs::copy(place.path("data/dark/3.png"), unknown.join("3.png")).unwrap();
+    let message = failure(
+        &cfconv()
+            .args(["eval", "--checkpoint"])
+            .arg(&best)
+            .arg("--data")
+            .arg(place.path("unknown"))
+            .output()
+            .unwrap(),
+    );
+    assert!(message.contains("grey") && message.contains("bright"), "{message}");
+}
+
+#[test]
+fn training_lowers_the_loss() {
+    let place = Workplace::new();
+    place.trained("run", &["--epochs", "30", "--set", "train.select=last"]);
+    let text = std::fs::read_to_string(place.path("run/metrics.jsonl")).unwrap();
+    let losses: Vec<f64> = text
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap())
+        .filter(|event| event["event"] == "epoch")
+        .map(|event| event["train"]["loss"].as_f64().unwrap())
+        .collect();
+    assert!(losses[29] < 0.9 * losses[0], "{losses:?}");
+}
