@@ -146,7 +146,7 @@ fn reflect(position: isize, size: usize) -> usize {
     folded.min(period - folded) as usize
 }
 
-/// target[y, x] = source[y + shift₀, x + shift₁], the open pixels filled.
+/// `target[y, x] = source[y + shift₀, x + shift₁]`, the open pixels filled.
 fn shift_plane(source: &[u8], size: usize, shift: [isize; 2], fill: FillMode, mean: f32, target: &mut [f32]) {
     let [down, right] = shift;
     // Columns whose source lies inside: first..last.
@@ -175,7 +175,7 @@ fn shift_plane(source: &[u8], size: usize, shift: [isize; 2], fill: FillMode, me
     }
 }
 
-/// output[c, p] = image[c](shift + centre + matrix·(p − middle)), bilinear, for all channels at once.
+/// `output[c, p] = image[c](shift + centre + matrix·(p − middle))`, bilinear, for all channels at once.
 fn warp_planes(
     image: &[u8],
     size: usize,
