@@ -27,7 +27,7 @@ pub(super) struct EvalArguments {
     #[arg(long, value_enum, default_value_t = SplitChoice::All)]
     split: SplitChoice,
     /// Images of a step.
-    #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=65536))]
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=65536))]
     batch_size: u32,
     /// Threads, 0 for one on each core.
     #[arg(long, value_name = "N", default_value_t = 0)]
