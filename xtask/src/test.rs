@@ -37,6 +37,12 @@ const STEPS: &[Step] = &[
         arguments: &["clippy", "--locked", "--workspace", "--all-targets", "--", "-D", "warnings"],
         environment: &[],
     },
+    // In a folder of its own: the results of real runs are kept.
+    Step {
+        name: "small run",
+        arguments: &["xtask", "reproduce", "--scale", "smoke", "--out", "target/reproduce-smoke"],
+        environment: &[],
+    },
     // House rules are tests of xtask; examples in documentation and the README are tests too.
     Step {
         name: "tests",

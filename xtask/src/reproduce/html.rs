@@ -89,7 +89,10 @@ fn figures(experiment: &ExperimentReport) -> Result<String> {
     }
     let none = |_: &Row| None;
     drawings.push(plots::bars("Time per step", &bars(rows, |r| r.step_ms, none, |v| format!("{v:.1} ms")))?);
-    drawings.push(plots::bars("Peak memory", &bars(rows, |r| r.peak_mib, none, |v| format!("{v:.0} MiB")))?);
+    if rows.iter().all(|row| row.peak_mib.is_some()) {
+        let memory = bars(rows, |r| r.peak_mib.unwrap_or(0.0), none, |v| format!("{v:.0} MiB"));
+        drawings.push(plots::bars("Peak memory", &memory)?);
+    }
     let parameters = bars(rows, |r| r.parameters as f64, none, |v| thousands(v as u64));
     drawings.push(plots::bars("Parameters", &parameters)?);
     Ok(drawings.into_iter().map(|svg| format!("<figure>{svg}</figure>\n")).collect())

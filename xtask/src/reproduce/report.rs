@@ -44,7 +44,7 @@ pub(crate) struct Row {
     pub(crate) loss: Option<f64>,
     pub(crate) test_images: Option<u64>,
     pub(crate) step_ms: f64,
-    pub(crate) peak_mib: f64,
+    pub(crate) peak_mib: Option<f64>,
     pub(crate) epochs: u64,
     /// Training time of one seed.
     pub(crate) seconds: f64,
@@ -59,7 +59,7 @@ pub(crate) struct SeedRun {
     pub(crate) validation_accuracy: Option<f64>,
     pub(crate) train_accuracy: Option<f64>,
     pub(crate) step_ms: f64,
-    pub(crate) peak_mib: f64,
+    pub(crate) peak_mib: Option<f64>,
     pub(crate) steps: Option<u64>,
     pub(crate) seconds: f64,
     pub(crate) curve: Vec<EpochPoint>,
@@ -97,7 +97,7 @@ impl Row {
             loss: one(|s| s.test_loss),
             test_images,
             step_ms: one(|s| Some(s.step_ms)).unwrap_or(f64::NAN),
-            peak_mib: one(|s| Some(s.peak_mib)).unwrap_or(f64::NAN),
+            peak_mib: one(|s| s.peak_mib),
             epochs,
             seconds: one(|s| Some(s.total_seconds)).unwrap_or(f64::NAN),
             runs: runs
@@ -155,7 +155,7 @@ pub(crate) mod tests {
             test_images: Some(100),
             step_ms: 12.0,
             total_seconds: 3.0,
-            peak_mib: 100.0,
+            peak_mib: Some(100.0),
         }
     }
 

@@ -65,7 +65,9 @@ pub(crate) struct Summary {
     pub(crate) test_images: Option<u64>,
     pub(crate) step_ms: f64,
     pub(crate) total_seconds: f64,
-    pub(crate) peak_mib: f64,
+    /// Absent where the system does not tell.
+    #[serde(default)]
+    pub(crate) peak_mib: Option<f64>,
 }
 
 /// Measures after one epoch; a measure that was not taken is absent.

@@ -23,7 +23,7 @@ pub(crate) fn cells(experiment: &ExperimentReport) -> (Vec<&'static str>, Vec<Ve
             row.validation_accuracy.map_or_else(|| "–".to_owned(), percent),
             row.train_accuracy.map_or_else(|| "–".to_owned(), percent),
             format!("{:.1} ms", row.step_ms),
-            format!("{:.0} MiB", row.peak_mib),
+            row.peak_mib.map_or_else(|| "–".to_owned(), |mib| format!("{mib:.0} MiB")),
             row.epochs.to_string(),
             duration(row.seconds),
         ]

@@ -1,0 +1,95 @@
+//! Real transforms of many planes.
+
+use anyhow::Result;
+use cfconv_fft::lanes::LanesRfft2;
+use cfconv_fft::{Complex, FftNorm, Rfft2Plan};
+use ndarray::Array4;
+use rayon::prelude::*;
+use serde::Serialize;
+
+use crate::{RunArgs, ShapeArgs, Timing, operands};
+
+/// Options of `cfconv-bench fft`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Args {
+    /// Sizes; out-channels has no effect.
+    #[command(flatten)]
+    shape: ShapeArgs,
+    /// Layout of the planes.
+    #[arg(long, value_enum, default_value = "nchw")]
+    layout: Layout,
+}
+
+/// Where the batch lies in memory.
+#[derive(Clone, Copy, Debug, clap::ValueEnum, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Layout {
+    /// Outermost, as in the public interface.
+    Nchw,
+    /// Innermost, as in the engine.
+    Lanes,
+}
+
+/// What was measured.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// One rfft2 and one irfft2 of all planes.
+    #[serde(flatten)]
+    pub timing: Timing,
+    /// Number of planes.
+    pub planes: usize,
+    /// Rows of a plane.
+    pub height: usize,
+    /// Columns of a plane.
+    pub width: usize,
+    /// Layout of the planes.
+    pub layout: Layout,
+}
+
+/// Times one forward and one inverse transform of batch × in-channels planes.
+///
+/// # Errors
+/// What the transforms report.
+pub fn run(args: &Args, run: &RunArgs) -> Result<Report> {
+    let ShapeArgs { batch, in_channels, height, width, .. } = args.shape;
+    let timing = match args.layout {
+        Layout::Nchw => time_nchw(args.shape, run)?,
+        Layout::Lanes => time_lanes(args.shape, run)?,
+    };
+    Ok(Report { timing, planes: batch * in_channels, height, width, layout: args.layout })
+}
+
+fn time_nchw(shape: ShapeArgs, run: &RunArgs) -> Result<Timing> {
+    let ShapeArgs { batch, in_channels, height, width, .. } = shape;
+    let plan = Rfft2Plan::<f32>::try_new(height, width)?;
+    let mut scratch = plan.scratch();
+    let mut images =
+        Array4::from_shape_vec((batch, in_channels, height, width), operands::uniform(shape.input_len(), 1))?;
+    let mut spectrum = Array4::<Complex<f32>>::default((batch, in_channels, height, plan.half_width()));
+    run.time(|_| {
+        plan.rfft2_into(images.view(), spectrum.view_mut(), FftNorm::Backward, &mut scratch)?;
+        plan.irfft2_into(spectrum.view(), images.view_mut(), FftNorm::Backward, &mut scratch)?;
+        Ok(())
+    })
+}
+
+fn time_lanes(shape: ShapeArgs, run: &RunArgs) -> Result<Timing> {
+    let ShapeArgs { batch, in_channels, height, width, .. } = shape;
+    let plan = LanesRfft2::<f32>::try_new(height, width)?;
+    let plane_len = height * width * batch;
+    let spectrum_len = height * plan.half_width() * 2 * batch;
+    let mut images = operands::uniform(shape.input_len(), 1);
+    let mut spectra = vec![0.0_f32; in_channels * spectrum_len];
+    let scale = 1.0 / (height * width) as f32;
+    run.time(|_| {
+        images.par_chunks_exact(plane_len).zip(spectra.par_chunks_exact_mut(spectrum_len)).for_each_init(
+            || plan.scratch(),
+            |scratch, (plane, spectrum)| plan.forward(batch, plane, spectrum, 1.0, scratch),
+        );
+        spectra.par_chunks_exact(spectrum_len).zip(images.par_chunks_exact_mut(plane_len)).for_each_init(
+            || plan.scratch(),
+            |scratch, (spectrum, plane)| plan.inverse(batch, spectrum, plane, scale, scratch),
+        );
+        Ok(())
+    })
+}

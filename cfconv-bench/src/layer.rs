@@ -1,0 +1,227 @@
+//! A training step of one CF-Conv layer.
+
+use std::time::Instant;
+
+use anyhow::Result;
+use cfconv_core::engine::{AppliedForm, CfConv2dEngine, CfConvWorkspace, PaddingMode};
+use cfconv_core::{CfConv2dConfig, NumPositions, SamplerConfig, StepSeed};
+use cfconv_mlp::{KernelMlp, KernelMlpConfig, Positions};
+use num_complex::Complex;
+use serde::Serialize;
+
+use crate::memory::{MemoryWatch, mib};
+use crate::shape::at_least_one;
+use crate::{RunArgs, ShapeArgs, Timing, operands};
+
+/// Options of `cfconv-bench layer`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Args {
+    /// Sizes of the images.
+    #[command(flatten)]
+    shape: ShapeArgs,
+    /// The kernel network and its positions.
+    #[command(flatten)]
+    kernel: KernelArgs,
+}
+
+/// Options that describe a CF-Conv kernel.
+#[derive(Clone, Debug, clap::Args)]
+pub struct KernelArgs {
+    /// Positions of a step: a number, or `all`.
+    #[arg(long, value_name = "N|all", default_value = "262144", value_parser = parse_positions)]
+    positions: NumPositions,
+    /// Evaluate the kernel on a K×K lattice in place of sampled positions.
+    #[arg(long, value_name = "K", conflicts_with = "positions", value_parser = at_least_one)]
+    lattice: Option<usize>,
+    /// Features of the kernel network's hidden layers.
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = at_least_one)]
+    hidden_width: usize,
+    /// Hidden layers of the kernel network.
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = at_least_one)]
+    hidden_layers: usize,
+    /// Weight of a new value in the kernel state.
+    #[arg(long, value_name = "ALPHA", default_value_t = 0.5)]
+    ema_alpha: f64,
+    /// Pad with zeros: a linear in place of a circular convolution.
+    #[arg(long)]
+    zero_padding: bool,
+}
+
+fn parse_positions(text: &str) -> Result<NumPositions, String> {
+    if text == "all" {
+        return Ok(NumPositions::All);
+    }
+    at_least_one(text).map(NumPositions::Count).map_err(|error| format!("{error}; give a number or `all`"))
+}
+
+impl KernelArgs {
+    /// The layer's configuration.
+    pub(crate) fn layer(&self, shape: ShapeArgs) -> CfConv2dConfig {
+        let mut config =
+            CfConv2dConfig::new(shape.in_channels, shape.out_channels, shape.height, shape.width);
+        config.mlp = KernelMlpConfig {
+            hidden_width: self.hidden_width,
+            hidden_layers: self.hidden_layers,
+            ..KernelMlpConfig::default()
+        };
+        config.sampler = match (self.lattice, self.positions) {
+            (Some(size), _) => SamplerConfig::Lattice { size },
+            (None, NumPositions::All) => SamplerConfig::All {},
+            (None, num_positions) => SamplerConfig::Uniform { num_positions, replacement: false },
+        };
+        config.ema_alpha = self.ema_alpha;
+        config.padding = if self.zero_padding { PaddingMode::Zeros } else { PaddingMode::Circular };
+        config
+    }
+
+    /// Floating-point operations of the kernel network's matrix products at one position, forward and
+    /// backward; nothing that is computed twice counts twice.
+    ///
+    /// With one network of four inputs, m = 4h + (l − 1)h² + 2h multiplications and additions forward, as many
+    /// for the gradients of the weights, and all but the first layer's 4h for the gradients of the features.
+    fn flops(&self) -> f64 {
+        let (width, layers) = (self.hidden_width as f64, self.hidden_layers as f64);
+        let forward = 4.0 * width + (layers - 1.0) * width * width + 2.0 * width;
+        2.0 * (3.0 * forward - 4.0 * width)
+    }
+}
+
+/// What was measured.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// A whole step: sampling, kernel refresh, forward, backward for the input and all parameters.
+    #[serde(flatten)]
+    pub timing: Timing,
+    /// Median of sampling and kernel refresh.
+    pub begin_step_s: f64,
+    /// Median of the forward pass.
+    pub forward_s: f64,
+    /// Median of the backward pass.
+    pub backward_s: f64,
+    /// Median of the kernel network alone, forward and backward at the same positions.
+    pub mlp_s: f64,
+    /// Rate of the kernel network's matrix products, in 10⁹ operations a second.
+    pub gflops_mlp: f64,
+    /// Positions of a step.
+    pub positions: usize,
+    /// All positions of the kernel.
+    pub kernel_positions: usize,
+    /// How the kernel is applied.
+    pub form: &'static str,
+    /// Largest memory of the steps beyond parameters, images, their gradients and the kernel state, in MiB:
+    /// the larger of the growth of the process and of what the layer says it holds.
+    pub peak_scratch_mib: f64,
+    /// What the layer says it holds, in MiB: scratch, workspace, spectra saved for the backward pass.
+    pub held_scratch_mib: f64,
+    /// The kernel state, in MiB.
+    pub state_mib: f64,
+    /// Trained numbers of the layer.
+    pub parameters: usize,
+    /// Sizes of the images.
+    pub shape: ShapeArgs,
+}
+
+/// Times training steps of one layer.
+///
+/// # Errors
+/// What the layer reports.
+pub fn run(args: &Args, run: &RunArgs) -> Result<Report> {
+    let batch = args.shape.batch;
+    let mut layer = CfConv2dEngine::<f32>::try_new(&args.kernel.layer(args.shape))?;
+    let mut params = vec![0.0_f32; layer.num_parameters()];
+    layer.initialize(StepSeed { run_seed: 1, layer: 0, step: 0 }, &mut params)?;
+    let input = operands::uniform(args.shape.input_len(), 1);
+    let grad_output = operands::uniform(args.shape.output_len(), 2);
+    // Ones, not zeros: fresh zeros are not resident until they are written.
+    let mut output = vec![1.0_f32; args.shape.output_len()];
+    let mut grad_input = vec![1.0_f32; args.shape.input_len()];
+    let mut grad_params = vec![1.0_f32; params.len()];
+    let mut workspace = CfConvWorkspace::default();
+
+    let memory = MemoryWatch::start();
+    let [timing, begin_step, forward, backward] = run.time_parts(|step| {
+        let start = Instant::now();
+        layer.begin_step(&params, StepSeed { run_seed: 1, layer: 0, step }, &mut workspace)?;
+        let begun = start.elapsed().as_secs_f64();
+        layer.forward(&params, batch, &input, &mut output, &mut workspace)?;
+        let forwarded = start.elapsed().as_secs_f64();
+        let grads = Some(&mut grad_input[..]);
+        layer.backward(&params, batch, &grad_output, grads, &mut grad_params, &mut workspace)?;
+        let done = start.elapsed().as_secs_f64();
+        Ok([done, begun, forwarded - begun, done - forwarded])
+    })?;
+    let growth_mib = memory.growth_mib();
+    let held_scratch_mib = mib(workspace.bytes() + layer.scratch_bytes() + layer.saved_bytes());
+
+    let positions = layer.positions().len();
+    let mlp = time_mlp(layer.mlp(), &params, layer.positions().as_positions(), positions, run)?;
+    Ok(Report {
+        timing,
+        begin_step_s: begin_step.median_s,
+        forward_s: forward.median_s,
+        backward_s: backward.median_s,
+        mlp_s: mlp.median_s,
+        gflops_mlp: args.kernel.flops() * positions as f64 / mlp.median_s / 1e9,
+        positions,
+        kernel_positions: layer.plan().grid.num_positions(),
+        form: form_name(layer.plan().form),
+        peak_scratch_mib: growth_mib.unwrap_or(0.0).max(held_scratch_mib),
+        held_scratch_mib,
+        state_mib: mib(layer.state_bytes()),
+        parameters: params.len(),
+        shape: args.shape,
+    })
+}
+
+fn form_name(form: AppliedForm) -> &'static str {
+    match form {
+        AppliedForm::Spectral => "spectral",
+        AppliedForm::LatticeFft => "lattice, by transforms",
+        AppliedForm::LatticeDirect => "lattice, in space",
+    }
+}
+
+fn time_mlp(
+    mlp: &KernelMlp<f32>,
+    params: &[f32],
+    positions: Positions<'_>,
+    count: usize,
+    run: &RunArgs,
+) -> Result<Timing> {
+    let params = &params[..mlp.num_parameters()];
+    let mut values = vec![Complex::default(); count];
+    let mut grad_params = vec![0.0; params.len()];
+    run.time(|_| {
+        mlp.evaluate(params, positions, &mut values)?;
+        mlp.evaluate_vjp(params, positions, &values, &mut grad_params)?;
+        Ok(())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn operations_of_shape_s_are_those_of_the_design() {
+        let kernel = KernelArgs {
+            positions: NumPositions::Count(1 << 18),
+            lattice: None,
+            hidden_width: 64,
+            hidden_layers: 2,
+            ema_alpha: 1.0,
+            zero_padding: false,
+        };
+        // 2·(3·(256 + 4096 + 128) − 256) a position; 2^18 positions cost 7 billion.
+        assert_eq!(kernel.flops(), 26_368.0);
+        assert!((kernel.flops() * f64::from(1 << 18) / 1e9 - 6.9).abs() < 0.1);
+    }
+
+    #[test]
+    fn positions_are_a_number_or_all() {
+        assert_eq!(parse_positions("all"), Ok(NumPositions::All));
+        assert_eq!(parse_positions("12"), Ok(NumPositions::Count(12)));
+        assert!(parse_positions("0").is_err());
+        assert!(parse_positions("some").unwrap_err().contains("`all`"));
+    }
+}

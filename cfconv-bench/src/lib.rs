@@ -1,0 +1,25 @@
+//! Benchmarks of cfconv: what its program measures, one file for each subject.
+//!
+//! Every number comes from the functions that training and applications call, with operands allocated and
+//! touched before the clock starts. The times are wall times of whole steps; the smallest and the median of
+//! several are given. Nothing here gates a test.
+//!
+//! ```text
+//! cargo run --release -q -p cfconv-bench -- layer --positions 262144 --threads 2 --json
+//! ```
+
+pub mod conv3x3;
+pub mod fft;
+pub mod infer;
+pub mod layer;
+mod measure;
+mod memory;
+pub mod net;
+mod operands;
+#[cfg(doctest)]
+mod readme;
+pub mod sgemm;
+mod shape;
+
+pub use measure::{RunArgs, Timing};
+pub use shape::ShapeArgs;

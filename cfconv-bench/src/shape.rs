@@ -1,0 +1,44 @@
+//! Sizes of the images that an operation works on.
+
+use serde::Serialize;
+
+/// Sizes of images `[batch, channels, height, width]`.
+#[derive(Clone, Copy, Debug, clap::Args, Serialize)]
+pub struct ShapeArgs {
+    /// Images.
+    #[arg(long, value_name = "N", default_value_t = 32, value_parser = at_least_one)]
+    pub batch: usize,
+    /// Input channels.
+    #[arg(long, value_name = "N", default_value_t = 32, value_parser = at_least_one)]
+    pub in_channels: usize,
+    /// Output channels.
+    #[arg(long, value_name = "N", default_value_t = 32, value_parser = at_least_one)]
+    pub out_channels: usize,
+    /// Rows.
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = at_least_one)]
+    pub height: usize,
+    /// Columns.
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = at_least_one)]
+    pub width: usize,
+}
+
+impl ShapeArgs {
+    /// Number of input values.
+    pub(crate) fn input_len(&self) -> usize {
+        self.batch * self.in_channels * self.height * self.width
+    }
+
+    /// Number of output values.
+    pub(crate) fn output_len(&self) -> usize {
+        self.batch * self.out_channels * self.height * self.width
+    }
+}
+
+/// Parses a size of at least 1.
+pub(crate) fn at_least_one(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) => Err("must be at least 1".to_owned()),
+        Ok(size) => Ok(size),
+        Err(error) => Err(format!("{error}")),
+    }
+}
