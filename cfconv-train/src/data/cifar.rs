@@ -16,7 +16,7 @@ use super::split::Split;
 /// Side of the images.
 const SIDE: usize = 32;
 const PIXEL_BYTES: usize = CHANNELS * SIDE * SIDE;
-/// Largest file that is read: six times CIFAR-100's.
+/// Largest file that is read: about seven times CIFAR-100's training file.
 const MAX_BYTES: u64 = 1 << 30;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,8 +2,8 @@
 
 /// ⌊value⌋ for |value| < 2³¹, as an integer.
 ///
-/// The processors' common baseline has no instruction for `f32::floor`, and the call kept hot loops from being
-/// inlined and vectorised: resampling an image became four times faster without it.
+/// The baseline of x86-64 has no instruction for `f32::floor`, which becomes a call there. Measured with 64 images of
+/// 64 pixels, random resized crops and rotations, two cores: 8.0 ms against 8.7 ms with the call (medians).
 #[inline(always)]
 pub(super) fn floor_to_i32(value: f32) -> i32 {
     let truncated = value as i32;
