@@ -3,7 +3,7 @@
 use num_traits::{ConstOne, ConstZero, Float, FloatConst};
 
 mod sealed {
-    pub trait Sealed: crate::backend::Backend {}
+    pub trait Sealed: crate::backend::Backend + crate::simd::Blocks {}
     impl Sealed for f32 {}
     impl Sealed for f64 {}
 }

@@ -354,21 +354,22 @@ impl<T: Real> Kernel for CorrelateRows<'_, '_, T> {
                         _ => T::ZERO,
                     });
                     for w in 0..width {
-                        let mut sums = start.map(|value| [value; LANES]);
+                        let mut sums = start.map(|value| isa.splat(value));
                         for p in 0..kernel_size {
                             let slot = (h + p) % kernel_size * slot_len;
                             let pixels = &packed[slot + w * in_channels..][..taps];
                             let weights = &weights[p * taps..][..taps];
                             for (x, group) in pixels.iter().zip(weights) {
+                                let x = isa.load(x);
                                 for j in 0..OUT_BLOCK {
-                                    for l in 0..LANES {
-                                        sums[j][l] = isa.mul_add(group[j], x[l], sums[j][l]);
-                                    }
+                                    sums[j] = isa.fma(isa.splat(group[j]), x, sums[j]);
                                 }
                             }
                         }
-                        for (j, sums) in sums.iter().enumerate().take(count) {
-                            store_lanes(sums, &mut row[first + j][w * batch..][lanes.clone()]);
+                        for (j, sum) in sums.into_iter().enumerate().take(count) {
+                            let mut values = [T::ZERO; LANES];
+                            isa.store(sum, &mut values);
+                            store_lanes(&values, &mut row[first + j][w * batch..][lanes.clone()]);
                         }
                     }
                 }

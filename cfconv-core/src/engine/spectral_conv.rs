@@ -420,22 +420,22 @@ impl<T: Real, const ADJOINT: bool> Kernel for MixColumn<'_, T, ADJOINT> {
                     let kernel = &target_kernel[(h * half_width + column) * pairs..];
                     let sources = &spectrum[h * sources..][..sources];
                     // Four independent chains of additions: two would wait for each other's latency.
-                    let (mut direct, mut crossed) = (Point::<T>::zero(), Point::<T>::zero());
+                    let zero = isa.splat(T::ZERO);
+                    let (mut direct_re, mut direct_im) = (zero, zero);
+                    let (mut crossed_re, mut crossed_im) = (zero, zero);
                     for (s, x) in sources.iter().enumerate() {
                         let k = kernel[s * source_stride];
-                        let (kr, ki) = (k.re, if ADJOINT { -k.im } else { k.im });
-                        for l in 0..LANES {
-                            direct.re[l] = isa.mul_add(kr, x.re[l], direct.re[l]);
-                            direct.im[l] = isa.mul_add(kr, x.im[l], direct.im[l]);
-                            crossed.re[l] = isa.mul_add(ki, x.im[l], crossed.re[l]);
-                            crossed.im[l] = isa.mul_add(ki, x.re[l], crossed.im[l]);
-                        }
+                        let kr = isa.splat(k.re);
+                        let ki = isa.splat(if ADJOINT { -k.im } else { k.im });
+                        let (re, im) = (isa.load(&x.re), isa.load(&x.im));
+                        direct_re = isa.fma(kr, re, direct_re);
+                        direct_im = isa.fma(kr, im, direct_im);
+                        crossed_re = isa.fma(ki, im, crossed_re);
+                        crossed_im = isa.fma(ki, re, crossed_im);
                     }
                     // Written swapped: an inverse transform is a forward one of swapped points.
-                    for l in 0..LANES {
-                        line[h].im[l] = direct.re[l] - crossed.re[l];
-                        line[h].re[l] = direct.im[l] + crossed.im[l];
-                    }
+                    isa.store(isa.sub(direct_re, crossed_re), &mut line[h].im);
+                    isa.store(isa.add(direct_im, crossed_im), &mut line[h].re);
                 }
                 let transformed = plan.columns.process(line, scratch);
                 let output = &mut output[(block * targets + target) * height..][..height];
@@ -516,18 +516,21 @@ impl<T: Real> Kernel for SampleColumn<'_, T> {
             for (index, gradient) in grad_kernel.iter_mut().enumerate() {
                 let pair = positions.map_or(index, |list| list[index] as usize - base);
                 let (i, o) = (pair / out_channels, pair % out_channels);
-                let (mut re, mut im) = ([T::ZERO; LANES], [T::ZERO; LANES]);
+                let zero = isa.splat(T::ZERO);
+                let (mut re, mut im, mut minus_im) = (zero, zero, zero);
                 for block in 0..blocks {
                     let x = &input[(block * kernel_height + row) * in_channels + i];
                     let g = &grad_output[(block * kernel_height + row) * out_channels + o];
-                    for l in 0..LANES {
-                        re[l] = isa.mul_add(x.re[l], g.re[l], re[l]);
-                        im[l] = isa.mul_add(x.re[l], g.im[l], im[l]);
-                        re[l] = isa.mul_add(x.im[l], g.im[l], re[l]);
-                        im[l] = isa.mul_add(-x.im[l], g.re[l], im[l]);
-                    }
+                    let (xr, xi) = (isa.load(&x.re), isa.load(&x.im));
+                    let (gr, gi) = (isa.load(&g.re), isa.load(&g.im));
+                    re = isa.fma(xi, gi, isa.fma(xr, gr, re));
+                    im = isa.fma(xr, gi, im);
+                    minus_im = isa.fma(xi, gr, minus_im);
                 }
-                *gradient = Complex::new(factor * sum_lanes(&re), factor * sum_lanes(&im));
+                let mut lanes = Point::zero();
+                isa.store(re, &mut lanes.re);
+                isa.store(isa.sub(im, minus_im), &mut lanes.im);
+                *gradient = Complex::new(factor * sum_lanes(&lanes.re), factor * sum_lanes(&lanes.im));
             }
         }
     }

@@ -3,10 +3,10 @@
 use num_complex::Complex;
 
 use super::Point;
-use super::butterfly::rotate;
+use super::butterfly::multiply;
 use super::stockham::{Stockham, root_of_unity};
 use crate::Real;
-use crate::simd::{Isa, LANES};
+use crate::simd::Isa;
 
 /// With `jk = (j² + k² − (k−j)²)/2`, `X[k] = c[k]·Σ_j (x[j]·c[j])·conj(c[k−j])` where
 /// `c[j] = exp(−πi·j²/n)`: a linear convolution with the chirp `conj(c)`, done by transforms of length
@@ -53,27 +53,18 @@ impl<T: Real> Bluestein<T> {
         let (padded, scratch) = scratch.split_at_mut(self.inner.length());
         for (j, target) in padded.iter_mut().enumerate() {
             *target = match data.get(j) {
-                Some(source) => scaled(isa, source, self.chirp[j]),
+                Some(source) => multiply(isa, source, self.chirp[j]),
                 None => Point::zero(),
             };
         }
         self.inner.process_in_place(isa, padded, scratch);
         // The inverse transform is the forward one of swapped points, swapped again.
         for (point, &factor) in padded.iter_mut().zip(&self.chirp_spectrum) {
-            *point = scaled(isa, point, factor).swapped();
+            *point = multiply(isa, point, factor).swapped();
         }
         self.inner.process_in_place(isa, padded, scratch);
         for ((target, point), &c) in data.iter_mut().zip(padded.iter()).zip(&self.chirp) {
-            *target = scaled(isa, &point.swapped(), c);
+            *target = multiply(isa, &point.swapped(), c);
         }
     }
-}
-
-#[inline(always)]
-fn scaled<T: Real, I: Isa>(isa: I, point: &Point<T>, factor: Complex<T>) -> Point<T> {
-    let mut product = Point::zero();
-    for l in 0..LANES {
-        (product.re[l], product.im[l]) = rotate::<T, I, true>(isa, point.re[l], point.im[l], factor);
-    }
-    product
 }

@@ -7,12 +7,95 @@ use num_complex::Complex;
 
 use super::Point;
 use crate::Real;
-use crate::simd::{Isa, LANES};
+use crate::simd::Isa;
 
-/// `a·w` for scalars, with one rounding saved where the instruction set has fused multiply-add.
+/// A point in registers.
+struct Registers<I: Isa, T: Real> {
+    re: I::Lanes<T>,
+    im: I::Lanes<T>,
+}
+
+impl<I: Isa, T: Real> Clone for Registers<I, T> {
+    #[inline(always)]
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<I: Isa, T: Real> Copy for Registers<I, T> {}
+
 #[inline(always)]
-pub(super) fn rotate<T: Real, I: Isa, const TWIDDLED: bool>(isa: I, re: T, im: T, w: Complex<T>) -> (T, T) {
-    if TWIDDLED { (isa.mul_add(re, w.re, -(im * w.im)), isa.mul_add(re, w.im, im * w.re)) } else { (re, im) }
+fn load<T: Real, I: Isa>(isa: I, point: &Point<T>) -> Registers<I, T> {
+    Registers { re: isa.load(&point.re), im: isa.load(&point.im) }
+}
+
+#[inline(always)]
+fn store<T: Real, I: Isa>(isa: I, registers: Registers<I, T>, point: &mut Point<T>) {
+    isa.store(registers.re, &mut point.re);
+    isa.store(registers.im, &mut point.im);
+}
+
+#[inline(always)]
+fn add<T: Real, I: Isa>(isa: I, a: Registers<I, T>, b: Registers<I, T>) -> Registers<I, T> {
+    Registers { re: isa.add(a.re, b.re), im: isa.add(a.im, b.im) }
+}
+
+#[inline(always)]
+fn sub<T: Real, I: Isa>(isa: I, a: Registers<I, T>, b: Registers<I, T>) -> Registers<I, T> {
+    Registers { re: isa.sub(a.re, b.re), im: isa.sub(a.im, b.im) }
+}
+
+/// `a − i·b`.
+#[inline(always)]
+fn sub_i<T: Real, I: Isa>(isa: I, a: Registers<I, T>, b: Registers<I, T>) -> Registers<I, T> {
+    Registers { re: isa.add(a.re, b.im), im: isa.sub(a.im, b.re) }
+}
+
+/// `a + i·b`.
+#[inline(always)]
+fn add_i<T: Real, I: Isa>(isa: I, a: Registers<I, T>, b: Registers<I, T>) -> Registers<I, T> {
+    Registers { re: isa.sub(a.re, b.im), im: isa.add(a.im, b.re) }
+}
+
+/// `scale·a + b` with a real scale.
+#[inline(always)]
+fn scale_add<T: Real, I: Isa>(isa: I, scale: T, a: Registers<I, T>, b: Registers<I, T>) -> Registers<I, T> {
+    let scale = isa.splat(scale);
+    Registers { re: isa.fma(scale, a.re, b.re), im: isa.fma(scale, a.im, b.im) }
+}
+
+/// `scale·a` with a real scale.
+#[inline(always)]
+fn scale<T: Real, I: Isa>(isa: I, scale: T, a: Registers<I, T>) -> Registers<I, T> {
+    let scale = isa.splat(scale);
+    Registers { re: isa.mul(scale, a.re), im: isa.mul(scale, a.im) }
+}
+
+/// `a·w`.
+#[inline(always)]
+fn rotate<T: Real, I: Isa>(isa: I, a: Registers<I, T>, w: Complex<T>) -> Registers<I, T> {
+    let (wr, wi) = (isa.splat(w.re), isa.splat(w.im));
+    Registers { re: isa.sub(isa.mul(a.re, wr), isa.mul(a.im, wi)), im: isa.fma(a.re, wi, isa.mul(a.im, wr)) }
+}
+
+/// Stores `a·w[t − 1]`, or `a` if not `TWIDDLED`.
+#[inline(always)]
+fn finish<T: Real, I: Isa, const TWIDDLED: bool>(
+    isa: I,
+    a: Registers<I, T>,
+    w: &[Complex<T>],
+    t: usize,
+    y: &mut Point<T>,
+) {
+    store(isa, if TWIDDLED { rotate(isa, a, w[t - 1]) } else { a }, y);
+}
+
+/// `y = x·w`.
+#[inline(always)]
+pub(super) fn multiply<T: Real, I: Isa>(isa: I, x: &Point<T>, w: Complex<T>) -> Point<T> {
+    let mut y = Point::zero();
+    store(isa, rotate(isa, load(isa, x), w), &mut y);
+    y
 }
 
 #[inline(always)]
@@ -22,15 +105,10 @@ pub(super) fn radix2<T: Real, I: Isa, const TWIDDLED: bool>(
     w: &[Complex<T>],
     y: [&mut Point<T>; 2],
 ) {
-    let [x0, x1] = x;
+    let [x0, x1] = x.map(|point| load(isa, point));
     let [y0, y1] = y;
-    let w1 = if TWIDDLED { w[0] } else { Complex::new(T::ONE, T::ZERO) };
-    for l in 0..LANES {
-        let (ar, ai, br, bi) = (x0.re[l], x0.im[l], x1.re[l], x1.im[l]);
-        y0.re[l] = ar + br;
-        y0.im[l] = ai + bi;
-        (y1.re[l], y1.im[l]) = rotate::<T, I, TWIDDLED>(isa, ar - br, ai - bi, w1);
-    }
+    store(isa, add(isa, x0, x1), y0);
+    finish::<T, I, TWIDDLED>(isa, sub(isa, x0, x1), w, 1, y1);
 }
 
 #[inline(always)]
@@ -40,21 +118,14 @@ pub(super) fn radix3<T: Real, I: Isa, const TWIDDLED: bool>(
     w: &[Complex<T>],
     y: [&mut Point<T>; 3],
 ) {
-    let [x0, x1, x2] = x;
+    let [x0, x1, x2] = x.map(|point| load(isa, point));
     let [y0, y1, y2] = y;
-    let one = Complex::new(T::ONE, T::ZERO);
-    let (w1, w2) = if TWIDDLED { (w[0], w[1]) } else { (one, one) };
-    let half = T::cast(0.5);
-    let sine = T::cast(0.75_f64.sqrt());
-    for l in 0..LANES {
-        let (sum_re, sum_im) = (x1.re[l] + x2.re[l], x1.im[l] + x2.im[l]);
-        let (diff_re, diff_im) = (sine * (x1.re[l] - x2.re[l]), sine * (x1.im[l] - x2.im[l]));
-        let (mid_re, mid_im) = (isa.mul_add(-half, sum_re, x0.re[l]), isa.mul_add(-half, sum_im, x0.im[l]));
-        y0.re[l] = x0.re[l] + sum_re;
-        y0.im[l] = x0.im[l] + sum_im;
-        (y1.re[l], y1.im[l]) = rotate::<T, I, TWIDDLED>(isa, mid_re + diff_im, mid_im - diff_re, w1);
-        (y2.re[l], y2.im[l]) = rotate::<T, I, TWIDDLED>(isa, mid_re - diff_im, mid_im + diff_re, w2);
-    }
+    let sum = add(isa, x1, x2);
+    let difference = scale(isa, T::cast(0.75_f64.sqrt()), sub(isa, x1, x2));
+    let middle = scale_add(isa, T::cast(-0.5), sum, x0);
+    store(isa, add(isa, x0, sum), y0);
+    finish::<T, I, TWIDDLED>(isa, sub_i(isa, middle, difference), w, 1, y1);
+    finish::<T, I, TWIDDLED>(isa, add_i(isa, middle, difference), w, 2, y2);
 }
 
 #[inline(always)]
@@ -64,21 +135,14 @@ pub(super) fn radix4<T: Real, I: Isa, const TWIDDLED: bool>(
     w: &[Complex<T>],
     y: [&mut Point<T>; 4],
 ) {
-    let [x0, x1, x2, x3] = x;
+    let [x0, x1, x2, x3] = x.map(|point| load(isa, point));
     let [y0, y1, y2, y3] = y;
-    let one = Complex::new(T::ONE, T::ZERO);
-    let (w1, w2, w3) = if TWIDDLED { (w[0], w[1], w[2]) } else { (one, one, one) };
-    for l in 0..LANES {
-        let (s02r, s02i) = (x0.re[l] + x2.re[l], x0.im[l] + x2.im[l]);
-        let (d02r, d02i) = (x0.re[l] - x2.re[l], x0.im[l] - x2.im[l]);
-        let (s13r, s13i) = (x1.re[l] + x3.re[l], x1.im[l] + x3.im[l]);
-        let (d13r, d13i) = (x1.re[l] - x3.re[l], x1.im[l] - x3.im[l]);
-        y0.re[l] = s02r + s13r;
-        y0.im[l] = s02i + s13i;
-        (y1.re[l], y1.im[l]) = rotate::<T, I, TWIDDLED>(isa, d02r + d13i, d02i - d13r, w1);
-        (y2.re[l], y2.im[l]) = rotate::<T, I, TWIDDLED>(isa, s02r - s13r, s02i - s13i, w2);
-        (y3.re[l], y3.im[l]) = rotate::<T, I, TWIDDLED>(isa, d02r - d13i, d02i + d13r, w3);
-    }
+    let (sum02, difference02) = (add(isa, x0, x2), sub(isa, x0, x2));
+    let (sum13, difference13) = (add(isa, x1, x3), sub(isa, x1, x3));
+    store(isa, add(isa, sum02, sum13), y0);
+    finish::<T, I, TWIDDLED>(isa, sub_i(isa, difference02, difference13), w, 1, y1);
+    finish::<T, I, TWIDDLED>(isa, sub(isa, sum02, sum13), w, 2, y2);
+    finish::<T, I, TWIDDLED>(isa, add_i(isa, difference02, difference13), w, 3, y3);
 }
 
 /// Any odd radix r ≥ 3, for the prime factors without a butterfly of their own: O(r²).
@@ -86,58 +150,41 @@ pub(super) fn radix4<T: Real, I: Isa, const TWIDDLED: bool>(
 /// With `s_j = x_j + x_{r−j}` and `d_j = x_j − x_{r−j}`, outputs t and r − t share the sums
 /// `c = x_0 + Σ_j cos(2πjt/r)·s_j` and `e = Σ_j sin(2πjt/r)·d_j`: they are `c ∓ i·e`.
 ///
-/// `roots[k] = exp(−2πik/r)`; `pairs` holds r − 1 points of scratch.
+/// `roots[k] = exp(−2πik/r)`; `pairs` holds r − 1 points of scratch. x_j is `input[span·j]`, y_t is
+/// `output[stride·t]`.
 #[inline(always)]
 pub(super) fn radix_odd<T: Real, I: Isa, const TWIDDLED: bool>(
     isa: I,
     roots: &[Complex<T>],
-    x: impl Fn(usize) -> Point<T>,
+    (input, span): (&[Point<T>], usize),
     w: &[Complex<T>],
     pairs: &mut [Point<T>],
-    mut y: impl FnMut(usize, &Point<T>),
+    (output, stride): (&mut [Point<T>], usize),
 ) {
     let radix = roots.len();
     let half = radix / 2;
     let (sums, differences) = pairs[..2 * half].split_at_mut(half);
-    let x0 = x(0);
+    let x0 = load(isa, &input[0]);
     let mut total = x0;
     for j in 1..=half {
-        let (a, b) = (x(j), x(radix - j));
-        let (sum, difference) = (&mut sums[j - 1], &mut differences[j - 1]);
-        for l in 0..LANES {
-            sum.re[l] = a.re[l] + b.re[l];
-            sum.im[l] = a.im[l] + b.im[l];
-            difference.re[l] = a.re[l] - b.re[l];
-            difference.im[l] = a.im[l] - b.im[l];
-            total.re[l] += sum.re[l];
-            total.im[l] += sum.im[l];
-        }
+        let (a, b) = (load(isa, &input[span * j]), load(isa, &input[span * (radix - j)]));
+        let sum = add(isa, a, b);
+        total = add(isa, total, sum);
+        store(isa, sum, &mut sums[j - 1]);
+        store(isa, sub(isa, a, b), &mut differences[j - 1]);
     }
-    y(0, &total);
-    let one = Complex::new(T::ONE, T::ZERO);
+    store(isa, total, &mut output[0]);
     for t in 1..=half {
         let mut even = x0;
-        let mut odd = Point::zero();
+        let mut odd = Registers { re: isa.splat(T::ZERO), im: isa.splat(T::ZERO) };
         let mut k = 0;
-        for j in 0..half {
+        for (sum, difference) in sums.iter().zip(differences.iter()) {
             k = if k + t >= radix { k + t - radix } else { k + t };
-            let (cos, sin) = (roots[k].re, -roots[k].im);
-            for l in 0..LANES {
-                even.re[l] = isa.mul_add(cos, sums[j].re[l], even.re[l]);
-                even.im[l] = isa.mul_add(cos, sums[j].im[l], even.im[l]);
-                odd.re[l] = isa.mul_add(sin, differences[j].re[l], odd.re[l]);
-                odd.im[l] = isa.mul_add(sin, differences[j].im[l], odd.im[l]);
-            }
+            even = scale_add(isa, roots[k].re, load(isa, sum), even);
+            odd = scale_add(isa, -roots[k].im, load(isa, difference), odd);
         }
-        let (wt, wr) = if TWIDDLED { (w[t - 1], w[radix - t - 1]) } else { (one, one) };
-        let (mut low, mut high) = (Point::zero(), Point::zero());
-        for l in 0..LANES {
-            (low.re[l], low.im[l]) =
-                rotate::<T, I, TWIDDLED>(isa, even.re[l] + odd.im[l], even.im[l] - odd.re[l], wt);
-            (high.re[l], high.im[l]) =
-                rotate::<T, I, TWIDDLED>(isa, even.re[l] - odd.im[l], even.im[l] + odd.re[l], wr);
-        }
-        y(t, &low);
-        y(radix - t, &high);
+        finish::<T, I, TWIDDLED>(isa, sub_i(isa, even, odd), w, t, &mut output[stride * t]);
+        let mirror = radix - t;
+        finish::<T, I, TWIDDLED>(isa, add_i(isa, even, odd), w, mirror, &mut output[stride * mirror]);
     }
 }

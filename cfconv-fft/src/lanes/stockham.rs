@@ -159,10 +159,10 @@ impl<T: Real> Stage<T> {
                         radix_odd::<T, I, TWIDDLED>(
                             isa,
                             &self.roots,
-                            |j| input[q + span * j],
+                            (&input[q..], span),
                             w,
                             pairs,
-                            |t, point| output[q + stride * t] = *point,
+                            (&mut output[q..], stride),
                         );
                     }
                 }

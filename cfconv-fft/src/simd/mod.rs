@@ -1,0 +1,322 @@
+//! Runtime choice of an instruction set for kernels that work on lanes.
+//!
+//! A [`Kernel`] is compiled once for each instruction set and the best one the processor has is called. It is
+//! written once, over [`Isa`]: loops on memory that the compiler turns into vector code, or, where values
+//! must stay in registers, explicit operations on [`Isa::Lanes`], [`LANES`] values at a time. What differs
+//! between the sets is only the registers and whether `a·b + c` is rounded once (everywhere but on the
+//! portable one, where a fused operation would be a library call). Results are therefore bit-identical for
+//! any number of threads on one instruction set, and agree to rounding between sets.
+
+mod block;
+
+use std::sync::OnceLock;
+
+use block::{Block, RoundedTwice};
+
+use crate::Real;
+
+pub(crate) use block::Blocks;
+
+/// Number of contiguous values a kernel handles together: one 512-bit or two 256-bit registers of `f32`.
+pub const LANES: usize = 16;
+
+/// An instruction set, as a kernel sees it. Values of these types exist only on processors that have it:
+/// [`dispatch`] makes them.
+pub trait Isa: Copy + Send + Sync {
+    /// [`LANES`] values in registers.
+    type Lanes<T: Real>: Copy;
+
+    /// Returns `a·b + c` for scalars.
+    fn mul_add<T: Real>(self, a: T, b: T, c: T) -> T;
+
+    /// The same value in each lane.
+    fn splat<T: Real>(self, value: T) -> Self::Lanes<T>;
+
+    /// Reads lanes from memory.
+    fn load<T: Real>(self, values: &[T; LANES]) -> Self::Lanes<T>;
+
+    /// Writes lanes to memory.
+    fn store<T: Real>(self, lanes: Self::Lanes<T>, values: &mut [T; LANES]);
+
+    /// `a + b` in each lane.
+    fn add<T: Real>(self, a: Self::Lanes<T>, b: Self::Lanes<T>) -> Self::Lanes<T>;
+
+    /// `a − b` in each lane.
+    fn sub<T: Real>(self, a: Self::Lanes<T>, b: Self::Lanes<T>) -> Self::Lanes<T>;
+
+    /// `a·b` in each lane.
+    fn mul<T: Real>(self, a: Self::Lanes<T>, b: Self::Lanes<T>) -> Self::Lanes<T>;
+
+    /// `a·b + c` in each lane.
+    fn fma<T: Real>(self, a: Self::Lanes<T>, b: Self::Lanes<T>, c: Self::Lanes<T>) -> Self::Lanes<T>;
+}
+
+/// AVX-512 with FMA; only `dispatch` makes this token.
+#[cfg(target_arch = "x86_64")]
+#[derive(Clone, Copy, Debug)]
+struct Avx512(());
+
+/// AVX2 with FMA; only `dispatch` makes this token.
+#[cfg(target_arch = "x86_64")]
+#[derive(Clone, Copy, Debug)]
+struct Avx2(());
+
+/// NEON, which every 64-bit Arm processor has.
+#[cfg(target_arch = "aarch64")]
+#[derive(Clone, Copy, Debug)]
+struct Neon;
+
+/// Whatever the target guarantees, multiply and add rounded separately: the reference of the other sets.
+#[derive(Clone, Copy, Debug)]
+pub struct Portable;
+
+macro_rules! instruction_set {
+    ($name:ident, $lanes:ty, $mul_add:expr) => {
+        // SAFETY (of every block operation): a token exists only on a processor with the instruction set.
+        impl Isa for $name {
+            type Lanes<T: Real> = $lanes;
+
+            #[inline(always)]
+            fn mul_add<T: Real>(self, a: T, b: T, c: T) -> T {
+                $mul_add(a, b, c)
+            }
+            #[inline(always)]
+            fn splat<T: Real>(self, value: T) -> Self::Lanes<T> {
+                // SAFETY: see above.
+                unsafe { Block::splat(value) }
+            }
+            #[inline(always)]
+            fn load<T: Real>(self, values: &[T; LANES]) -> Self::Lanes<T> {
+                // SAFETY: see above.
+                unsafe { Block::load(values) }
+            }
+            #[inline(always)]
+            fn store<T: Real>(self, lanes: Self::Lanes<T>, values: &mut [T; LANES]) {
+                // SAFETY: see above.
+                unsafe { lanes.store(values) }
+            }
+            #[inline(always)]
+            fn add<T: Real>(self, a: Self::Lanes<T>, b: Self::Lanes<T>) -> Self::Lanes<T> {
+                // SAFETY: see above.
+                unsafe { a.add(b) }
+            }
+            #[inline(always)]
+            fn sub<T: Real>(self, a: Self::Lanes<T>, b: Self::Lanes<T>) -> Self::Lanes<T> {
+                // SAFETY: see above.
+                unsafe { a.sub(b) }
+            }
+            #[inline(always)]
+            fn mul<T: Real>(self, a: Self::Lanes<T>, b: Self::Lanes<T>) -> Self::Lanes<T> {
+                // SAFETY: see above.
+                unsafe { a.mul(b) }
+            }
+            #[inline(always)]
+            fn fma<T: Real>(self, a: Self::Lanes<T>, b: Self::Lanes<T>, c: Self::Lanes<T>) -> Self::Lanes<T> {
+                // SAFETY: see above.
+                unsafe { a.mul_add(b, c) }
+            }
+        }
+    };
+}
+
+#[cfg(target_arch = "x86_64")]
+instruction_set!(Avx512, T::Avx512, num_traits::Float::mul_add);
+#[cfg(target_arch = "x86_64")]
+instruction_set!(Avx2, T::Avx2, num_traits::Float::mul_add);
+#[cfg(target_arch = "aarch64")]
+instruction_set!(Neon, block::RoundedOnce<T>, num_traits::Float::mul_add);
+instruction_set!(Portable, RoundedTwice<T>, |a: T, b: T, c: T| a * b + c);
+
+/// A computation that [`dispatch`] compiles for every instruction set.
+///
+/// Mark `run`, and every function it calls in its inner loops, `#[inline(always)]`: only inlined code is
+/// compiled with the wider registers.
+pub trait Kernel {
+    /// What the computation returns.
+    type Output;
+
+    /// Does the work.
+    fn run<I: Isa>(self, isa: I) -> Self::Output;
+}
+
+/// Runs `kernel` on the best instruction set of this processor.
+///
+/// # Examples
+/// ```
+/// use cfconv_fft::simd::{Isa, Kernel, dispatch};
+///
+/// struct Axpy<'a> {
+///     a: f32,
+///     x: &'a [f32],
+///     y: &'a mut [f32],
+/// }
+/// impl Kernel for Axpy<'_> {
+///     type Output = ();
+///     #[inline(always)]
+///     fn run<I: Isa>(self, isa: I) {
+///         for (y, &x) in self.y.iter_mut().zip(self.x) {
+///             *y = isa.mul_add(self.a, x, *y);
+///         }
+///     }
+/// }
+/// let mut y = [1.0, 2.0];
+/// dispatch(Axpy { a: 2.0, x: &[10.0, 20.0], y: &mut y });
+/// assert_eq!(y, [21.0, 42.0]);
+/// ```
+#[inline]
+pub fn dispatch<K: Kernel>(kernel: K) -> K::Output {
+    match InstructionSet::detect() {
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: `detect` found AVX-512 F, BW, DQ, VL and FMA on this processor.
+        InstructionSet::Avx512 => unsafe { run_avx512(kernel) },
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: `detect` found AVX2 and FMA on this processor.
+        InstructionSet::Avx2 => unsafe { run_avx2(kernel) },
+        #[cfg(target_arch = "aarch64")]
+        InstructionSet::Neon => kernel.run(Neon),
+        InstructionSet::Portable => kernel.run(Portable),
+    }
+}
+
+/// The instruction sets that kernels are compiled for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InstructionSet {
+    /// AVX-512 F, BW, DQ, VL with FMA.
+    #[cfg(target_arch = "x86_64")]
+    Avx512,
+    /// AVX2 with FMA.
+    #[cfg(target_arch = "x86_64")]
+    Avx2,
+    /// NEON, which every 64-bit Arm processor has.
+    #[cfg(target_arch = "aarch64")]
+    Neon,
+    /// Whatever the target guarantees.
+    Portable,
+}
+
+impl InstructionSet {
+    /// The set that [`dispatch`] uses on this processor; looked up once.
+    ///
+    /// The environment variable `CFCONV_ISA` (`avx512`, `avx2`, `portable`), read at the first call, can ask
+    /// for a smaller set than the processor offers, to test or to compare; a set it does not offer is never
+    /// chosen.
+    pub fn detect() -> Self {
+        static DETECTED: OnceLock<InstructionSet> = OnceLock::new();
+        *DETECTED.get_or_init(|| Self::choose(std::env::var("CFCONV_ISA").ok().as_deref()))
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    fn choose(wanted: Option<&str>) -> Self {
+        let avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
+        let avx512 = avx2
+            && is_x86_feature_detected!("avx512f")
+            && is_x86_feature_detected!("avx512bw")
+            && is_x86_feature_detected!("avx512dq")
+            && is_x86_feature_detected!("avx512vl");
+        match wanted {
+            Some("portable") => Self::Portable,
+            Some("avx2") if avx2 => Self::Avx2,
+            _ if avx512 => Self::Avx512,
+            _ if avx2 => Self::Avx2,
+            _ => Self::Portable,
+        }
+    }
+
+    #[cfg(target_arch = "aarch64")]
+    fn choose(wanted: Option<&str>) -> Self {
+        if wanted == Some("portable") { Self::Portable } else { Self::Neon }
+    }
+
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    fn choose(_wanted: Option<&str>) -> Self {
+        Self::Portable
+    }
+}
+
+/// # Safety
+/// The processor must have AVX-512 F, BW, DQ and VL, AVX2 and FMA.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
+unsafe fn run_avx512<K: Kernel>(kernel: K) -> K::Output {
+    kernel.run(Avx512(()))
+}
+
+/// # Safety
+/// The processor must have AVX2 and FMA.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+unsafe fn run_avx2<K: Kernel>(kernel: K) -> K::Output {
+    kernel.run(Avx2(()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Dot<'a>(&'a [f64], &'a [f64]);
+
+    impl Kernel for Dot<'_> {
+        type Output = f64;
+
+        #[inline(always)]
+        fn run<I: Isa>(self, isa: I) -> f64 {
+            self.0.iter().zip(self.1).fold(0.0, |sum, (&a, &b)| isa.mul_add(a, b, sum))
+        }
+    }
+
+    #[test]
+    fn dispatched_kernel_equals_portable_kernel() {
+        let a: Vec<f64> = (0..37).map(|i| f64::from(i) * 0.25 - 3.0).collect();
+        let b: Vec<f64> = (0..37).map(|i| f64::from(i % 5) - 1.5).collect();
+        // Quarter-integers: every product and sum is exact, so one or two roundings give the same bits.
+        assert_eq!(dispatch(Dot(&a, &b)), Dot(&a, &b).run(Portable));
+    }
+
+    /// Every operation on lanes, one after the other.
+    struct LaneOperations<'a, T>(&'a [T; LANES], &'a [T; LANES]);
+
+    impl<T: Real> Kernel for LaneOperations<'_, T> {
+        type Output = Vec<[T; LANES]>;
+
+        #[inline(always)]
+        fn run<I: Isa>(self, isa: I) -> Self::Output {
+            let (a, b) = (isa.load(self.0), isa.load(self.1));
+            [isa.add(a, b), isa.sub(a, b), isa.mul(a, b), isa.fma(a, b, isa.splat(T::cast(0.25)))]
+                .map(|lanes| {
+                    let mut values = [T::cast(f64::NAN); LANES];
+                    isa.store(lanes, &mut values);
+                    values
+                })
+                .to_vec()
+        }
+    }
+
+    fn lane_operations_equal_scalar_ones<T: Real>() {
+        let a: [T; LANES] = std::array::from_fn(|l| T::cast(l as f64 * 0.5 - 3.0));
+        let b: [T; LANES] = std::array::from_fn(|l| T::cast((l % 5) as f64 - 1.5));
+        let expected: Vec<[T; LANES]> = vec![
+            std::array::from_fn(|l| a[l] + b[l]),
+            std::array::from_fn(|l| a[l] - b[l]),
+            std::array::from_fn(|l| a[l] * b[l]),
+            std::array::from_fn(|l| a[l] * b[l] + T::cast(0.25)),
+        ];
+        assert_eq!(dispatch(LaneOperations(&a, &b)), expected);
+        assert_eq!(LaneOperations(&a, &b).run(Portable), expected);
+        #[cfg(target_arch = "x86_64")]
+        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+            // SAFETY: the processor has AVX2 and FMA.
+            assert_eq!(unsafe { run_avx2(LaneOperations(&a, &b)) }, expected);
+        }
+    }
+
+    #[test]
+    fn lane_operations_equal_scalar_ones_in_both_precisions() {
+        lane_operations_equal_scalar_ones::<f32>();
+        lane_operations_equal_scalar_ones::<f64>();
+    }
+
+    #[test]
+    fn a_smaller_instruction_set_can_be_chosen() {
+        assert_eq!(InstructionSet::choose(Some("portable")), InstructionSet::Portable);
+    }
+}
