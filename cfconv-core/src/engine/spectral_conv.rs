@@ -137,14 +137,13 @@ impl<T: Real> SpectralConv<T> {
         self.transform_rows(sizes.in_channels, batch, input, &mut workspace.rows);
 
         let column_len = blocks * sizes.kernel_height * sizes.in_channels;
-        resize(&mut saved.points, sizes.half_width() * column_len);
+        let spectra = first_points(&mut saved.points, sizes.half_width() * column_len);
         let output_column_len = blocks * sizes.out_channels * sizes.height;
-        resize(&mut workspace.columns, sizes.half_width() * output_column_len);
+        let columns = first_points(&mut workspace.columns, sizes.half_width() * output_column_len);
         let rows = &workspace.rows;
-        saved
-            .points
+        spectra
             .par_chunks_mut(column_len)
-            .zip(workspace.columns.par_chunks_mut(output_column_len))
+            .zip(columns.par_chunks_mut(output_column_len))
             .enumerate()
             .for_each(|(column, (spectrum, output))| {
                 self.line_pool.with(|line| {
@@ -200,13 +199,13 @@ impl<T: Real> SpectralConv<T> {
 
         let wants_input = grad_input.is_some();
         let input_column_len = blocks * sizes.in_channels * sizes.height;
-        resize(&mut workspace.columns, sizes.half_width() * input_column_len);
+        let columns = first_points(&mut workspace.columns, sizes.half_width() * input_column_len);
         let column_len = blocks * sizes.kernel_height * sizes.out_channels;
         let saved_len = blocks * sizes.kernel_height * sizes.in_channels;
         let rows = &workspace.rows;
         let spectrum_pool = ScratchPool::new(column_len, Point::zero());
         let samples = split_by_column(&sizes, positions, grad_kernel);
-        workspace.columns.par_chunks_mut(input_column_len).zip(samples).enumerate().for_each(
+        columns.par_chunks_mut(input_column_len).zip(samples).enumerate().for_each(
             |(column, (output, samples))| {
                 self.line_pool.with(|line| {
                     spectrum_pool.with(|spectrum| {
@@ -252,7 +251,7 @@ impl<T: Real> SpectralConv<T> {
     fn transform_rows(&self, channels: usize, batch: usize, images: &[T], rows: &mut Vec<Point<T>>) {
         let SpectralConvSizes { height, width, .. } = self.sizes;
         let row_len = self.sizes.half_width() * batch.div_ceil(LANES);
-        resize(rows, channels * height * row_len);
+        let rows = first_points(rows, channels * height * row_len);
         rows.par_chunks_mut(height * row_len).zip(images.par_chunks(height * width * batch)).for_each(
             |(rows, plane)| {
                 rows.par_chunks_mut(2 * row_len).zip(plane.par_chunks(2 * width * batch)).for_each(
@@ -297,8 +296,13 @@ impl<T: Real> SpectralConv<T> {
     }
 }
 
-fn resize<T: Real>(points: &mut Vec<Point<T>>, length: usize) {
-    points.resize(length, Point::zero());
+/// The first `length` points, of any content. The vector never shrinks: layers of different sizes that take
+/// turns would otherwise fill it with zeros again and again.
+fn first_points<T: Real>(points: &mut Vec<Point<T>>, length: usize) -> &mut [Point<T>] {
+    if points.len() < length {
+        points.resize(length, Point::zero());
+    }
+    &mut points[..length]
 }
 
 /// Two rows (or a last single one) of one channel: real → half spectrum.
