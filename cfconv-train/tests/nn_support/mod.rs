@@ -1,0 +1,58 @@
+//! What the tests of operations and networks share.
+#![allow(dead_code, reason = "each test program uses its part")]
+
+use cfconv_train::device::{Buffer, Device, Span, SpanMut};
+
+/// Reproducible values in [−0.5, 0.5).
+pub(crate) fn noise(seed: u64, len: usize) -> Vec<f32> {
+    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ 0xD1B5_4A32_D192_ED03;
+    (0..len)
+        .map(|_| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            ((state >> 40) as f64 / (1_u64 << 24) as f64 - 0.5) as f32
+        })
+        .collect()
+}
+
+/// A buffer with these values.
+pub(crate) fn upload<D: Device>(device: &D, values: &[f32]) -> Buffer<D> {
+    device.to_device(values).unwrap()
+}
+
+/// A buffer of NaN, for results.
+pub(crate) fn unset<D: Device>(device: &D, len: usize) -> Buffer<D> {
+    device.to_device(&vec![f32::NAN; len]).unwrap()
+}
+
+/// The whole buffer, to read.
+pub(crate) fn all<'a, D: Device>(device: &D, buffer: &'a Buffer<D>) -> Span<'a, D> {
+    Span::new(buffer, 0..device.buffer_len(buffer))
+}
+
+/// The whole buffer, to write.
+pub(crate) fn all_mut<'a, D: Device>(device: &D, buffer: &'a mut Buffer<D>) -> SpanMut<'a, D> {
+    let len = device.buffer_len(buffer);
+    SpanMut::new(buffer, 0..len)
+}
+
+/// The values of a buffer.
+pub(crate) fn host<D: Device>(device: &D, buffer: &Buffer<D>) -> Vec<f32> {
+    device.to_host(all(device, buffer)).unwrap()
+}
+
+/// `[B, F]` to `[F, B]` and, with the numbers exchanged, back.
+pub(crate) fn transpose(values: &[f32], rows: usize) -> Vec<f32> {
+    let columns = values.len() / rows;
+    (0..values.len()).map(|at| values[at % rows * columns + at / rows]).collect()
+}
+
+/// Checks that values agree to `tolerance` of the largest expected one.
+#[track_caller]
+pub(crate) fn assert_close(got: &[f32], expected: &[f64], tolerance: f64) {
+    assert_eq!(got.len(), expected.len());
+    let largest = expected.iter().fold(1e-3, |largest: f64, x| largest.max(x.abs()));
+    for (at, (&got, &expected)) in got.iter().zip(expected).enumerate() {
+        let error = (f64::from(got) - expected).abs();
+        assert!(error <= tolerance * largest, "at {at}: {got} ≠ {expected} (largest {largest})");
+    }
+}
