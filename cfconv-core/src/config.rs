@@ -121,7 +121,7 @@ pub struct CfConv2dConfig {
     #[serde(default)]
     pub polish: bool,
     /// How a lattice kernel is applied; default [`Application::Auto`], which compares the k² taps of the
-    /// direct form with the measured cost of the transforms and the complex mix, at the layer's sizes.
+    /// direct form with the estimated cost of the transforms and the complex mix, at the layer's sizes.
     #[serde(default)]
     pub application: Application,
 }

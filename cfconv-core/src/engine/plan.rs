@@ -110,10 +110,11 @@ fn direct_is_faster(config: &CfConv2dConfig, size: usize, torus: (usize, usize))
     ((size * size) as f64) < spectral
 }
 
-/// Cost of the complex mix for each bin and channel pair, in taps of the direct form; measured.
+/// Cost of the complex mix for each bin and channel pair, in taps of the direct form. An estimate, as is
+/// [`TRANSFORM_COST`]: they put the tie at k = 3 to 5, and are to be measured again when a kernel changes.
 const MIX_COST: f64 = 6.0;
 
-/// Cost of the transforms for each bin and channel and doubling of the torus, in taps; measured.
+/// Cost of the transforms for each bin and channel and doubling of the torus, in taps.
 const TRANSFORM_COST: f64 = 6.0;
 
 /// The smallest product of 2, 3 and 5 that is at least `least`.
