@@ -188,3 +188,43 @@ impl<T: Real> Kernel for Backward<'_, T> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn vjp_matches_central_differences() {
+        // (channels, height, width, size, stride): disjoint, overlapping and prime windows, one pixel.
+        for (channels, height, width, size, stride) in
+            [(2, 4, 6, 2, 2), (1, 5, 7, 3, 2), (2, 7, 5, 3, 1), (3, 1, 1, 1, 1)]
+        {
+            let sizes = PoolSizes { channels, height, width, size, stride };
+            let batch = 17;
+            // All values differ by at least 1: a small step changes no winner.
+            let count = sizes.input_len(batch);
+            let mut input: Vec<f64> = (0..count).map(|n| (n * 7919 % count) as f64).collect();
+            let len = sizes.output_len(batch);
+            let grad_output: Vec<f64> = (0..len).map(|n| (n % 11) as f64 * 0.3 - 1.0).collect();
+            let loss = |input: &[f64]| -> f64 {
+                let mut output = vec![f64::NAN; len];
+                max_pool(&sizes, batch, input, None, &mut output);
+                output.iter().zip(&grad_output).map(|(y, g)| y * g).sum()
+            };
+            let (mut output, mut winners) = (vec![f64::NAN; len], vec![0; len]);
+            max_pool(&sizes, batch, &input, Some(&mut winners), &mut output);
+            let mut grad_input = vec![f64::NAN; count];
+            max_pool_vjp(&sizes, batch, &winners, &grad_output, &mut grad_input);
+            for n in (0..count).step_by(3) {
+                let value = input[n];
+                input[n] = value + 0.25;
+                let above = loss(&input);
+                input[n] = value - 0.25;
+                let below = loss(&input);
+                input[n] = value;
+                let numeric = (above - below) / 0.5;
+                assert!((numeric - grad_input[n]).abs() < 1e-6, "{sizes:?}, input {n}: {numeric}");
+            }
+        }
+    }
+}
