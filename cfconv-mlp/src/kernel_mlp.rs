@@ -206,6 +206,7 @@ impl<T: Real> KernelMlp<T> {
             layout: &self.layout,
             activation: self.config.activation,
             complex_output: self.config.complex_output,
+            first_channel_feature: self.encoder.has_embeddings().then(|| self.encoder.frequency_features()),
             params,
         }
     }
@@ -299,11 +300,10 @@ impl<T: Real> KernelMlp<T> {
         scratch: &mut TileScratch<T>,
         grad: &mut ChunkGrad<T>,
     ) {
-        let first_channel_feature = self.encoder.has_embeddings().then(|| self.encoder.frequency_features());
         let local = (tile.mlp - grad.first_mlp) * self.layout.mlp_len;
         let grad_mlp = &mut grad.mlps[local..local + self.layout.mlp_len];
-        mlp.backward(tile.mlp, scratch, first_channel_feature, grad_mlp);
-        if first_channel_feature.is_some() {
+        mlp.backward(scratch, grad_mlp);
+        if mlp.first_channel_feature.is_some() {
             let (points, stride) = (&scratch.points, scratch.stride());
             let first = self.layout.first_embedding();
             self.encoder.encode_vjp(points, stride, &scratch.grad_channels, first, &mut grad.embeddings);

@@ -1,7 +1,8 @@
 //! One fully connected layer on a tile of positions.
 //!
 //! Activations are stored `[features][stride]`, positions contiguous, of which the first `len` count.
-//! The products are blocked and vectorised by the crate `gemm`, on the calling thread.
+//! Products with weights run along the positions, a block of lanes at a time; the weights' own gradient, which
+//! sums over positions, goes through the crate `gemm`, on the calling thread.
 
 use cfconv_fft::Real;
 use cfconv_fft::simd::{Isa, Kernel, LANES, dispatch};
@@ -71,31 +72,124 @@ fn product<T: Real>(
     }
 }
 
-/// `output[o][p] = bias[o] + Σ_i weight[o][i]·input[i][p]`.
-pub(crate) fn linear<T: Real>(dims: LinearDims, weight: &[T], bias: &[T], input: &[T], output: &mut [T]) {
-    let LinearDims { in_features, out_features, len, stride } = dims;
-    debug_assert_eq!(weight.len(), out_features * in_features);
-    for (row, &bias) in output.chunks_exact_mut(stride).zip(&bias[..out_features]) {
-        row.fill(bias);
+/// A matrix as the products read it: groups of [`ROW_BLOCK`] rows, `[⌈rows/6⌉][columns]`, the last one filled up
+/// with zeros.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct PackedMatrix<T> {
+    rows: usize,
+    columns: usize,
+    groups: Vec<[T; ROW_BLOCK]>,
+}
+
+/// Rows whose sums are in registers together: with two 256-bit registers each, they take twelve of sixteen and
+/// leave the rest to the input and a weight.
+const ROW_BLOCK: usize = 6;
+
+impl<T: Real> PackedMatrix<T> {
+    /// Packs a weight `[out_features, in_features]` for [`linear`].
+    pub(crate) fn pack(&mut self, weight: &[T], out_features: usize, in_features: usize) {
+        self.pack_elements(out_features, in_features, |o, i| weight[o * in_features + i]);
     }
-    let lhs = Matrix { data: input, row_step: 1, column_step: stride };
-    let rhs = Matrix { data: weight, row_step: 1, column_step: in_features };
-    product((len, out_features, in_features), output, stride, true, &lhs, &rhs);
+
+    /// Packs the transpose of a weight `[out_features, in_features]`, from input `first_input` on, for
+    /// [`linear_vjp_input`].
+    pub(crate) fn pack_transposed(
+        &mut self,
+        weight: &[T],
+        out_features: usize,
+        in_features: usize,
+        first_input: usize,
+    ) {
+        self.pack_elements(in_features - first_input, out_features, |i, o| {
+            weight[o * in_features + first_input + i]
+        });
+    }
+
+    fn pack_elements(&mut self, rows: usize, columns: usize, element: impl Fn(usize, usize) -> T) {
+        (self.rows, self.columns) = (rows, columns);
+        self.groups.clear();
+        for first in (0..rows).step_by(ROW_BLOCK) {
+            self.groups.extend((0..columns).map(|column| {
+                std::array::from_fn(|j| if first + j < rows { element(first + j, column) } else { T::ZERO })
+            }));
+        }
+    }
+}
+
+/// `output[o][p] = bias[o] + Σ_i weight[o][i]·input[i][p]`, in every lane of the stride.
+pub(crate) fn linear<T: Real>(
+    stride: usize,
+    weight: &PackedMatrix<T>,
+    bias: &[T],
+    input: &[T],
+    output: &mut [T],
+) {
+    multiply_tile(stride, weight, Some(bias), input, output);
 }
 
 /// Gradient of [`linear`] with respect to its input, overwritten:
-/// `grad_input[i][p] = Σ_o weight[o][i]·grad_output[o][p]`, for the inputs from `first_input` on.
+/// `grad_input[i][p] = Σ_o weight[o][i]·grad_output[o][p]`, in every lane of the stride.
 pub(crate) fn linear_vjp_input<T: Real>(
-    dims: LinearDims,
-    weight: &[T],
+    stride: usize,
+    transposed: &PackedMatrix<T>,
     grad_output: &[T],
-    first_input: usize,
     grad_input: &mut [T],
 ) {
-    let LinearDims { in_features, out_features, len, stride } = dims;
-    let lhs = Matrix { data: grad_output, row_step: 1, column_step: stride };
-    let rhs = Matrix { data: &weight[first_input..], row_step: in_features, column_step: 1 };
-    product((len, in_features - first_input, out_features), grad_input, stride, false, &lhs, &rhs);
+    multiply_tile(stride, transposed, None, grad_output, grad_input);
+}
+
+/// Compiled once for each scalar and instruction set: callers stay small.
+#[inline(never)]
+fn multiply_tile<T: Real>(
+    stride: usize,
+    matrix: &PackedMatrix<T>,
+    bias: Option<&[T]>,
+    input: &[T],
+    output: &mut [T],
+) {
+    dispatch(MultiplyTile { stride, matrix, bias, input, output });
+}
+
+/// `output[row][p] = bias[row] + Σ_k matrix[row][k]·input[k][p]`.
+struct MultiplyTile<'a, T> {
+    stride: usize,
+    matrix: &'a PackedMatrix<T>,
+    bias: Option<&'a [T]>,
+    input: &'a [T],
+    output: &'a mut [T],
+}
+
+impl<T: Real> Kernel for MultiplyTile<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<I: Isa>(self, isa: I) {
+        let Self { stride, matrix: &PackedMatrix { rows, columns, ref groups }, bias, input, output } = self;
+        let input = &input[..columns * stride];
+        // One block of lanes of every feature stays in the first cache level while all rows use it.
+        for lane in (0..stride).step_by(LANES) {
+            for (block, group) in groups.chunks_exact(columns).enumerate() {
+                let first = block * ROW_BLOCK;
+                let count = ROW_BLOCK.min(rows - first);
+                let mut sums: [I::Lanes<T>; ROW_BLOCK] = std::array::from_fn(|j| {
+                    isa.splat(match bias {
+                        Some(bias) if j < count => bias[first + j],
+                        _ => T::ZERO,
+                    })
+                });
+                for (weights, row) in group.iter().zip(input.chunks_exact(stride)) {
+                    let x = isa.load(row[lane..].first_chunk().expect("the stride is whole lanes"));
+                    for j in 0..ROW_BLOCK {
+                        sums[j] = isa.fma(isa.splat(weights[j]), x, sums[j]);
+                    }
+                }
+                for (j, sum) in sums.into_iter().enumerate().take(count) {
+                    let target = output[(first + j) * stride + lane..].first_chunk_mut();
+                    isa.store(sum, target.expect("the stride is whole lanes"));
+                }
+            }
+        }
+    }
 }
 
 /// Gradient of [`linear`] with respect to its weight, accumulated:

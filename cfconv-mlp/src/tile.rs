@@ -7,7 +7,9 @@ use crate::GridPoint;
 use crate::activation::activate;
 use crate::config::{Activation, ComplexOutput};
 use crate::layout::{LinearLayout, ParameterLayout};
-use crate::linear::{LinearDims, linear, linear_vjp_bias, linear_vjp_input, linear_vjp_weight, scale_by};
+use crate::linear::{
+    LinearDims, PackedMatrix, linear, linear_vjp_bias, linear_vjp_input, linear_vjp_weight, scale_by,
+};
 use crate::schedule::TILE;
 
 /// What every tile needs and no tile changes.
@@ -16,6 +18,8 @@ pub(crate) struct TileMlp<'a, T> {
     pub(crate) layout: &'a ParameterLayout,
     pub(crate) activation: Activation,
     pub(crate) complex_output: ComplexOutput,
+    /// The first input feature that depends on parameters (embeddings), if any does.
+    pub(crate) first_channel_feature: Option<usize>,
     pub(crate) params: &'a [T],
 }
 
@@ -40,6 +44,13 @@ pub(crate) struct TileScratch<T> {
     grad_hidden: Vec<T>,
     /// Gradients of the channel features.
     pub(crate) grad_channels: Vec<T>,
+    /// The MLP whose weights are packed below.
+    packed_mlp: Option<usize>,
+    /// Weights of each layer.
+    packed: Vec<PackedMatrix<T>>,
+    /// Transposed weights of each layer; the first layer's only of the channel features, if those have
+    /// gradients.
+    transposed: Vec<PackedMatrix<T>>,
 }
 
 impl<T: Real> TileScratch<T> {
@@ -62,6 +73,9 @@ impl<T: Real> TileScratch<T> {
             phasor: rows(outputs),
             grad_hidden: for_gradients(widest),
             grad_channels: for_gradients(layout.in_features()),
+            packed_mlp: None,
+            packed: vec![PackedMatrix::default(); layout.layers.len()],
+            transposed: vec![PackedMatrix::default(); if with_gradients { layout.layers.len() } else { 0 }],
         }
     }
 
@@ -81,28 +95,40 @@ impl<T: Real> TileMlp<'_, T> {
         }
     }
 
-    fn weight(&self, layer: &LinearLayout, mlp: usize) -> &[T] {
-        &self.params[layer.weight_range(mlp)]
+    /// Packs the weights of MLP `mlp`, unless they are those of the last tile.
+    fn pack_weights(&self, mlp: usize, scratch: &mut TileScratch<T>) {
+        if scratch.packed_mlp == Some(mlp) {
+            return;
+        }
+        for (index, layer) in self.layout.layers.iter().enumerate() {
+            let weight = &self.params[layer.weight_range(mlp)];
+            let (outputs, inputs) = (layer.out_features, layer.in_features);
+            scratch.packed[index].pack(weight, outputs, inputs);
+            let first_input = if index == 0 { self.first_channel_feature } else { Some(0) };
+            if let (Some(first), Some(transposed)) = (first_input, scratch.transposed.get_mut(index)) {
+                transposed.pack_transposed(weight, outputs, inputs, first);
+            }
+        }
+        scratch.packed_mlp = Some(mlp);
     }
 
     /// Evaluates MLP `mlp` on `scratch.inputs` into `scratch.values`. With `GRAD`, keeps what
     /// [`backward`](Self::backward) reads.
     pub(crate) fn forward<const GRAD: bool>(&self, mlp: usize, scratch: &mut TileScratch<T>) {
+        self.pack_weights(mlp, scratch);
         let stride = scratch.stride();
         let (output, hidden_layers) = self.layout.layers.split_last().expect("there is an output layer");
         for (index, layer) in hidden_layers.iter().enumerate() {
-            let dims = Self::dims(layer, scratch);
             let (before, after) = scratch.hidden.split_at_mut(index);
             let input = before.last().unwrap_or(&scratch.inputs);
             let z = &mut after[0][..layer.out_features * stride];
-            linear(dims, self.weight(layer, mlp), &self.params[layer.bias_range(mlp)], input, z);
+            linear(stride, &scratch.packed[index], &self.params[layer.bias_range(mlp)], input, z);
             let derivative = match scratch.derivative.get_mut(index) {
                 Some(derivative) if GRAD => &mut derivative[..layer.out_features * stride],
                 _ => &mut [],
             };
             activate::<T, GRAD>(self.activation, z, derivative);
         }
-        let dims = Self::dims(output, scratch);
         let input = scratch.hidden.last().expect("there is a hidden layer");
         let rows = output.out_features * stride;
         let target = match self.complex_output {
@@ -110,7 +136,7 @@ impl<T: Real> TileMlp<'_, T> {
             ComplexOutput::Polar => &mut scratch.raw,
         };
         let bias = &self.params[output.bias_range(mlp)];
-        linear(dims, self.weight(output, mlp), bias, input, &mut target[..rows]);
+        linear(stride, &scratch.packed[hidden_layers.len()], bias, input, &mut target[..rows]);
         if self.complex_output == ComplexOutput::Polar {
             polar(stride, &scratch.raw[..rows], &mut scratch.phasor[..rows], &mut scratch.values[..rows]);
         }
@@ -118,14 +144,8 @@ impl<T: Real> TileMlp<'_, T> {
 
     /// Adds to `grad_mlp` (the parameters of one MLP: each layer's weight, then its bias) the gradient for
     /// `scratch.grad_values`, which is overwritten. Fills `scratch.grad_channels` from input feature
-    /// `first_channel_feature` on, if that is given.
-    pub(crate) fn backward(
-        &self,
-        mlp: usize,
-        scratch: &mut TileScratch<T>,
-        first_channel_feature: Option<usize>,
-        grad_mlp: &mut [T],
-    ) {
+    /// `first_channel_feature` on, if there is one. [`forward`](Self::forward) of the same tile came before.
+    pub(crate) fn backward(&self, scratch: &mut TileScratch<T>, grad_mlp: &mut [T]) {
         let stride = scratch.stride();
         let (output, hidden_layers) = self.layout.layers.split_last().expect("there is an output layer");
         let rows = output.out_features * stride;
@@ -136,13 +156,8 @@ impl<T: Real> TileMlp<'_, T> {
         let dims = Self::dims(output, scratch);
         let input = scratch.hidden.last().expect("there is a hidden layer");
         accumulate_layer(output, dims, input, &scratch.grad_values[..rows], grad_mlp);
-        linear_vjp_input(
-            dims,
-            self.weight(output, mlp),
-            &scratch.grad_values[..rows],
-            0,
-            &mut scratch.grad_hidden,
-        );
+        let transposed = &scratch.transposed[hidden_layers.len()];
+        linear_vjp_input(stride, transposed, &scratch.grad_values[..rows], &mut scratch.grad_hidden);
         for (index, layer) in hidden_layers.iter().enumerate().rev() {
             let dims = Self::dims(layer, scratch);
             let rows = layer.out_features * stride;
@@ -150,11 +165,11 @@ impl<T: Real> TileMlp<'_, T> {
             scale_by(grad_z, &scratch.grad_hidden[..rows]);
             let input = if index == 0 { &scratch.inputs } else { &scratch.hidden[index - 1] };
             accumulate_layer(layer, dims, input, grad_z, grad_mlp);
-            let weight = self.weight(layer, mlp);
+            let transposed = &scratch.transposed[index];
             if index > 0 {
-                linear_vjp_input(dims, weight, grad_z, 0, &mut scratch.grad_hidden);
-            } else if let Some(first) = first_channel_feature {
-                linear_vjp_input(dims, weight, grad_z, first, &mut scratch.grad_channels);
+                linear_vjp_input(stride, transposed, grad_z, &mut scratch.grad_hidden);
+            } else if self.first_channel_feature.is_some() {
+                linear_vjp_input(stride, transposed, grad_z, &mut scratch.grad_channels);
             }
         }
     }
