@@ -205,7 +205,9 @@ mod tests {
                     "{activation:?}'({z}) = {} not {exact_derivative}",
                     derivative[index]
                 );
-                assert_eq!(value[index].to_bits(), value_only[index].to_bits(), "{activation:?}({z})");
+                // A sine without its derivative has an algorithm of its own.
+                let difference = if activation == Activation::Sine { 2.5e-7 } else { 0.0 };
+                assert!((value[index] - value_only[index]).abs() <= difference, "{activation:?}({z})");
             }
         }
     }

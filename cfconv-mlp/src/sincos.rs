@@ -4,7 +4,8 @@
 //! Cephes (S. Moshier, 1989) on [−π/4, π/4]. No branches: quadrants are chosen by bit operations. A block that
 //! holds a value beyond [`REDUCTION_LIMIT`] (or an infinity or NaN) goes to the standard library instead.
 //!
-//! Largest absolute error, measured against `f64` over ±6000: below 1.0e-7 (0.84 of a rounding step at 1).
+//! Largest absolute error, measured against `f64` over ±6000: below 1.0e-7 (0.84 of a rounding step at 1); of a sine
+//! whose cosine is not wanted below 1.5e-7.
 //! `exp`: reduction by multiples of ln 2 and a polynomial of degree 6; relative error below 2.0e-7.
 
 use cfconv_fft::simd::Isa;
@@ -48,6 +49,24 @@ fn sincos_reduced<I: Isa>(isa: I, x: f32) -> (f32, f32) {
     let sine_sign = (quadrant & 2) << 30;
     let cosine_sign = (quadrant.wrapping_add(1) & 2) << 30;
     (f32::from_bits(sine.to_bits() ^ sine_sign), f32::from_bits(cosine.to_bits() ^ cosine_sign))
+}
+
+/// sin x for |x| ≤ [`REDUCTION_LIMIT`], without a cosine: reduction by multiples of π, then a minimax odd polynomial
+/// of degree 9 on [−π/2, π/2] (fitted by weighted least squares; its own error is 4.7e-9). Half the work of
+/// [`sincos_reduced`], a little less exact: below 1.5e-7.
+#[inline(always)]
+fn sine_reduced<I: Isa>(isa: I, x: f32) -> f32 {
+    let shifted = isa.mul_add(x, std::f32::consts::FRAC_1_PI, MAGIC);
+    let q = shifted - MAGIC;
+    let r = isa.mul_add(q, -2.0 * HALF_PI_1, x);
+    let r = isa.mul_add(q, -2.0 * HALF_PI_2, r);
+    let r = isa.mul_add(q, -2.0 * HALF_PI_3, r);
+    let r2 = r * r;
+    let s = isa.mul_add(2.599_903_2e-6, r2, -1.980_654_6e-4);
+    let s = isa.mul_add(s, r2, 8.333_016e-3);
+    let s = isa.mul_add(s, r2, -0.166_666_57);
+    let s = isa.mul_add(s * r2, r, r);
+    f32::from_bits(s.to_bits() ^ (shifted.to_bits() << 31))
 }
 
 /// Whether every value of `x` is within the reduction's range; false for NaN.
@@ -98,7 +117,7 @@ pub(crate) fn sine_in_place<I: Isa>(isa: I, x: &mut [f32]) {
     for x in x.chunks_mut(BLOCK) {
         if all_reducible(x) {
             for x in x.iter_mut() {
-                *x = sincos_reduced(isa, *x).0;
+                *x = sine_reduced(isa, *x);
             }
         } else {
             for x in x.iter_mut() {
@@ -156,6 +175,17 @@ mod tests {
         dispatch(SinCos { x, sine, cosine });
     }
 
+    struct Sine<'a>(&'a mut [f32]);
+
+    impl Kernel for Sine<'_> {
+        type Output = ();
+
+        #[inline(always)]
+        fn run<I: Isa>(self, isa: I) {
+            sine_in_place(isa, self.0);
+        }
+    }
+
     struct Exp<'a>(&'a mut [f32]);
 
     impl Kernel for Exp<'_> {
@@ -199,6 +229,26 @@ mod tests {
         assert!(error < 1.0e-7, "{error:e}");
         let error = largest_error(|x, s, c| sincos_slice(Portable, x, s, c), REDUCTION_LIMIT);
         assert!(error < 1.0e-7, "portable: {error:e}");
+    }
+
+    #[test]
+    fn sine_alone_is_within_its_stated_error() {
+        for limit in [REDUCTION_LIMIT, 3.0e7] {
+            let x = arguments(limit);
+            let (mut best, mut portable) = (x.clone(), x.clone());
+            dispatch(Sine(&mut best));
+            sine_in_place(Portable, &mut portable);
+            for ((&x, best), portable) in x.iter().zip(best).zip(portable) {
+                let exact = f64::from(x).sin();
+                assert!((f64::from(best) - exact).abs() < 1.5e-7, "sin {x}: {best}");
+                assert!((f64::from(portable) - exact).abs() < 1.5e-7, "sin {x}: {portable}");
+            }
+        }
+        let mut huge = [1.0e30, 0.5, f32::NAN, f32::INFINITY];
+        dispatch(Sine(&mut huge));
+        assert!((f64::from(huge[0]) - f64::from(1.0e30_f32).sin()).abs() < 1.5e-7);
+        assert!((f64::from(huge[1]) - 0.5_f64.sin()).abs() < 1.5e-7);
+        assert!(huge[2].is_nan() && huge[3].is_nan());
     }
 
     #[test]
