@@ -22,6 +22,10 @@ pub trait Block<T>: Copy {
     unsafe fn mul(self, other: Self) -> Self;
     /// `self·b + c`.
     unsafe fn mul_add(self, b: Self, c: Self) -> Self;
+    /// `−self` in each lane where the last bit of `mantissa` is set.
+    unsafe fn negate_where_odd(self, mantissa: Self) -> Self;
+    /// The sum of all lanes: those a half apart are added, then a quarter, and so on.
+    unsafe fn sum(self) -> T;
 }
 
 /// The registers of each instruction set for one scalar type. Only this crate implements it.
@@ -32,6 +36,33 @@ pub trait Blocks: Sized {
     /// One or two 512-bit registers.
     #[cfg(target_arch = "x86_64")]
     type Avx512: Block<Self>;
+
+    /// `−self` if the last bit of `mantissa` is set.
+    fn negate_if_odd(self, mantissa: Self) -> Self;
+}
+
+impl Blocks for f32 {
+    #[cfg(target_arch = "x86_64")]
+    type Avx2 = x86::Avx2F32;
+    #[cfg(target_arch = "x86_64")]
+    type Avx512 = x86::Avx512F32;
+
+    #[inline(always)]
+    fn negate_if_odd(self, mantissa: Self) -> Self {
+        Self::from_bits(self.to_bits() ^ (mantissa.to_bits() << 31))
+    }
+}
+
+impl Blocks for f64 {
+    #[cfg(target_arch = "x86_64")]
+    type Avx2 = x86::Avx2F64;
+    #[cfg(target_arch = "x86_64")]
+    type Avx512 = x86::Avx512F64;
+
+    #[inline(always)]
+    fn negate_if_odd(self, mantissa: Self) -> Self {
+        Self::from_bits(self.to_bits() ^ (mantissa.to_bits() << 63))
+    }
 }
 
 /// Plain arrays: what the compiler makes of loops without a wider instruction set, and the reference.
@@ -70,6 +101,22 @@ macro_rules! array_block {
             unsafe fn mul_add(self, b: Self, c: Self) -> Self {
                 Self(std::array::from_fn(|l| $mul_add(self.0[l], b.0[l], c.0[l])))
             }
+            #[inline(always)]
+            unsafe fn negate_where_odd(self, mantissa: Self) -> Self {
+                Self(std::array::from_fn(|l| self.0[l].negate_if_odd(mantissa.0[l])))
+            }
+            #[inline(always)]
+            unsafe fn sum(self) -> T {
+                let mut lanes = self.0;
+                let mut width = LANES;
+                while width > 1 {
+                    width /= 2;
+                    for lane in 0..width {
+                        lanes[lane] += lanes[lane + width];
+                    }
+                }
+                lanes[0]
+            }
         }
     };
 }
@@ -82,11 +129,11 @@ array_block!(RoundedOnce, |a: T, b: T, c: T| num_traits::Float::mul_add(a, b, c)
 mod x86 {
     use std::arch::x86_64::*;
 
-    use super::{Block, Blocks, LANES};
+    use super::{Block, LANES};
 
     macro_rules! register_block {
         ($name:ident, $scalar:ty, $register:ty, $width:literal, $splat:ident, $load:ident, $store:ident,
-         $add:ident, $sub:ident, $mul:ident, $mul_add:ident) => {
+         $add:ident, $sub:ident, $mul:ident, $mul_add:ident, $negate_where_odd:ident, $sum:ident) => {
             /// Lanes in vector registers.
             #[derive(Clone, Copy, Debug)]
             pub struct $name([$register; LANES / $width]);
@@ -131,6 +178,16 @@ mod x86 {
                     // SAFETY: see above.
                     Self(std::array::from_fn(|r| unsafe { $mul_add(self.0[r], b.0[r], c.0[r]) }))
                 }
+                #[inline(always)]
+                unsafe fn negate_where_odd(self, mantissa: Self) -> Self {
+                    // SAFETY: see above.
+                    Self(std::array::from_fn(|r| unsafe { $negate_where_odd(self.0[r], mantissa.0[r]) }))
+                }
+                #[inline(always)]
+                unsafe fn sum(self) -> $scalar {
+                    // SAFETY: see above.
+                    unsafe { $sum(self.0) }
+                }
             }
         };
     }
@@ -146,7 +203,9 @@ mod x86 {
         _mm256_add_ps,
         _mm256_sub_ps,
         _mm256_mul_ps,
-        _mm256_fmadd_ps
+        _mm256_fmadd_ps,
+        negate_where_odd_ps256,
+        sum_ps256
     );
     register_block!(
         Avx2F64,
@@ -159,7 +218,9 @@ mod x86 {
         _mm256_add_pd,
         _mm256_sub_pd,
         _mm256_mul_pd,
-        _mm256_fmadd_pd
+        _mm256_fmadd_pd,
+        negate_where_odd_pd256,
+        sum_pd256
     );
     register_block!(
         Avx512F32,
@@ -172,7 +233,9 @@ mod x86 {
         _mm512_add_ps,
         _mm512_sub_ps,
         _mm512_mul_ps,
-        _mm512_fmadd_ps
+        _mm512_fmadd_ps,
+        negate_where_odd_ps512,
+        sum_ps512
     );
     register_block!(
         Avx512F64,
@@ -185,22 +248,84 @@ mod x86 {
         _mm512_add_pd,
         _mm512_sub_pd,
         _mm512_mul_pd,
-        _mm512_fmadd_pd
+        _mm512_fmadd_pd,
+        negate_where_odd_pd512,
+        sum_pd512
     );
 
-    impl Blocks for f32 {
-        type Avx2 = Avx2F32;
-        type Avx512 = Avx512F32;
+    // SAFETY (of all of these): callers have the instruction set, as everywhere in this module.
+
+    #[inline(always)]
+    unsafe fn negate_where_odd_ps256(x: __m256, mantissa: __m256) -> __m256 {
+        // SAFETY: see above.
+        unsafe {
+            let sign = _mm256_slli_epi32::<31>(_mm256_castps_si256(mantissa));
+            _mm256_xor_ps(x, _mm256_castsi256_ps(sign))
+        }
     }
 
-    impl Blocks for f64 {
-        type Avx2 = Avx2F64;
-        type Avx512 = Avx512F64;
+    #[inline(always)]
+    unsafe fn negate_where_odd_pd256(x: __m256d, mantissa: __m256d) -> __m256d {
+        // SAFETY: see above.
+        unsafe {
+            let sign = _mm256_slli_epi64::<63>(_mm256_castpd_si256(mantissa));
+            _mm256_xor_pd(x, _mm256_castsi256_pd(sign))
+        }
     }
-}
 
-#[cfg(not(target_arch = "x86_64"))]
-mod other {
-    impl super::Blocks for f32 {}
-    impl super::Blocks for f64 {}
+    #[inline(always)]
+    unsafe fn negate_where_odd_ps512(x: __m512, mantissa: __m512) -> __m512 {
+        // SAFETY: see above.
+        unsafe {
+            let sign = _mm512_slli_epi32::<31>(_mm512_castps_si512(mantissa));
+            _mm512_xor_ps(x, _mm512_castsi512_ps(sign))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn negate_where_odd_pd512(x: __m512d, mantissa: __m512d) -> __m512d {
+        // SAFETY: see above.
+        unsafe {
+            let sign = _mm512_slli_epi64::<63>(_mm512_castpd_si512(mantissa));
+            _mm512_xor_pd(x, _mm512_castsi512_pd(sign))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn sum_ps256([low, high]: [__m256; 2]) -> f32 {
+        // SAFETY: see above.
+        unsafe {
+            let eight = _mm256_add_ps(low, high);
+            let four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps::<1>(eight));
+            let two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+            _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn sum_pd256([a, b, c, d]: [__m256d; 4]) -> f64 {
+        // SAFETY: see above.
+        unsafe {
+            let four = _mm256_add_pd(_mm256_add_pd(a, c), _mm256_add_pd(b, d));
+            let two = _mm_add_pd(_mm256_castpd256_pd128(four), _mm256_extractf128_pd::<1>(four));
+            _mm_cvtsd_f64(_mm_add_sd(two, _mm_unpackhi_pd(two, two)))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn sum_ps512([lanes]: [__m512; 1]) -> f32 {
+        // SAFETY: see above.
+        unsafe { sum_ps256([_mm512_castps512_ps256(lanes), _mm512_extractf32x8_ps::<1>(lanes)]) }
+    }
+
+    #[inline(always)]
+    unsafe fn sum_pd512([low, high]: [__m512d; 2]) -> f64 {
+        // SAFETY: see above.
+        unsafe {
+            let eight = _mm512_add_pd(low, high);
+            let four = _mm256_add_pd(_mm512_castpd512_pd256(eight), _mm512_extractf64x4_pd::<1>(eight));
+            let two = _mm_add_pd(_mm256_castpd256_pd128(four), _mm256_extractf128_pd::<1>(four));
+            _mm_cvtsd_f64(_mm_add_sd(two, _mm_unpackhi_pd(two, two)))
+        }
+    }
 }

@@ -26,6 +26,10 @@ pub trait Isa: Copy + Send + Sync {
     /// [`LANES`] values in registers.
     type Lanes<T: Real>: Copy;
 
+    /// How many `Lanes<f32>` a loop of multiplications and additions should sum into: few enough to stay in
+    /// registers, enough to hide the latency of an addition.
+    const ACCUMULATORS: usize;
+
     /// Returns `a·b + c` for scalars.
     fn mul_add<T: Real>(self, a: T, b: T, c: T) -> T;
 
@@ -49,6 +53,13 @@ pub trait Isa: Copy + Send + Sync {
 
     /// `a·b + c` in each lane.
     fn fma<T: Real>(self, a: Self::Lanes<T>, b: Self::Lanes<T>, c: Self::Lanes<T>) -> Self::Lanes<T>;
+
+    /// `−x` in each lane where the last bit of `mantissa` is set: where n is odd, for `mantissa = n + 1.5·2^23`
+    /// (`1.5·2^52` in `f64`).
+    fn negate_where_odd<T: Real>(self, x: Self::Lanes<T>, mantissa: Self::Lanes<T>) -> Self::Lanes<T>;
+
+    /// The sum of all lanes; the same order of additions on every instruction set.
+    fn sum<T: Real>(self, x: Self::Lanes<T>) -> T;
 }
 
 /// AVX-512 with FMA; only `dispatch` makes this token.
@@ -71,10 +82,11 @@ struct Neon;
 pub struct Portable;
 
 macro_rules! instruction_set {
-    ($name:ident, $lanes:ty, $mul_add:expr) => {
+    ($name:ident, $lanes:ty, $accumulators:literal, $mul_add:expr) => {
         // SAFETY (of every block operation): a token exists only on a processor with the instruction set.
         impl Isa for $name {
             type Lanes<T: Real> = $lanes;
+            const ACCUMULATORS: usize = $accumulators;
 
             #[inline(always)]
             fn mul_add<T: Real>(self, a: T, b: T, c: T) -> T {
@@ -115,17 +127,31 @@ macro_rules! instruction_set {
                 // SAFETY: see above.
                 unsafe { a.mul_add(b, c) }
             }
+            #[inline(always)]
+            fn negate_where_odd<T: Real>(
+                self,
+                x: Self::Lanes<T>,
+                mantissa: Self::Lanes<T>,
+            ) -> Self::Lanes<T> {
+                // SAFETY: see above.
+                unsafe { x.negate_where_odd(mantissa) }
+            }
+            #[inline(always)]
+            fn sum<T: Real>(self, x: Self::Lanes<T>) -> T {
+                // SAFETY: see above.
+                unsafe { x.sum() }
+            }
         }
     };
 }
 
 #[cfg(target_arch = "x86_64")]
-instruction_set!(Avx512, T::Avx512, num_traits::Float::mul_add);
+instruction_set!(Avx512, T::Avx512, 12, num_traits::Float::mul_add);
 #[cfg(target_arch = "x86_64")]
-instruction_set!(Avx2, T::Avx2, num_traits::Float::mul_add);
+instruction_set!(Avx2, T::Avx2, 6, num_traits::Float::mul_add);
 #[cfg(target_arch = "aarch64")]
-instruction_set!(Neon, block::RoundedOnce<T>, num_traits::Float::mul_add);
-instruction_set!(Portable, RoundedTwice<T>, |a: T, b: T, c: T| a * b + c);
+instruction_set!(Neon, block::RoundedOnce<T>, 6, num_traits::Float::mul_add);
+instruction_set!(Portable, RoundedTwice<T>, 6, |a: T, b: T, c: T| a * b + c);
 
 /// A computation that [`dispatch`] compiles for every instruction set.
 ///
@@ -281,13 +307,22 @@ mod tests {
         #[inline(always)]
         fn run<I: Isa>(self, isa: I) -> Self::Output {
             let (a, b) = (isa.load(self.0), isa.load(self.1));
-            [isa.add(a, b), isa.sub(a, b), isa.mul(a, b), isa.fma(a, b, isa.splat(T::cast(0.25)))]
-                .map(|lanes| {
-                    let mut values = [T::cast(f64::NAN); LANES];
-                    isa.store(lanes, &mut values);
-                    values
-                })
-                .to_vec()
+            // Adding it to an integer leaves the integer in the last bits.
+            let magic = isa.splat(T::cast(1.5) / T::epsilon());
+            [
+                isa.add(a, b),
+                isa.sub(a, b),
+                isa.mul(a, b),
+                isa.fma(a, b, isa.splat(T::cast(0.25))),
+                isa.negate_where_odd(a, isa.add(isa.add(b, isa.splat(T::cast(1.5))), magic)),
+                isa.splat(isa.sum(a)),
+            ]
+            .map(|lanes| {
+                let mut values = [T::cast(f64::NAN); LANES];
+                isa.store(lanes, &mut values);
+                values
+            })
+            .to_vec()
         }
     }
 
@@ -299,6 +334,9 @@ mod tests {
             std::array::from_fn(|l| a[l] - b[l]),
             std::array::from_fn(|l| a[l] * b[l]),
             std::array::from_fn(|l| a[l] * b[l] + T::cast(0.25)),
+            std::array::from_fn(|l| if l % 5 % 2 == 1 { -a[l] } else { a[l] }),
+            // Σ_l (l/2 − 3), exactly.
+            [T::cast(12.0); LANES],
         ];
         assert_eq!(dispatch(LaneOperations(&a, &b)), expected);
         assert_eq!(LaneOperations(&a, &b).run(Portable), expected);
