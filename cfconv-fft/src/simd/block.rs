@@ -131,6 +131,20 @@ mod x86 {
 
     use super::{Block, LANES};
 
+    /// An operation on each register. A loop and no closure: closures in functions of the standard library are at
+    /// times not inlined, and compiled without the instruction set.
+    macro_rules! each {
+        ($register:ident, $r:ident, $block:expr => $operation:expr) => {{
+            let mut registers = $block.0;
+            for $r in 0..registers.len() {
+                let $register = registers[$r];
+                // SAFETY: the caller vouches for the instruction set.
+                registers[$r] = unsafe { $operation };
+            }
+            Self(registers)
+        }};
+    }
+
     macro_rules! register_block {
         ($name:ident, $scalar:ty, $register:ty, $width:literal, $splat:ident, $load:ident, $store:ident,
          $add:ident, $sub:ident, $mul:ident, $mul_add:ident, $negate_where_odd:ident, $sum:ident) => {
@@ -149,7 +163,12 @@ mod x86 {
                 #[inline(always)]
                 unsafe fn load(values: &[$scalar; LANES]) -> Self {
                     // SAFETY: see above.
-                    Self(std::array::from_fn(|r| unsafe { $load(values.as_ptr().add(r * $width)) }))
+                    let mut registers = unsafe { Self::splat(0.0) }.0;
+                    for (r, register) in registers.iter_mut().enumerate() {
+                        // SAFETY: see above.
+                        *register = unsafe { $load(values.as_ptr().add(r * $width)) };
+                    }
+                    Self(registers)
                 }
                 #[inline(always)]
                 unsafe fn store(self, values: &mut [$scalar; LANES]) {
@@ -160,28 +179,23 @@ mod x86 {
                 }
                 #[inline(always)]
                 unsafe fn add(self, other: Self) -> Self {
-                    // SAFETY: see above.
-                    Self(std::array::from_fn(|r| unsafe { $add(self.0[r], other.0[r]) }))
+                    each!(register, r, self => $add(register, other.0[r]))
                 }
                 #[inline(always)]
                 unsafe fn sub(self, other: Self) -> Self {
-                    // SAFETY: see above.
-                    Self(std::array::from_fn(|r| unsafe { $sub(self.0[r], other.0[r]) }))
+                    each!(register, r, self => $sub(register, other.0[r]))
                 }
                 #[inline(always)]
                 unsafe fn mul(self, other: Self) -> Self {
-                    // SAFETY: see above.
-                    Self(std::array::from_fn(|r| unsafe { $mul(self.0[r], other.0[r]) }))
+                    each!(register, r, self => $mul(register, other.0[r]))
                 }
                 #[inline(always)]
                 unsafe fn mul_add(self, b: Self, c: Self) -> Self {
-                    // SAFETY: see above.
-                    Self(std::array::from_fn(|r| unsafe { $mul_add(self.0[r], b.0[r], c.0[r]) }))
+                    each!(register, r, self => $mul_add(register, b.0[r], c.0[r]))
                 }
                 #[inline(always)]
                 unsafe fn negate_where_odd(self, mantissa: Self) -> Self {
-                    // SAFETY: see above.
-                    Self(std::array::from_fn(|r| unsafe { $negate_where_odd(self.0[r], mantissa.0[r]) }))
+                    each!(register, r, self => $negate_where_odd(register, mantissa.0[r]))
                 }
                 #[inline(always)]
                 unsafe fn sum(self) -> $scalar {
