@@ -57,25 +57,33 @@ pub(crate) fn fourier_vectors(config: &KernelMlpConfig) -> Vec<[f64; 2]> {
 enum FrequencyInputs<T> {
     /// A value for each row and each column.
     Coordinates { row: Vec<T>, column: Vec<T> },
-    /// cos and sin of each axis' part of the phase, `[F][size]`: the features follow by angle addition.
+    /// cos and sin of each axis' part of the phase: the features follow by angle addition.
     Fourier { row: AxisPhases<T>, column: AxisPhases<T> },
 }
 
+/// `[size][F]` each.
 #[derive(Clone, Debug)]
 struct AxisPhases<T> {
-    size: usize,
+    features: usize,
     cosine: Vec<T>,
     sine: Vec<T>,
 }
 
 impl<T: Real> AxisPhases<T> {
-    fn new(slopes: impl Iterator<Item = f64>, coordinates: &[f64]) -> Self {
-        let phases: Vec<f64> = slopes.flat_map(|slope| coordinates.iter().map(move |x| slope * x)).collect();
+    fn new(slopes: &[f64], coordinates: &[f64]) -> Self {
+        let phases: Vec<f64> =
+            coordinates.iter().flat_map(|x| slopes.iter().map(move |slope| slope * x)).collect();
         Self {
-            size: coordinates.len(),
+            features: slopes.len(),
             cosine: phases.iter().map(|phase| T::cast(phase.cos())).collect(),
             sine: phases.iter().map(|phase| T::cast(phase.sin())).collect(),
         }
+    }
+
+    /// cos and sin of every feature's phase at one place of the axis.
+    fn phasors(&self, place: usize) -> (&[T], &[T]) {
+        let range = place * self.features..(place + 1) * self.features;
+        (&self.cosine[range.clone()], &self.sine[range])
     }
 }
 
@@ -119,10 +127,12 @@ impl<T: Real> InputEncoder<T> {
             FrequencyInputs::Coordinates { row: scaled(&rows, factor), column: scaled(&columns, factor) }
         } else {
             let vectors = fourier_vectors(config);
-            let slopes = |axis: usize| vectors.iter().map(move |b| config.omega_frequency * b[axis]);
+            let slopes = |axis: usize| -> Vec<f64> {
+                vectors.iter().map(|b| config.omega_frequency * b[axis]).collect()
+            };
             FrequencyInputs::Fourier {
-                row: AxisPhases::new(slopes(0), &rows),
-                column: AxisPhases::new(slopes(1), &columns),
+                row: AxisPhases::new(&slopes(0), &rows),
+                column: AxisPhases::new(&slopes(1), &columns),
             }
         };
         let axes: &[ChannelAxis] = match config.parameterization {
@@ -157,54 +167,40 @@ impl<T: Real> InputEncoder<T> {
         Self { frequency, channels, frequency_features }
     }
 
-    /// Writes the features of `points` to `inputs`, `[in_features][stride]`.
-    pub(crate) fn encode(&self, points: &[GridPoint], params: &[T], stride: usize, inputs: &mut [T]) {
-        let (frequency, channels) = inputs.split_at_mut(self.frequency_features * stride);
+    /// Writes the features of `point` to `inputs`.
+    pub(crate) fn encode(&self, point: GridPoint, params: &[T], inputs: &mut [T]) {
+        let (frequency, mut rest) = inputs.split_at_mut(self.frequency_features);
         match &self.frequency {
             FrequencyInputs::Coordinates { row, column } => {
-                let (rows, columns) = frequency.split_at_mut(stride);
-                for ((point, x), y) in points.iter().zip(rows).zip(columns) {
-                    *x = row[point.h];
-                    *y = column[point.w];
-                }
+                frequency[0] = row[point.h];
+                frequency[1] = column[point.w];
             }
             FrequencyInputs::Fourier { row, column } => {
-                let (cosines, sines) = frequency.split_at_mut(self.frequency_features / 2 * stride);
-                let features = cosines.chunks_exact_mut(stride).zip(sines.chunks_exact_mut(stride));
-                for (feature, (cosines, sines)) in features.enumerate() {
-                    let row_table = feature * row.size..(feature + 1) * row.size;
-                    let column_table = feature * column.size..(feature + 1) * column.size;
-                    let (row_cosine, row_sine) = (&row.cosine[row_table.clone()], &row.sine[row_table]);
-                    let (column_cosine, column_sine) =
-                        (&column.cosine[column_table.clone()], &column.sine[column_table]);
-                    for ((point, cosine), sine) in points.iter().zip(cosines).zip(sines) {
-                        let (rc, rs) = (row_cosine[point.h], row_sine[point.h]);
-                        let (cc, cs) = (column_cosine[point.w], column_sine[point.w]);
-                        *cosine = rc * cc - rs * cs;
-                        *sine = rs * cc + rc * cs;
-                    }
+                let (cosines, sines) = frequency.split_at_mut(self.frequency_features / 2);
+                let (row_cosine, row_sine) = row.phasors(point.h);
+                let (column_cosine, column_sine) = column.phasors(point.w);
+                for feature in 0..cosines.len() {
+                    let (rc, rs) = (row_cosine[feature], row_sine[feature]);
+                    let (cc, cs) = (column_cosine[feature], column_sine[feature]);
+                    cosines[feature] = rc * cc - rs * cs;
+                    sines[feature] = rs * cc + rc * cs;
                 }
             }
         }
-        let mut rest = channels;
         for (axis, channel_inputs) in &self.channels {
+            let channel = axis.of(point);
+            let features;
             match channel_inputs {
                 ChannelInputs::Coordinates(values) => {
-                    let (row, after) = rest.split_at_mut(stride);
-                    for (point, x) in points.iter().zip(row) {
-                        *x = values[axis.of(point)];
-                    }
-                    rest = after;
+                    (features, rest) = rest.split_at_mut(1);
+                    features[0] = values[channel];
                 }
                 &ChannelInputs::Embedding { start, dim, factor } => {
-                    let (rows, after) = rest.split_at_mut(dim * stride);
-                    for (lane, point) in points.iter().enumerate() {
-                        let embedding = &params[start + axis.of(point) * dim..][..dim];
-                        for (feature, &value) in embedding.iter().enumerate() {
-                            rows[feature * stride + lane] = factor * value;
-                        }
+                    (features, rest) = rest.split_at_mut(dim);
+                    let embedding = &params[start + channel * dim..][..dim];
+                    for (feature, &value) in features.iter_mut().zip(embedding) {
+                        *feature = factor * value;
                     }
-                    rest = after;
                 }
             }
         }
@@ -220,12 +216,11 @@ impl<T: Real> InputEncoder<T> {
         self.frequency_features
     }
 
-    /// Adds the gradients of the channel features, `grad_channels: [channel features][stride]`, to the
-    /// gradients of the embeddings; `first_parameter` is the parameter that `grad_embeddings[0]` belongs to.
+    /// Adds the gradients of the channel features of `point` to the gradients of the embeddings;
+    /// `first_parameter` is the parameter that `grad_embeddings[0]` belongs to.
     pub(crate) fn encode_vjp(
         &self,
-        points: &[GridPoint],
-        stride: usize,
+        point: GridPoint,
         grad_channels: &[T],
         first_parameter: usize,
         grad_embeddings: &mut [T],
@@ -233,15 +228,14 @@ impl<T: Real> InputEncoder<T> {
         let mut rest = grad_channels;
         for (axis, inputs) in &self.channels {
             match inputs {
-                ChannelInputs::Coordinates(_) => rest = &rest[stride..],
+                ChannelInputs::Coordinates(_) => rest = &rest[1..],
                 &ChannelInputs::Embedding { start, dim, factor } => {
-                    for (lane, point) in points.iter().enumerate() {
-                        let first = start - first_parameter + axis.of(point) * dim;
-                        for (feature, grad) in grad_embeddings[first..first + dim].iter_mut().enumerate() {
-                            *grad += factor * rest[feature * stride + lane];
-                        }
+                    let (grads, after) = rest.split_at(dim);
+                    let first = start - first_parameter + axis.of(point) * dim;
+                    for (target, &grad) in grad_embeddings[first..first + dim].iter_mut().zip(grads) {
+                        *target += factor * grad;
                     }
-                    rest = &rest[dim * stride..];
+                    rest = after;
                 }
             }
         }
@@ -250,7 +244,7 @@ impl<T: Real> InputEncoder<T> {
 
 impl ChannelAxis {
     #[inline(always)]
-    fn of(self, point: &GridPoint) -> usize {
+    fn of(self, point: GridPoint) -> usize {
         match self {
             Self::In => point.i,
             Self::Out => point.o,

@@ -93,7 +93,7 @@ fn initialize_first_layer<T: Real, R: Rng + ?Sized>(
             // weight·x at a random place of the grid.
             let mut response = || {
                 let point = grid.decode(rng.random_range(0..num_positions));
-                encoder.encode(&[point], params, 1, &mut inputs);
+                encoder.encode(point, params, &mut inputs);
                 let weight = &params[weight.clone()];
                 weight.iter().zip(&inputs).map(|(w, x)| w.as_f64() * x.as_f64()).sum::<f64>()
             };

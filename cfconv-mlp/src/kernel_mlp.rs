@@ -221,8 +221,9 @@ impl<T: Real> KernelMlp<T> {
     ) {
         scratch.points.clear();
         scratch.points.extend((tile.start..tile.start + tile.len).map(point));
-        let stride = scratch.stride();
-        self.encoder.encode(&scratch.points, params, stride, &mut scratch.inputs);
+        for (position, &point) in scratch.points.iter().enumerate() {
+            self.encoder.encode(point, params, scratch.inputs.row_mut(position));
+        }
     }
 
     /// Evaluates every tile of `schedule` to `output`, one value for each item.
@@ -238,16 +239,16 @@ impl<T: Real> KernelMlp<T> {
         let chunks: Vec<&[Tile]> = schedule.chunks().collect();
         let outputs = split_by(output, chunks.iter().map(|chunk| items(chunk).len()));
         chunks.par_iter().zip(outputs).for_each_init(
-            || TileScratch::new(&self.layout, false),
+            || TileScratch::new(&mlp, false),
             |scratch, (chunk, output)| {
                 let first = items(chunk).start;
                 for &tile in *chunk {
                     self.load_tile(params, tile, point, scratch);
                     mlp.forward::<false>(tile.mlp, scratch);
-                    let (re, im) = scratch.values.split_at(scratch.stride());
                     let output = &mut output[tile.start - first..][..tile.len];
-                    for ((value, &re), &im) in output.iter_mut().zip(re).zip(im) {
-                        *value = Complex::new(self.output_scale * re, self.output_scale * im);
+                    for (position, value) in output.iter_mut().enumerate() {
+                        let pair = scratch.values.row(position);
+                        *value = Complex::new(self.output_scale * pair[0], self.output_scale * pair[1]);
                     }
                 }
             },
@@ -268,20 +269,19 @@ impl<T: Real> KernelMlp<T> {
         let grads: Vec<ChunkGrad<T>> = chunks
             .par_iter()
             .map_init(
-                || TileScratch::new(&self.layout, true),
+                || TileScratch::new(&mlp, true),
                 |scratch, chunk| {
                     let mut grad = ChunkGrad::new(&self.layout, chunk);
-                    for &tile in *chunk {
+                    for (index, &tile) in chunk.iter().enumerate() {
                         self.load_tile(params, tile, point, scratch);
                         mlp.forward::<true>(tile.mlp, scratch);
-                        let stride = scratch.stride();
-                        let (grad_re, grad_im) = scratch.grad_values.split_at_mut(stride);
-                        for (lane, item) in (tile.start..tile.start + tile.len).enumerate() {
+                        for (position, item) in (tile.start..tile.start + tile.len).enumerate() {
                             let value = grad_output[schedule.entry(item)];
-                            grad_re[lane] = self.output_scale * value.re;
-                            grad_im[lane] = self.output_scale * value.im;
+                            let pair = scratch.grad_values.row_mut(position);
+                            pair[0] = self.output_scale * value.re;
+                            pair[1] = self.output_scale * value.im;
                         }
-                        self.backward_tile(&mlp, tile, scratch, &mut grad);
+                        self.backward_tile(&mlp, &chunk[index..], scratch, &mut grad);
                     }
                     grad
                 },
@@ -292,21 +292,27 @@ impl<T: Real> KernelMlp<T> {
         }
     }
 
-    /// Backward of one tile whose `grad_values` are filled, into the gradients of its chunk.
+    /// Backward of the first of `tiles`, whose `grad_values` are filled, into the gradients of its chunk; the others
+    /// follow it.
     fn backward_tile(
         &self,
         mlp: &TileMlp<'_, T>,
-        tile: Tile,
+        tiles: &[Tile],
         scratch: &mut TileScratch<T>,
         grad: &mut ChunkGrad<T>,
     ) {
-        let local = (tile.mlp - grad.first_mlp) * self.layout.mlp_len;
-        let grad_mlp = &mut grad.mlps[local..local + self.layout.mlp_len];
-        mlp.backward(scratch, grad_mlp);
+        mlp.backward(scratch);
+        let tile = tiles[0];
+        if tiles.get(1).is_none_or(|next| next.mlp != tile.mlp) {
+            let local = (tile.mlp - grad.first_mlp) * self.layout.mlp_len;
+            mlp.drain_gradients(scratch, &mut grad.mlps[local..local + self.layout.mlp_len]);
+        }
         if mlp.first_channel_feature.is_some() {
-            let (points, stride) = (&scratch.points, scratch.stride());
             let first = self.layout.first_embedding();
-            self.encoder.encode_vjp(points, stride, &scratch.grad_channels, first, &mut grad.embeddings);
+            for (position, &point) in scratch.points.iter().enumerate() {
+                let grad_channels = scratch.grad_channels.row(position);
+                self.encoder.encode_vjp(point, grad_channels, first, &mut grad.embeddings);
+            }
         }
     }
 
@@ -321,14 +327,14 @@ impl<T: Real> KernelMlp<T> {
         let entries = |chunk: &&[Tile]| start(items(chunk).end) - start(items(chunk).start);
         let outputs = split_by(output, chunks.iter().map(entries));
         chunks.par_iter().zip(outputs).for_each_init(
-            || (TileScratch::new(&self.layout, false), vec![T::zero(); self.layout.out_features()]),
+            || (TileScratch::new(&mlp, false), vec![T::zero(); self.layout.out_features()]),
             |(scratch, basis), (chunk, output)| {
                 let first = start(items(chunk).start);
                 for &tile in *chunk {
                     self.load_tile(params, tile, point, scratch);
                     mlp.forward::<false>(tile.mlp, scratch);
-                    for (lane, item) in (tile.start..tile.start + tile.len).enumerate() {
-                        self.gather_basis(scratch, lane, basis);
+                    for (position, item) in (tile.start..tile.start + tile.len).enumerate() {
+                        self.scaled_basis(scratch, position, basis);
                         let entries = start(item)..start(item + 1);
                         let pair = |entry: usize| self.pair(positions.at(entries.start + entry));
                         mixing.mix(basis, pair, &mut output[entries.start - first..entries.end - first]);
@@ -356,25 +362,25 @@ impl<T: Real> KernelMlp<T> {
         let grads: Vec<(ChunkGrad<T>, GradMixing<T>)> = chunks
             .par_iter()
             .map_init(
-                || (TileScratch::new(&self.layout, true), vec![T::zero(); outputs], vec![T::zero(); outputs]),
+                || (TileScratch::new(&mlp, true), vec![T::zero(); outputs], vec![T::zero(); outputs]),
                 |(scratch, basis, grad_basis), chunk| {
                     let mut grad = ChunkGrad::new(&self.layout, chunk);
                     let mut grad_mixing = mixing.zero_grad();
-                    for &tile in *chunk {
+                    for (index, &tile) in chunk.iter().enumerate() {
                         self.load_tile(params, tile, point, scratch);
                         mlp.forward::<true>(tile.mlp, scratch);
-                        let stride = scratch.stride();
-                        for (lane, item) in (tile.start..tile.start + tile.len).enumerate() {
-                            self.gather_basis(scratch, lane, basis);
+                        for (position, item) in (tile.start..tile.start + tile.len).enumerate() {
+                            self.scaled_basis(scratch, position, basis);
                             let entries = start(item)..start(item + 1);
                             let pair = |entry: usize| self.pair(positions.at(entries.start + entry));
                             let grad_values = &grad_output[entries.clone()];
                             mixing.mix_vjp(basis, pair, grad_values, grad_basis, &mut grad_mixing);
-                            for (row, &value) in grad_basis.iter().enumerate() {
-                                scratch.grad_values[row * stride + lane] = self.output_scale * value;
+                            let grad_row = scratch.grad_values.row_mut(position);
+                            for (grad, &value) in grad_row.iter_mut().zip(&*grad_basis) {
+                                *grad = self.output_scale * value;
                             }
                         }
-                        self.backward_tile(&mlp, tile, scratch, &mut grad);
+                        self.backward_tile(&mlp, &chunk[index..], scratch, &mut grad);
                     }
                     (grad, grad_mixing)
                 },
@@ -404,11 +410,10 @@ impl<T: Real> KernelMlp<T> {
         position as usize % self.grid.num_channel_pairs()
     }
 
-    /// The scaled basis values of one lane, as (re, im) pairs.
-    fn gather_basis(&self, scratch: &TileScratch<T>, lane: usize, basis: &mut [T]) {
-        let stride = scratch.stride();
-        for (row, value) in basis.iter_mut().enumerate() {
-            *value = self.output_scale * scratch.values[row * stride + lane];
+    /// The scaled basis values of one position, as (re, im) pairs.
+    fn scaled_basis(&self, scratch: &TileScratch<T>, position: usize, basis: &mut [T]) {
+        for (scaled, &value) in basis.iter_mut().zip(scratch.values.row(position)) {
+            *scaled = self.output_scale * value;
         }
     }
 }

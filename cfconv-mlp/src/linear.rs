@@ -1,94 +1,49 @@
 //! One fully connected layer on a tile of positions.
 //!
-//! Activations are stored `[features][stride]`, positions contiguous, of which the first `len` count.
-//! Products with weights run along the positions, a block of lanes at a time; the weights' own gradient, which
-//! sums over positions, goes through the crate `gemm`, on the calling thread.
+//! Each position has a row of features; rows are [`row_stride`] values apart. All three products, the layer and its
+//! two gradients, run along features, a block of lanes at a time, with a few rows' sums in registers. The layer's
+//! output and the gradient of its input are products of rows with a matrix; the gradient of its weight is a sum of
+//! outer products of rows. None of them needs a transposed copy of anything but the weight.
 
 use cfconv_fft::Real;
 use cfconv_fft::simd::{Isa, Kernel, LANES, dispatch};
-use gemm::Parallelism;
 
-/// Sizes of a layer on a tile.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct LinearDims {
-    pub(crate) in_features: usize,
-    pub(crate) out_features: usize,
-    /// Positions in the tile.
-    pub(crate) len: usize,
-    /// Distance between features: `len` rounded up to whole lanes.
+/// Distance between rows of `features` values: whole blocks of lanes, an odd number of them. Rows a power of two
+/// apart would all compete for the same few sets of the first cache level.
+pub(crate) fn row_stride(features: usize) -> usize {
+    (features.div_ceil(LANES) | 1) * LANES
+}
+
+/// Rows of features, one for each position of a tile.
+#[derive(Clone, Copy)]
+pub(crate) struct Rows<'a, T> {
+    pub(crate) values: &'a [T],
     pub(crate) stride: usize,
 }
 
-/// A matrix operand: element (row, column) is `data[row·row_step + column·column_step]`.
-struct Matrix<'a, T> {
-    data: &'a [T],
-    row_step: usize,
-    column_step: usize,
-}
+/// Outputs of a layer that gives one complex value: too few for lanes to run along them.
+const PAIR: usize = 2;
 
-/// `dst[m × n] = read·dst + lhs[m × k]·rhs[k × n]`, with rows of dst contiguous (row step 1).
-fn product<T: Real>(
-    (m, n, k): (usize, usize, usize),
-    dst: &mut [T],
-    dst_column_step: usize,
-    accumulate: bool,
-    lhs: &Matrix<'_, T>,
-    rhs: &Matrix<'_, T>,
-) {
-    if m == 0 || n == 0 {
-        return;
-    }
-    let last = |rows: usize, columns: usize, row_step: usize, column_step: usize| {
-        rows.saturating_sub(1) * row_step + columns.saturating_sub(1) * column_step
-    };
-    assert!(last(m, n, 1, dst_column_step) < dst.len());
-    assert!(last(m, k, lhs.row_step, lhs.column_step) < lhs.data.len());
-    assert!(last(k, n, rhs.row_step, rhs.column_step) < rhs.data.len());
-    assert!(n == 1 || dst_column_step >= m, "columns of dst overlap");
-    // SAFETY: the largest index of every operand was just checked against its slice, the smallest is 0, and
-    // columns of dst do not overlap; dst is borrowed mutably, so it aliases neither operand.
-    unsafe {
-        gemm::gemm(
-            m,
-            n,
-            k,
-            dst.as_mut_ptr(),
-            dst_column_step as isize,
-            1,
-            accumulate,
-            lhs.data.as_ptr(),
-            lhs.column_step as isize,
-            lhs.row_step as isize,
-            rhs.data.as_ptr(),
-            rhs.column_step as isize,
-            rhs.row_step as isize,
-            T::one(),
-            T::one(),
-            false,
-            false,
-            false,
-            Parallelism::None,
-        );
-    }
-}
-
-/// A matrix as the products read it: groups of [`ROW_BLOCK`] rows, `[⌈rows/6⌉][columns]`, the last one filled up
-/// with zeros.
+/// A matrix `[inner, outputs]` as the products read it: for each block of outputs, a row of lanes for each inner
+/// index; zero beyond the outputs. The weight of a layer with [`PAIR`] outputs is stored the other way around.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct PackedMatrix<T> {
-    rows: usize,
-    columns: usize,
-    groups: Vec<[T; ROW_BLOCK]>,
+    inner: usize,
+    /// `[⌈outputs/LANES⌉][inner]`
+    panels: Vec<[T; LANES]>,
+    /// Zero for gradients.
+    bias: Vec<[T; LANES]>,
 }
 
-/// Rows whose sums are in registers together: with two 256-bit registers each, they take twelve of sixteen and
-/// leave the rest to the input and a weight.
-const ROW_BLOCK: usize = 6;
-
 impl<T: Real> PackedMatrix<T> {
-    /// Packs a weight `[out_features, in_features]` for [`linear`].
-    pub(crate) fn pack(&mut self, weight: &[T], out_features: usize, in_features: usize) {
-        self.pack_elements(out_features, in_features, |o, i| weight[o * in_features + i]);
+    /// Packs a weight `[out_features, in_features]` and its bias for [`linear`].
+    pub(crate) fn pack(&mut self, weight: &[T], bias: &[T], in_features: usize) {
+        if bias.len() == PAIR {
+            self.pack_elements(PAIR, in_features, |o, i| weight[o * in_features + i]);
+        } else {
+            self.pack_elements(in_features, bias.len(), |i, o| weight[o * in_features + i]);
+        }
+        self.bias.as_flattened_mut()[..bias.len()].copy_from_slice(bias);
     }
 
     /// Packs the transpose of a weight `[out_features, in_features]`, from input `first_input` on, for
@@ -100,176 +55,300 @@ impl<T: Real> PackedMatrix<T> {
         in_features: usize,
         first_input: usize,
     ) {
-        self.pack_elements(in_features - first_input, out_features, |i, o| {
+        self.pack_elements(out_features, in_features - first_input, |o, i| {
             weight[o * in_features + first_input + i]
         });
     }
 
-    fn pack_elements(&mut self, rows: usize, columns: usize, element: impl Fn(usize, usize) -> T) {
-        (self.rows, self.columns) = (rows, columns);
-        self.groups.clear();
-        for first in (0..rows).step_by(ROW_BLOCK) {
-            self.groups.extend((0..columns).map(|column| {
-                std::array::from_fn(|j| if first + j < rows { element(first + j, column) } else { T::ZERO })
+    fn pack_elements(&mut self, inner: usize, outputs: usize, element: impl Fn(usize, usize) -> T) {
+        self.inner = inner;
+        self.panels.clear();
+        for first in (0..outputs).step_by(LANES) {
+            self.panels.extend((0..inner).map(|k| {
+                std::array::from_fn(
+                    |lane| if first + lane < outputs { element(k, first + lane) } else { T::ZERO },
+                )
             }));
+        }
+        self.bias.clear();
+        self.bias.resize(outputs.div_ceil(LANES), [T::ZERO; LANES]);
+    }
+}
+
+/// `output[p][o] = bias[o] + Σ_i weight[o][i]·input[p][i]` for each of `len` positions; zero from the last output
+/// to the end of its block of lanes. `out_features` is that of the matrix, of which it decides the form.
+pub(crate) fn linear<T: Real>(
+    len: usize,
+    out_features: usize,
+    matrix: &PackedMatrix<T>,
+    input: Rows<'_, T>,
+    output: &mut [T],
+    output_stride: usize,
+) {
+    if out_features == PAIR {
+        dispatch(PairOfOutputs { len, matrix, input, output, output_stride });
+    } else {
+        dispatch(RowsTimesMatrix::<T, false> { len, matrix, input, output, output_stride });
+    }
+}
+
+/// Gradient of [`linear`] with respect to its input, `Σ_o weight[o][i]·grad_output[p][o]`: with `SCALE`, each value
+/// of `target` (a derivative) is multiplied by it, else it is written there.
+pub(crate) fn linear_vjp_input<T: Real, const SCALE: bool>(
+    len: usize,
+    transposed: &PackedMatrix<T>,
+    grad_output: Rows<'_, T>,
+    target: &mut [T],
+    target_stride: usize,
+) {
+    dispatch(RowsTimesMatrix::<T, SCALE> {
+        len,
+        matrix: transposed,
+        input: grad_output,
+        output: target,
+        output_stride: target_stride,
+    });
+}
+
+/// Sum of a layer's gradients over positions, in the order in which they are summed fastest.
+#[derive(Clone, Debug)]
+pub(crate) struct GradLinear<T> {
+    in_features: usize,
+    out_features: usize,
+    /// Lanes run along the longer side: `[in][⌈out/LANES⌉]` or `[out][⌈in/LANES⌉]`.
+    weight: Vec<[T; LANES]>,
+    bias: Vec<[T; LANES]>,
+}
+
+impl<T: Real> GradLinear<T> {
+    pub(crate) fn new(in_features: usize, out_features: usize) -> Self {
+        let (short, long) = (in_features.min(out_features), in_features.max(out_features));
+        Self {
+            in_features,
+            out_features,
+            weight: vec![[T::ZERO; LANES]; short * long.div_ceil(LANES)],
+            bias: vec![[T::ZERO; LANES]; out_features.div_ceil(LANES)],
+        }
+    }
+
+    fn lanes_are_outputs(&self) -> bool {
+        self.out_features >= self.in_features
+    }
+
+    /// Adds `grad_output[p][o]·input[p][i]` of `len` positions to the weight's gradient, `grad_output[p][o]` to the
+    /// bias'.
+    pub(crate) fn accumulate(&mut self, len: usize, input: Rows<'_, T>, grad_output: Rows<'_, T>) {
+        let (short, long, features) = if self.lanes_are_outputs() {
+            (input, grad_output, self.in_features)
+        } else {
+            (grad_output, input, self.out_features)
+        };
+        dispatch(OuterProducts { len, features, short, long, sums: &mut self.weight });
+        dispatch(ColumnSums { len, rows: grad_output, sums: &mut self.bias });
+    }
+
+    /// Adds the gradients to `grad_weight` `[out_features, in_features]` and `grad_bias`, and begins anew.
+    pub(crate) fn drain_into(&mut self, grad_weight: &mut [T], grad_bias: &mut [T]) {
+        let long = self.in_features.max(self.out_features).next_multiple_of(LANES);
+        let sums = self.weight.as_flattened_mut();
+        for (o, row) in grad_weight.chunks_exact_mut(self.in_features).enumerate() {
+            for (i, value) in row.iter_mut().enumerate() {
+                *value += if self.out_features >= self.in_features {
+                    sums[i * long + o]
+                } else {
+                    sums[o * long + i]
+                };
+            }
+        }
+        sums.fill(T::ZERO);
+        let sums = self.bias.as_flattened_mut();
+        for (value, &sum) in grad_bias.iter_mut().zip(&*sums) {
+            *value += sum;
+        }
+        sums.fill(T::ZERO);
+    }
+}
+
+/// Calls `$call::<R>(first)` for runs of R indices that cover `0..$count`, with as many accumulators as the
+/// instruction set has registers for, fewer at the end.
+macro_rules! in_runs {
+    ($isa:ty, $count:expr, |$first:ident, $run:ident| $call:expr) => {{
+        let (mut $first, count) = (0, $count);
+        macro_rules! runs_of {
+            ($length:literal) => {
+                while count - $first >= $length {
+                    const $run: usize = $length;
+                    $call;
+                    $first += $length;
+                }
+            };
+        }
+        if <$isa>::ACCUMULATORS >= 12 {
+            runs_of!(12);
+        }
+        runs_of!(6);
+        runs_of!(4);
+        runs_of!(2);
+        runs_of!(1);
+    }};
+}
+
+/// `output[p][o] = bias[o] + Σ_k input[p][k]·matrix[k][o]`, or with `SCALE` `output[p][o] *=` that.
+struct RowsTimesMatrix<'a, T, const SCALE: bool> {
+    len: usize,
+    matrix: &'a PackedMatrix<T>,
+    input: Rows<'a, T>,
+    output: &'a mut [T],
+    output_stride: usize,
+}
+
+impl<T: Real, const SCALE: bool> Kernel for RowsTimesMatrix<'_, T, SCALE> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<I: Isa>(mut self, isa: I) {
+        // The matrix stays in the first cache level while all rows pass.
+        in_runs!(I, self.len, |first, RUN| self.rows::<I, RUN>(isa, first));
+    }
+}
+
+impl<T: Real, const SCALE: bool> RowsTimesMatrix<'_, T, SCALE> {
+    #[inline(always)]
+    fn rows<I: Isa, const RUN: usize>(&mut self, isa: I, first: usize) {
+        let &PackedMatrix { inner, ref panels, ref bias, .. } = self.matrix;
+        let input: [&[T]; RUN] =
+            std::array::from_fn(|j| &self.input.values[(first + j) * self.input.stride..][..inner]);
+        for (block, (panel, bias)) in panels.chunks_exact(inner).zip(bias).enumerate() {
+            let mut sums = [isa.load(bias); RUN];
+            for (k, weights) in panel.iter().enumerate() {
+                let weights = isa.load(weights);
+                for j in 0..RUN {
+                    sums[j] = isa.fma(isa.splat(input[j][k]), weights, sums[j]);
+                }
+            }
+            for j in 0..RUN {
+                let start = (first + j) * self.output_stride + block * LANES;
+                let target = self.output[start..].first_chunk_mut().expect("rows are whole lanes");
+                let value = if SCALE { isa.mul(sums[j], isa.load(target)) } else { sums[j] };
+                isa.store(value, target);
+            }
         }
     }
 }
 
-/// `output[o][p] = bias[o] + Σ_i weight[o][i]·input[i][p]`, in every lane of the stride.
-pub(crate) fn linear<T: Real>(
-    stride: usize,
-    weight: &PackedMatrix<T>,
-    bias: &[T],
-    input: &[T],
-    output: &mut [T],
-) {
-    multiply_tile(stride, weight, Some(bias), input, output);
-}
-
-/// Gradient of [`linear`] with respect to its input, overwritten:
-/// `grad_input[i][p] = Σ_o weight[o][i]·grad_output[o][p]`, in every lane of the stride.
-pub(crate) fn linear_vjp_input<T: Real>(
-    stride: usize,
-    transposed: &PackedMatrix<T>,
-    grad_output: &[T],
-    grad_input: &mut [T],
-) {
-    multiply_tile(stride, transposed, None, grad_output, grad_input);
-}
-
-/// Compiled once for each scalar and instruction set: callers stay small.
-#[inline(never)]
-fn multiply_tile<T: Real>(
-    stride: usize,
-    matrix: &PackedMatrix<T>,
-    bias: Option<&[T]>,
-    input: &[T],
-    output: &mut [T],
-) {
-    dispatch(MultiplyTile { stride, matrix, bias, input, output });
-}
-
-/// `output[row][p] = bias[row] + Σ_k matrix[row][k]·input[k][p]`.
-struct MultiplyTile<'a, T> {
-    stride: usize,
+/// As [`RowsTimesMatrix`], for [`PAIR`] outputs: lanes run along the inputs and are summed at the end.
+struct PairOfOutputs<'a, T> {
+    len: usize,
     matrix: &'a PackedMatrix<T>,
-    bias: Option<&'a [T]>,
-    input: &'a [T],
+    input: Rows<'a, T>,
     output: &'a mut [T],
+    output_stride: usize,
 }
 
-impl<T: Real> Kernel for MultiplyTile<'_, T> {
+impl<T: Real> Kernel for PairOfOutputs<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<I: Isa>(mut self, isa: I) {
+        let mut first = 0;
+        while self.len - first >= 3 {
+            self.rows::<I, 3>(isa, first);
+            first += 3;
+        }
+        for first in first..self.len {
+            self.rows::<I, 1>(isa, first);
+        }
+    }
+}
+
+impl<T: Real> PairOfOutputs<'_, T> {
+    #[inline(always)]
+    fn rows<I: Isa, const RUN: usize>(&mut self, isa: I, first: usize) {
+        let (weights, _) = self.matrix.panels.as_chunks::<PAIR>();
+        let mut sums = [[isa.splat(T::ZERO); PAIR]; RUN];
+        for (block, weights) in weights.iter().enumerate() {
+            for j in 0..RUN {
+                let start = (first + j) * self.input.stride + block * LANES;
+                let x = isa.load(self.input.values[start..].first_chunk().expect("rows are whole lanes"));
+                for o in 0..PAIR {
+                    sums[j][o] = isa.fma(x, isa.load(&weights[o]), sums[j][o]);
+                }
+            }
+        }
+        let bias = self.matrix.bias[0];
+        for j in 0..RUN {
+            let target = &mut self.output[(first + j) * self.output_stride..][..PAIR];
+            for o in 0..PAIR {
+                target[o] = bias[o] + isa.sum(sums[j][o]);
+            }
+        }
+    }
+}
+
+/// `sums[s][l] += Σ_p short[p][s]·long[p][l]`.
+struct OuterProducts<'a, T> {
+    len: usize,
+    /// Features of a row of `short`.
+    features: usize,
+    short: Rows<'a, T>,
+    long: Rows<'a, T>,
+    /// `[features][blocks of lanes]`
+    sums: &'a mut [[T; LANES]],
+}
+
+impl<T: Real> Kernel for OuterProducts<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<I: Isa>(mut self, isa: I) {
+        in_runs!(I, self.features, |first, RUN| self.features::<I, RUN>(isa, first));
+    }
+}
+
+impl<T: Real> OuterProducts<'_, T> {
+    #[inline(always)]
+    fn features<I: Isa, const RUN: usize>(&mut self, isa: I, first: usize) {
+        let blocks = self.sums.len() / self.features;
+        let short = self.short.values.chunks_exact(self.short.stride).take(self.len);
+        let long = self.long.values.chunks_exact(self.long.stride);
+        for block in 0..blocks {
+            let mut sums = [isa.splat(T::ZERO); RUN];
+            for j in 0..RUN {
+                sums[j] = isa.load(&self.sums[(first + j) * blocks + block]);
+            }
+            for (short, long) in short.clone().zip(long.clone()) {
+                let short: &[T; RUN] = short[first..].first_chunk().expect("a run ends within the row");
+                let long = isa.load(long[block * LANES..].first_chunk().expect("rows are whole lanes"));
+                for j in 0..RUN {
+                    sums[j] = isa.fma(isa.splat(short[j]), long, sums[j]);
+                }
+            }
+            for j in 0..RUN {
+                isa.store(sums[j], &mut self.sums[(first + j) * blocks + block]);
+            }
+        }
+    }
+}
+
+/// `sums[l] += Σ_p rows[p][l]`.
+struct ColumnSums<'a, T> {
+    len: usize,
+    rows: Rows<'a, T>,
+    sums: &'a mut [[T; LANES]],
+}
+
+impl<T: Real> Kernel for ColumnSums<'_, T> {
     type Output = ();
 
     #[inline(always)]
     fn run<I: Isa>(self, isa: I) {
-        let Self { stride, matrix: &PackedMatrix { rows, columns, ref groups }, bias, input, output } = self;
-        let input = &input[..columns * stride];
-        // One block of lanes of every feature stays in the first cache level while all rows use it.
-        for lane in (0..stride).step_by(LANES) {
-            for (block, group) in groups.chunks_exact(columns).enumerate() {
-                let first = block * ROW_BLOCK;
-                let count = ROW_BLOCK.min(rows - first);
-                let mut sums: [I::Lanes<T>; ROW_BLOCK] = std::array::from_fn(|j| {
-                    isa.splat(match bias {
-                        Some(bias) if j < count => bias[first + j],
-                        _ => T::ZERO,
-                    })
-                });
-                for (weights, row) in group.iter().zip(input.chunks_exact(stride)) {
-                    let x = isa.load(row[lane..].first_chunk().expect("the stride is whole lanes"));
-                    for j in 0..ROW_BLOCK {
-                        sums[j] = isa.fma(isa.splat(weights[j]), x, sums[j]);
-                    }
-                }
-                for (j, sum) in sums.into_iter().enumerate().take(count) {
-                    let target = output[(first + j) * stride + lane..].first_chunk_mut();
-                    isa.store(sum, target.expect("the stride is whole lanes"));
-                }
+        for (block, total) in self.sums.iter_mut().enumerate() {
+            let mut sum = isa.load(total);
+            for row in self.rows.values.chunks_exact(self.rows.stride).take(self.len) {
+                sum =
+                    isa.add(sum, isa.load(row[block * LANES..].first_chunk().expect("rows are whole lanes")));
             }
+            isa.store(sum, total);
         }
     }
-}
-
-/// Gradient of [`linear`] with respect to its weight, accumulated:
-/// `grad_weight[o][i] += Σ_p grad_output[o][p]·input[i][p]`.
-pub(crate) fn linear_vjp_weight<T: Real>(
-    dims: LinearDims,
-    input: &[T],
-    grad_output: &[T],
-    grad_weight: &mut [T],
-) {
-    let LinearDims { in_features, out_features, len, stride } = dims;
-    let lhs = Matrix { data: input, row_step: stride, column_step: 1 };
-    let rhs = Matrix { data: grad_output, row_step: 1, column_step: stride };
-    product((in_features, out_features, len), grad_weight, in_features, true, &lhs, &rhs);
-}
-
-/// Gradient of [`linear`] with respect to its bias, accumulated: `grad_bias[o] += Σ_p grad_output[o][p]`.
-pub(crate) fn linear_vjp_bias<T: Real>(dims: LinearDims, grad_output: &[T], grad_bias: &mut [T]) {
-    dispatch(RowSums { dims, rows: grad_output, sums: grad_bias });
-}
-
-/// `derivative[f][p] *= grad[f][p]`: turns stored derivatives into gradients of the pre-activations.
-pub(crate) fn scale_by<T: Real>(derivative: &mut [T], grad: &[T]) {
-    dispatch(ScaleBy { derivative, grad });
-}
-
-struct RowSums<'a, T> {
-    dims: LinearDims,
-    rows: &'a [T],
-    sums: &'a mut [T],
-}
-
-impl<T: Real> Kernel for RowSums<'_, T> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<I: Isa>(self, _isa: I) {
-        let LinearDims { len, stride, .. } = self.dims;
-        for (row, sum) in self.rows.chunks_exact(stride).zip(self.sums) {
-            let row = &row[..len];
-            let mut lanes = [T::zero(); LANES];
-            let (blocks, tail) = row.as_chunks::<LANES>();
-            for block in blocks {
-                for lane in 0..LANES {
-                    lanes[lane] += block[lane];
-                }
-            }
-            for (lane, &value) in lanes.iter_mut().zip(tail) {
-                *lane += value;
-            }
-            *sum += sum_lanes(lanes);
-        }
-    }
-}
-
-struct ScaleBy<'a, T> {
-    derivative: &'a mut [T],
-    grad: &'a [T],
-}
-
-impl<T: Real> Kernel for ScaleBy<'_, T> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<I: Isa>(self, _isa: I) {
-        for (derivative, &grad) in self.derivative.iter_mut().zip(self.grad) {
-            *derivative *= grad;
-        }
-    }
-}
-
-/// Sum of all lanes, halving: a fixed order.
-#[inline(always)]
-pub(crate) fn sum_lanes<T: Real>(mut lanes: [T; LANES]) -> T {
-    let mut width = LANES;
-    while width > 1 {
-        width /= 2;
-        for lane in 0..width {
-            lanes[lane] += lanes[lane + width];
-        }
-    }
-    lanes[0]
 }

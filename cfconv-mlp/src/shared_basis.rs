@@ -7,8 +7,6 @@ use cfconv_fft::Real;
 use cfconv_fft::simd::{Isa, Kernel, LANES, dispatch};
 use num_complex::Complex;
 
-use crate::linear::sum_lanes;
-
 /// C and its gradient in the layout of the dense products.
 pub(crate) struct Mixing<'a, T> {
     /// C, `[pairs][basis_size]`, as in the parameters.
@@ -115,16 +113,18 @@ impl<T: Real> Kernel for MixAll<'_, T> {
     fn run<I: Isa>(self, isa: I) {
         let Mixing { transposed, padded, .. } = self.mixing;
         for (block, output) in self.output.chunks_mut(LANES).enumerate() {
-            let (mut re, mut im) = ([T::zero(); LANES], [T::zero(); LANES]);
+            let (mut re, mut im) = (isa.splat(T::ZERO), isa.splat(T::ZERO));
             for (k, b) in self.basis.chunks_exact(2).enumerate() {
-                let c = &transposed[k * padded + block * LANES..][..LANES];
-                for lane in 0..LANES {
-                    re[lane] = isa.mul_add(c[lane], b[0], re[lane]);
-                    im[lane] = isa.mul_add(c[lane], b[1], im[lane]);
-                }
+                let c = transposed[k * padded + block * LANES..].first_chunk();
+                let c = isa.load(c.expect("rows are whole lanes"));
+                re = isa.fma(c, isa.splat(b[0]), re);
+                im = isa.fma(c, isa.splat(b[1]), im);
             }
+            let (mut re_values, mut im_values) = ([T::ZERO; LANES], [T::ZERO; LANES]);
+            isa.store(re, &mut re_values);
+            isa.store(im, &mut im_values);
             for (lane, value) in output.iter_mut().enumerate() {
-                *value = Complex::new(re[lane], im[lane]);
+                *value = Complex::new(re_values[lane], im_values[lane]);
             }
         }
     }
@@ -150,19 +150,17 @@ impl<T: Real> Kernel for MixAllVjp<'_, T> {
                 re[lane] = value.re;
                 im[lane] = value.im;
             }
+            let (re, im) = (isa.load(&re), isa.load(&im));
             let basis = self.basis.chunks_exact(2).zip(self.grad_basis.chunks_exact_mut(2));
             for (k, (b, grad_b)) in basis.enumerate() {
                 let place = k * padded + block * LANES;
-                let c = &transposed[place..][..LANES];
-                let grad_c = &mut self.grad_transposed[place..][..LANES];
-                let (mut sum_re, mut sum_im) = ([T::zero(); LANES], [T::zero(); LANES]);
-                for lane in 0..LANES {
-                    grad_c[lane] = isa.mul_add(b[0], re[lane], isa.mul_add(b[1], im[lane], grad_c[lane]));
-                    sum_re[lane] = c[lane] * re[lane];
-                    sum_im[lane] = c[lane] * im[lane];
-                }
-                grad_b[0] += sum_lanes(sum_re);
-                grad_b[1] += sum_lanes(sum_im);
+                let c = transposed[place..].first_chunk().expect("rows are whole lanes");
+                let grad_c = self.grad_transposed[place..].first_chunk_mut().expect("rows are whole lanes");
+                let c = isa.load(c);
+                let sum = isa.fma(isa.splat(b[1]), im, isa.load(grad_c));
+                isa.store(isa.fma(isa.splat(b[0]), re, sum), grad_c);
+                grad_b[0] += isa.sum(isa.mul(c, re));
+                grad_b[1] += isa.sum(isa.mul(c, im));
             }
         }
     }

@@ -6,10 +6,8 @@ use cfconv_fft::simd::LANES;
 use crate::GridPoint;
 use crate::activation::activate;
 use crate::config::{Activation, ComplexOutput};
-use crate::layout::{LinearLayout, ParameterLayout};
-use crate::linear::{
-    LinearDims, PackedMatrix, linear, linear_vjp_bias, linear_vjp_input, linear_vjp_weight, scale_by,
-};
+use crate::layout::ParameterLayout;
+use crate::linear::{GradLinear, PackedMatrix, Rows, linear, linear_vjp_input, row_stride};
 use crate::schedule::TILE;
 
 /// What every tile needs and no tile changes.
@@ -23,27 +21,59 @@ pub(crate) struct TileMlp<'a, T> {
     pub(crate) params: &'a [T],
 }
 
-/// Buffers of one thread, `[features][stride]` each; their size depends on the network, not on the positions.
+/// Rows of features, one for each position of a tile.
+pub(crate) struct TileRows<T> {
+    values: Vec<T>,
+    features: usize,
+    stride: usize,
+}
+
+impl<T: Real> TileRows<T> {
+    fn new(features: usize) -> Self {
+        let stride = row_stride(features);
+        Self { values: vec![T::ZERO; TILE * stride], features, stride }
+    }
+
+    /// Rows that are never asked for.
+    fn none() -> Self {
+        Self { values: Vec::new(), features: 0, stride: LANES }
+    }
+
+    fn view(&self) -> Rows<'_, T> {
+        Rows { values: &self.values, stride: self.stride }
+    }
+
+    /// The features of one position.
+    pub(crate) fn row(&self, position: usize) -> &[T] {
+        &self.values[position * self.stride..][..self.features]
+    }
+
+    /// The features of one position.
+    pub(crate) fn row_mut(&mut self, position: usize) -> &mut [T] {
+        &mut self.values[position * self.stride..][..self.features]
+    }
+}
+
+/// Buffers of one thread; their size depends on the network, not on the positions.
 pub(crate) struct TileScratch<T> {
     pub(crate) points: Vec<GridPoint>,
     /// Input features.
-    pub(crate) inputs: Vec<T>,
+    pub(crate) inputs: TileRows<T>,
     /// Activations of each hidden layer.
-    hidden: Vec<Vec<T>>,
+    hidden: Vec<TileRows<T>>,
     /// Derivatives of each hidden layer, then gradients of its pre-activations; empty without gradients.
-    derivative: Vec<Vec<T>>,
-    /// Outputs of the last layer.
-    raw: Vec<T>,
-    /// Complex values: row 2b real, row 2b + 1 imaginary parts of value b. Backward takes their gradients in
-    /// `grad_values`.
-    pub(crate) values: Vec<T>,
-    /// Gradients of `values`, same rows.
-    pub(crate) grad_values: Vec<T>,
-    /// cos and sin of the phases of a polar output, rows 2b and 2b + 1.
-    phasor: Vec<T>,
-    grad_hidden: Vec<T>,
+    derivative: Vec<TileRows<T>>,
+    /// Outputs of the last layer, of a polar output.
+    raw: TileRows<T>,
+    /// Complex values, as pairs of real and imaginary part. Backward takes their gradients in `grad_values`.
+    pub(crate) values: TileRows<T>,
+    /// Gradients of `values`.
+    pub(crate) grad_values: TileRows<T>,
+    /// sin and cos of `raw`.
+    sine: TileRows<T>,
+    cosine: TileRows<T>,
     /// Gradients of the channel features.
-    pub(crate) grad_channels: Vec<T>,
+    pub(crate) grad_channels: TileRows<T>,
     /// The MLP whose weights are packed below.
     packed_mlp: Option<usize>,
     /// Weights of each layer.
@@ -51,59 +81,53 @@ pub(crate) struct TileScratch<T> {
     /// Transposed weights of each layer; the first layer's only of the channel features, if those have
     /// gradients.
     transposed: Vec<PackedMatrix<T>>,
+    /// Gradients of each layer's parameters, summed over tiles of one MLP.
+    grad_layers: Vec<GradLinear<T>>,
 }
 
 impl<T: Real> TileScratch<T> {
-    pub(crate) fn new(layout: &ParameterLayout, with_gradients: bool) -> Self {
-        let rows = |features: usize| vec![T::zero(); features * TILE];
-        let hidden_rows = || -> Vec<Vec<T>> {
-            layout.layers[..layout.layers.len() - 1].iter().map(|layer| rows(layer.out_features)).collect()
-        };
+    pub(crate) fn new(mlp: &TileMlp<'_, T>, with_gradients: bool) -> Self {
+        let layout = mlp.layout;
+        let hidden = &layout.layers[..layout.layers.len() - 1];
+        let hidden_rows = || hidden.iter().map(|layer| TileRows::new(layer.out_features)).collect();
         let outputs = layout.out_features();
-        let widest = layout.layers[0].out_features;
-        let for_gradients = |features: usize| if with_gradients { rows(features) } else { Vec::new() };
+        let rows_if =
+            |wanted: bool, features| if wanted { TileRows::new(features) } else { TileRows::none() };
+        let polar = mlp.complex_output == ComplexOutput::Polar;
+        let channel_features = mlp.first_channel_feature.map_or(0, |first| layout.in_features() - first);
         Self {
             points: Vec::with_capacity(TILE),
-            inputs: rows(layout.in_features()),
+            inputs: TileRows::new(layout.in_features()),
             hidden: hidden_rows(),
             derivative: if with_gradients { hidden_rows() } else { Vec::new() },
-            raw: rows(outputs),
-            values: rows(outputs),
-            grad_values: for_gradients(outputs),
-            phasor: rows(outputs),
-            grad_hidden: for_gradients(widest),
-            grad_channels: for_gradients(layout.in_features()),
+            raw: rows_if(polar, outputs),
+            values: TileRows::new(outputs),
+            grad_values: rows_if(with_gradients, outputs),
+            sine: rows_if(polar, outputs),
+            cosine: rows_if(polar, outputs),
+            grad_channels: rows_if(with_gradients && channel_features > 0, channel_features),
             packed_mlp: None,
             packed: vec![PackedMatrix::default(); layout.layers.len()],
             transposed: vec![PackedMatrix::default(); if with_gradients { layout.layers.len() } else { 0 }],
+            grad_layers: if with_gradients {
+                layout.layers.iter().map(|l| GradLinear::new(l.in_features, l.out_features)).collect()
+            } else {
+                Vec::new()
+            },
         }
-    }
-
-    /// Distance between features for the current points.
-    pub(crate) fn stride(&self) -> usize {
-        self.points.len().next_multiple_of(LANES)
     }
 }
 
 impl<T: Real> TileMlp<'_, T> {
-    fn dims(layer: &LinearLayout, scratch: &TileScratch<T>) -> LinearDims {
-        LinearDims {
-            in_features: layer.in_features,
-            out_features: layer.out_features,
-            len: scratch.points.len(),
-            stride: scratch.stride(),
-        }
-    }
-
     /// Packs the weights of MLP `mlp`, unless they are those of the last tile.
     fn pack_weights(&self, mlp: usize, scratch: &mut TileScratch<T>) {
         if scratch.packed_mlp == Some(mlp) {
             return;
         }
         for (index, layer) in self.layout.layers.iter().enumerate() {
-            let weight = &self.params[layer.weight_range(mlp)];
+            let (weight, bias) = (&self.params[layer.weight_range(mlp)], &self.params[layer.bias_range(mlp)]);
             let (outputs, inputs) = (layer.out_features, layer.in_features);
-            scratch.packed[index].pack(weight, outputs, inputs);
+            scratch.packed[index].pack(weight, bias, inputs);
             let first_input = if index == 0 { self.first_channel_feature } else { Some(0) };
             if let (Some(first), Some(transposed)) = (first_input, scratch.transposed.get_mut(index)) {
                 transposed.pack_transposed(weight, outputs, inputs, first);
@@ -116,113 +140,104 @@ impl<T: Real> TileMlp<'_, T> {
     /// [`backward`](Self::backward) reads.
     pub(crate) fn forward<const GRAD: bool>(&self, mlp: usize, scratch: &mut TileScratch<T>) {
         self.pack_weights(mlp, scratch);
-        let stride = scratch.stride();
+        let len = scratch.points.len();
         let (output, hidden_layers) = self.layout.layers.split_last().expect("there is an output layer");
         for (index, layer) in hidden_layers.iter().enumerate() {
             let (before, after) = scratch.hidden.split_at_mut(index);
-            let input = before.last().unwrap_or(&scratch.inputs);
-            let z = &mut after[0][..layer.out_features * stride];
-            linear(stride, &scratch.packed[index], &self.params[layer.bias_range(mlp)], input, z);
+            let input = before.last().unwrap_or(&scratch.inputs).view();
+            let stride = after[0].stride;
+            let z = &mut after[0].values[..len * stride];
+            linear(len, layer.out_features, &scratch.packed[index], input, z, stride);
             let derivative = match scratch.derivative.get_mut(index) {
-                Some(derivative) if GRAD => &mut derivative[..layer.out_features * stride],
+                Some(derivative) if GRAD => &mut derivative.values[..len * stride],
                 _ => &mut [],
             };
-            activate::<T, GRAD>(self.activation, z, derivative);
+            let width = layer.out_features.next_multiple_of(LANES);
+            activate::<T, GRAD>(self.activation, (width, stride), z, derivative);
         }
-        let input = scratch.hidden.last().expect("there is a hidden layer");
-        let rows = output.out_features * stride;
+        let input = scratch.hidden.last().expect("there is a hidden layer").view();
         let target = match self.complex_output {
             ComplexOutput::Cartesian => &mut scratch.values,
             ComplexOutput::Polar => &mut scratch.raw,
         };
-        let bias = &self.params[output.bias_range(mlp)];
-        linear(stride, &scratch.packed[hidden_layers.len()], bias, input, &mut target[..rows]);
+        let packed = &scratch.packed[hidden_layers.len()];
+        linear(len, output.out_features, packed, input, &mut target.values, target.stride);
         if self.complex_output == ComplexOutput::Polar {
-            polar(stride, &scratch.raw[..rows], &mut scratch.phasor[..rows], &mut scratch.values[..rows]);
+            polar(scratch);
         }
     }
 
-    /// Adds to `grad_mlp` (the parameters of one MLP: each layer's weight, then its bias) the gradient for
-    /// `scratch.grad_values`, which is overwritten. Fills `scratch.grad_channels` from input feature
-    /// `first_channel_feature` on, if there is one. [`forward`](Self::forward) of the same tile came before.
-    pub(crate) fn backward(&self, scratch: &mut TileScratch<T>, grad_mlp: &mut [T]) {
-        let stride = scratch.stride();
-        let (output, hidden_layers) = self.layout.layers.split_last().expect("there is an output layer");
-        let rows = output.out_features * stride;
-        let grad_values = &mut scratch.grad_values[..rows];
+    /// Adds the gradient for `scratch.grad_values`, which is overwritten, to the sums of the layers' gradients.
+    /// Fills `scratch.grad_channels` from input feature `first_channel_feature` on, if there is one.
+    /// [`forward`](Self::forward) of the same tile came before.
+    pub(crate) fn backward(&self, scratch: &mut TileScratch<T>) {
         if self.complex_output == ComplexOutput::Polar {
-            polar_vjp(stride, &scratch.phasor[..rows], &scratch.values[..rows], grad_values);
+            polar_vjp(scratch);
         }
-        let dims = Self::dims(output, scratch);
-        let input = scratch.hidden.last().expect("there is a hidden layer");
-        accumulate_layer(output, dims, input, &scratch.grad_values[..rows], grad_mlp);
-        let transposed = &scratch.transposed[hidden_layers.len()];
-        linear_vjp_input(stride, transposed, &scratch.grad_values[..rows], &mut scratch.grad_hidden);
-        for (index, layer) in hidden_layers.iter().enumerate().rev() {
-            let dims = Self::dims(layer, scratch);
-            let rows = layer.out_features * stride;
-            let grad_z = &mut scratch.derivative[index][..rows];
-            scale_by(grad_z, &scratch.grad_hidden[..rows]);
-            let input = if index == 0 { &scratch.inputs } else { &scratch.hidden[index - 1] };
-            accumulate_layer(layer, dims, input, grad_z, grad_mlp);
-            let transposed = &scratch.transposed[index];
-            if index > 0 {
-                linear_vjp_input(stride, transposed, grad_z, &mut scratch.grad_hidden);
+        let len = scratch.points.len();
+        let TileScratch { derivative, hidden, grad_layers, transposed, .. } = scratch;
+        for index in (0..grad_layers.len()).rev() {
+            let input = if index == 0 { scratch.inputs.view() } else { hidden[index - 1].view() };
+            let (before, grad_output) = derivative.split_at_mut(index);
+            let grad_output = grad_output.first().unwrap_or(&scratch.grad_values).view();
+            grad_layers[index].accumulate(len, input, grad_output);
+            if let Some(target) = before.last_mut() {
+                let stride = target.stride;
+                linear_vjp_input::<T, true>(len, &transposed[index], grad_output, &mut target.values, stride);
             } else if self.first_channel_feature.is_some() {
-                linear_vjp_input(stride, transposed, grad_z, &mut scratch.grad_channels);
+                let target = &mut scratch.grad_channels;
+                let stride = target.stride;
+                linear_vjp_input::<T, false>(
+                    len,
+                    &transposed[index],
+                    grad_output,
+                    &mut target.values,
+                    stride,
+                );
             }
         }
     }
+
+    /// Adds the sums of the layers' gradients to `grad_mlp` (the parameters of one MLP: each layer's weight, then
+    /// its bias), and begins anew.
+    pub(crate) fn drain_gradients(&self, scratch: &mut TileScratch<T>, grad_mlp: &mut [T]) {
+        for (layer, sums) in self.layout.layers.iter().zip(&mut scratch.grad_layers) {
+            let grad_layer = &mut grad_mlp[layer.local..][..layer.weight_len() + layer.out_features];
+            let (grad_weight, grad_bias) = grad_layer.split_at_mut(layer.weight_len());
+            sums.drain_into(grad_weight, grad_bias);
+        }
+    }
 }
 
-/// Adds the gradient of one layer's weight and bias at its place in `grad_mlp`.
-fn accumulate_layer<T: Real>(
-    layer: &LinearLayout,
-    dims: LinearDims,
-    input: &[T],
-    grad_output: &[T],
-    grad_mlp: &mut [T],
-) {
-    let grad_layer = &mut grad_mlp[layer.local..][..layer.weight_len() + layer.out_features];
-    let (grad_weight, grad_bias) = grad_layer.split_at_mut(layer.weight_len());
-    linear_vjp_weight(dims, input, grad_output, grad_weight);
-    linear_vjp_bias(dims, grad_output, grad_bias);
-}
-
-/// Rows (r, θ) of `raw` to rows (r·cos θ, r·sin θ) of `values`; keeps (cos θ, sin θ) in `phasor`.
-fn polar<T: Real>(stride: usize, raw: &[T], phasor: &mut [T], values: &mut [T]) {
-    let rows = raw
-        .chunks_exact(2 * stride)
-        .zip(phasor.chunks_exact_mut(2 * stride))
-        .zip(values.chunks_exact_mut(2 * stride));
-    for ((raw, phasor), values) in rows {
-        let (amplitude, phase) = raw.split_at(stride);
-        let (cosine, sine) = phasor.split_at_mut(stride);
-        sine.copy_from_slice(phase);
-        activate::<T, true>(Activation::Sine, sine, cosine);
-        let (re, im) = values.split_at_mut(stride);
-        for lane in 0..stride {
-            re[lane] = amplitude[lane] * cosine[lane];
-            im[lane] = amplitude[lane] * sine[lane];
+/// Pairs (r, θ) of `raw` to pairs (r·cos θ, r·sin θ) of `values`.
+fn polar<T: Real>(scratch: &mut TileScratch<T>) {
+    let TileScratch { points, raw, values, sine, cosine, .. } = scratch;
+    let stride = raw.stride;
+    let len = points.len() * stride;
+    sine.values[..len].copy_from_slice(&raw.values[..len]);
+    let rows = (stride, stride);
+    activate::<T, true>(Activation::Sine, rows, &mut sine.values[..len], &mut cosine.values[..len]);
+    for position in 0..points.len() {
+        let (raw, sine, cosine) = (raw.row(position), sine.row(position), cosine.row(position));
+        let values = values.row_mut(position);
+        for re in (0..values.len()).step_by(2) {
+            values[re] = raw[re] * cosine[re + 1];
+            values[re + 1] = raw[re] * sine[re + 1];
         }
     }
 }
 
 /// Gradients of (re, im) to gradients of (r, θ), in place:
 /// `dr = cos θ·dre + sin θ·dim`, `dθ = re·dim − im·dre`.
-fn polar_vjp<T: Real>(stride: usize, phasor: &[T], values: &[T], grad: &mut [T]) {
-    let rows = phasor
-        .chunks_exact(2 * stride)
-        .zip(values.chunks_exact(2 * stride))
-        .zip(grad.chunks_exact_mut(2 * stride));
-    for ((phasor, values), grad) in rows {
-        let (cosine, sine) = phasor.split_at(stride);
-        let (re, im) = values.split_at(stride);
-        let (first, second) = grad.split_at_mut(stride);
-        for lane in 0..stride {
-            let (grad_re, grad_im) = (first[lane], second[lane]);
-            first[lane] = cosine[lane] * grad_re + sine[lane] * grad_im;
-            second[lane] = re[lane] * grad_im - im[lane] * grad_re;
+fn polar_vjp<T: Real>(scratch: &mut TileScratch<T>) {
+    let TileScratch { points, values, grad_values, sine, cosine, .. } = scratch;
+    for position in 0..points.len() {
+        let (values, sine, cosine) = (values.row(position), sine.row(position), cosine.row(position));
+        let grad = grad_values.row_mut(position);
+        for re in (0..grad.len()).step_by(2) {
+            let (grad_re, grad_im) = (grad[re], grad[re + 1]);
+            grad[re] = cosine[re + 1] * grad_re + sine[re + 1] * grad_im;
+            grad[re + 1] = values[re] * grad_im - values[re + 1] * grad_re;
         }
     }
 }
