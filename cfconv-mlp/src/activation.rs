@@ -63,23 +63,15 @@ impl Activation {
 const GELU_LINEAR: f64 = 1.595_769_121_605_730_8;
 const GELU_CUBIC: f64 = GELU_LINEAR * 0.044_715;
 
-/// Replaces each pre-activation in the first `width` values of each row of `z` by its activation; with `GRAD`,
-/// writes derivatives to `derivative` (same shape; unused and may be empty without `GRAD`). Rows are `stride`
-/// values apart.
-pub(crate) fn activate<T: Real, const GRAD: bool>(
-    activation: Activation,
-    (width, stride): (usize, usize),
-    z: &mut [T],
-    derivative: &mut [T],
-) {
+/// Replaces each pre-activation in `z` by its activation; with `GRAD`, writes derivatives to `derivative`
+/// (same length; unused and may be empty without `GRAD`).
+pub(crate) fn activate<T: Real, const GRAD: bool>(activation: Activation, z: &mut [T], derivative: &mut [T]) {
     debug_assert!(!GRAD || z.len() == derivative.len());
-    dispatch(Activate::<T, GRAD> { activation, width, stride, z, derivative });
+    dispatch(Activate::<T, GRAD> { activation, z, derivative });
 }
 
 struct Activate<'a, T, const GRAD: bool> {
     activation: Activation,
-    width: usize,
-    stride: usize,
     z: &'a mut [T],
     derivative: &'a mut [T],
 }
@@ -89,22 +81,18 @@ impl<T: Real, const GRAD: bool> Kernel for Activate<'_, T, GRAD> {
 
     #[inline(always)]
     fn run<I: Isa>(self, isa: I) {
-        let Self { activation, width, stride, z, derivative } = self;
-        for (row, z) in z.chunks_exact_mut(stride).enumerate() {
-            let z = &mut z[..width];
-            let derivative = if GRAD { &mut derivative[row * stride..][..width] } else { &mut [] };
-            if TypeId::of::<T>() == TypeId::of::<f32>() {
-                let z: &mut [f32] = bytemuck::cast_slice_mut(z);
-                let derivative: &mut [f32] = bytemuck::cast_slice_mut(derivative);
-                activate_f32::<I, GRAD>(isa, activation, z, derivative);
-            } else if GRAD {
-                for (z, derivative) in z.iter_mut().zip(derivative) {
-                    (*z, *derivative) = activation.value_and_derivative(*z);
-                }
-            } else {
-                for z in z {
-                    *z = activation.value_and_derivative(*z).0;
-                }
+        let Self { activation, z, derivative } = self;
+        if TypeId::of::<T>() == TypeId::of::<f32>() {
+            let z: &mut [f32] = bytemuck::cast_slice_mut(z);
+            let derivative: &mut [f32] = bytemuck::cast_slice_mut(derivative);
+            activate_f32::<I, GRAD>(isa, activation, z, derivative);
+        } else if GRAD {
+            for (z, derivative) in z.iter_mut().zip(derivative) {
+                (*z, *derivative) = activation.value_and_derivative(*z);
+            }
+        } else {
+            for z in z {
+                *z = activation.value_and_derivative(*z).0;
             }
         }
     }
@@ -204,9 +192,9 @@ mod tests {
         let z: Vec<f32> = (0..4001).map(|n| (n as f32 - 2000.0) * 0.02).collect();
         for activation in ALL {
             let (mut value, mut derivative) = (z.clone(), vec![f32::NAN; z.len()]);
-            activate::<f32, true>(activation, (z.len(), z.len()), &mut value, &mut derivative);
+            activate::<f32, true>(activation, &mut value, &mut derivative);
             let mut value_only = z.clone();
-            activate::<f32, false>(activation, (z.len(), z.len()), &mut value_only, &mut []);
+            activate::<f32, false>(activation, &mut value_only, &mut []);
             for (index, &z) in z.iter().enumerate() {
                 let (exact, exact_derivative) = activation.value_and_derivative(f64::from(z));
                 // A few roundings of the largest intermediate: 1, or |z| for the unbounded ones.
@@ -227,7 +215,7 @@ mod tests {
         for activation in ALL {
             let mut z = [1.0e4_f32, -1.0e4, 1.0e18, -1.0e18, f32::NAN];
             let mut derivative = [f32::INFINITY; 5];
-            activate::<f32, true>(activation, (5, 5), &mut z, &mut derivative);
+            activate::<f32, true>(activation, &mut z, &mut derivative);
             assert!(z[..4].iter().all(|v| v.is_finite()), "{activation:?}: {z:?}");
             assert!(z[4].is_nan(), "{activation:?}");
         }

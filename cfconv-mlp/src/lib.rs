@@ -32,7 +32,7 @@
 //! ```
 //!
 //! # Evaluation
-//! Positions are taken in tiles of 112 that share one network. A tile's activations stay in cache between
+//! Positions are taken in tiles of 48 that share one network. A tile's activations stay in cache between
 //! forward and backward, and are gone afterwards: memory does not grow with the number of positions. Tiles
 //! run in parallel in chunks that depend on the positions only, and gradients of chunks are added in order:
 //! results are bit-identical for any number of threads.

@@ -8,10 +8,9 @@
 use cfconv_fft::Real;
 use cfconv_fft::simd::{Isa, Kernel, LANES, dispatch};
 
-/// Distance between rows of `features` values: whole blocks of lanes, an odd number of them. Rows a power of two
-/// apart would all compete for the same few sets of the first cache level.
+/// Distance between rows of `features` values: whole blocks of lanes.
 pub(crate) fn row_stride(features: usize) -> usize {
-    (features.div_ceil(LANES) | 1) * LANES
+    features.next_multiple_of(LANES)
 }
 
 /// Rows of features, one for each position of a tile.

@@ -8,9 +8,9 @@ use std::ops::Range;
 use crate::config::Parameterization;
 use crate::{KernelGrid, Positions};
 
-/// Items of a tile: activations of 64 features stay in the first two cache levels. Seven blocks of lanes, an odd
-/// number: rows of a power of two would all compete for the same few sets of the first level.
-pub(crate) const TILE: usize = 112;
+/// Items of a tile: activations of 64 features stay in the first two cache levels, and a column of two of them in the
+/// few sets of the first level that rows a power of two apart share.
+pub(crate) const TILE: usize = 48;
 
 /// At most this many chunks: enough for many cores, few enough that adding their gradients costs little.
 const LARGEST_CHUNK_COUNT: usize = 64;

@@ -16,7 +16,7 @@ use cfconv_fft::simd::{Isa, LANES};
 const REDUCTION_LIMIT: f32 = 6000.0;
 
 /// Values that share one range check.
-const BLOCK: usize = 128;
+const BLOCK: usize = 256;
 
 /// 1.5·2²³: adding it rounds to an integer and leaves that integer in the low bits.
 const MAGIC: f32 = 12_582_912.0;
@@ -27,46 +27,58 @@ const PI_1: f32 = 3.140_625;
 const PI_2: f32 = 9.675_026e-4;
 const PI_3: f32 = 1.509_958e-7;
 
-/// Lanes reduced to [−π/2, π/2]: x = r + nπ, and r².
-struct Reduced<L> {
-    r: L,
-    r2: L,
+/// [`BLOCK`] values reduced to [−π/2, π/2]: x = r + nπ.
+struct Reduced {
+    r: [[f32; LANES]; BLOCK / LANES],
     /// n + [`MAGIC`].
-    multiple: L,
+    multiple: [[f32; LANES]; BLOCK / LANES],
 }
 
+/// Reduces |x| ≤ [`REDUCTION_LIMIT`].
+///
+/// Reduction and polynomials are loops of their own: each is a short chain of dependent operations, of which the
+/// processor overlaps several only as long as they are short.
 #[inline(always)]
-fn reduce<I: Isa>(isa: I, x: I::Lanes<f32>) -> Reduced<I::Lanes<f32>> {
+fn reduce<I: Isa>(isa: I, x: &[[f32; LANES]], reduced: &mut Reduced) {
     let magic = isa.splat(MAGIC);
-    let multiple = isa.fma(x, isa.splat(std::f32::consts::FRAC_1_PI), magic);
-    let n = isa.sub(multiple, magic);
-    let r = isa.fma(n, isa.splat(-PI_1), x);
-    let r = isa.fma(n, isa.splat(-PI_2), r);
-    let r = isa.fma(n, isa.splat(-PI_3), r);
-    Reduced { r, r2: isa.mul(r, r), multiple }
+    for ((x, r_target), multiple_target) in x.iter().zip(&mut reduced.r).zip(&mut reduced.multiple) {
+        let x = isa.load(x);
+        let multiple = isa.fma(x, isa.splat(std::f32::consts::FRAC_1_PI), magic);
+        let n = isa.sub(multiple, magic);
+        let r = isa.fma(n, isa.splat(-PI_1), x);
+        let r = isa.fma(n, isa.splat(-PI_2), r);
+        let r = isa.fma(n, isa.splat(-PI_3), r);
+        isa.store(r, r_target);
+        isa.store(multiple, multiple_target);
+    }
 }
 
-/// sin x for |x| ≤ [`REDUCTION_LIMIT`].
 #[inline(always)]
-fn sine<I: Isa>(isa: I, x: &Reduced<I::Lanes<f32>>) -> I::Lanes<f32> {
-    let &Reduced { r, r2, multiple } = x;
-    let s = isa.fma(isa.splat(2.599_903_2e-6), r2, isa.splat(-1.980_654_6e-4));
-    let s = isa.fma(s, r2, isa.splat(8.333_016e-3));
-    let s = isa.fma(s, r2, isa.splat(-0.166_666_57));
-    let s = isa.fma(isa.mul(s, r2), r, r);
-    isa.negate_where_odd(s, multiple)
+fn sine<I: Isa>(isa: I, reduced: &Reduced, target: &mut [[f32; LANES]]) {
+    for ((r, multiple), target) in reduced.r.iter().zip(&reduced.multiple).zip(target) {
+        let r = isa.load(r);
+        let r2 = isa.mul(r, r);
+        let r3 = isa.mul(r2, r);
+        let s = isa.fma(isa.splat(2.599_903_2e-6), r2, isa.splat(-1.980_654_6e-4));
+        let s = isa.fma(s, r2, isa.splat(8.333_016e-3));
+        let s = isa.fma(s, r2, isa.splat(-0.166_666_57));
+        let s = isa.fma(s, r3, r);
+        isa.store(isa.negate_where_odd(s, isa.load(multiple)), target);
+    }
 }
 
-/// cos x for |x| ≤ [`REDUCTION_LIMIT`].
 #[inline(always)]
-fn cosine<I: Isa>(isa: I, x: &Reduced<I::Lanes<f32>>) -> I::Lanes<f32> {
-    let &Reduced { r2, multiple, .. } = x;
-    let c = isa.fma(isa.splat(-2.619_115e-7), r2, isa.splat(2.476_917_7e-5));
-    let c = isa.fma(c, r2, isa.splat(-1.388_856_7e-3));
-    let c = isa.fma(c, r2, isa.splat(4.166_665_7e-2));
-    let c = isa.fma(c, r2, isa.splat(-0.5));
-    let c = isa.fma(c, r2, isa.splat(1.0));
-    isa.negate_where_odd(c, multiple)
+fn cosine<I: Isa>(isa: I, reduced: &Reduced, target: &mut [[f32; LANES]]) {
+    for ((r, multiple), target) in reduced.r.iter().zip(&reduced.multiple).zip(target) {
+        let r = isa.load(r);
+        let r2 = isa.mul(r, r);
+        let c = isa.fma(isa.splat(-2.619_115e-7), r2, isa.splat(2.476_917_7e-5));
+        let c = isa.fma(c, r2, isa.splat(-1.388_856_7e-3));
+        let c = isa.fma(c, r2, isa.splat(4.166_665_7e-2));
+        let c = isa.fma(c, r2, isa.splat(-0.5));
+        let c = isa.fma(c, r2, isa.splat(1.0));
+        isa.store(isa.negate_where_odd(c, isa.load(multiple)), target);
+    }
 }
 
 /// Whether every value of `x` is within the reduction's range; false for NaN.
@@ -80,44 +92,35 @@ fn all_reducible(x: &[f32]) -> bool {
 /// Replaces each x by sin x and, with `COSINE`, writes cos x to `cosine` (same length; unused and may be empty
 /// without `COSINE`).
 #[inline(always)]
-pub(crate) fn sine_in_place<I: Isa, const COSINE: bool>(isa: I, x: &mut [f32], cosine: &mut [f32]) {
-    debug_assert!(!COSINE || x.len() == cosine.len());
+pub(crate) fn sine_in_place<I: Isa, const COSINE: bool>(isa: I, x: &mut [f32], cosine_target: &mut [f32]) {
+    debug_assert!(!COSINE || x.len() == cosine_target.len());
+    let zeros = [[0.0; LANES]; BLOCK / LANES];
+    let mut reduced = Reduced { r: zeros, multiple: zeros };
     for (block, x) in x.chunks_mut(BLOCK).enumerate() {
-        let cosine = if COSINE { &mut cosine[block * BLOCK..][..x.len()] } else { &mut [] };
+        let cosine_target = if COSINE { &mut cosine_target[block * BLOCK..][..x.len()] } else { &mut [] };
         if !all_reducible(x) {
             for (index, x) in x.iter_mut().enumerate() {
                 if COSINE {
-                    cosine[index] = x.cos();
+                    cosine_target[index] = x.cos();
                 }
                 *x = x.sin();
             }
             continue;
         }
         let (full, tail) = x.as_chunks_mut::<LANES>();
-        let (full_cosine, tail_cosine) = cosine.as_chunks_mut::<LANES>();
-        for (index, x) in full.iter_mut().enumerate() {
-            sine_of_lanes::<I, COSINE>(isa, x, full_cosine.get_mut(index));
-        }
+        let (full_cosine, tail_cosine) = cosine_target.as_chunks_mut::<LANES>();
+        reduce(isa, full, &mut reduced);
+        sine(isa, &reduced, full);
+        cosine(isa, &reduced, full_cosine);
         if !tail.is_empty() {
-            let (mut x, mut c) = ([0.0; LANES], [0.0; LANES]);
-            x[..tail.len()].copy_from_slice(tail);
-            sine_of_lanes::<I, COSINE>(isa, &mut x, Some(&mut c));
-            tail.copy_from_slice(&x[..tail.len()]);
-            tail_cosine.copy_from_slice(&c[..tail_cosine.len()]);
+            let mut lanes = [[0.0; LANES]];
+            lanes[0][..tail.len()].copy_from_slice(tail);
+            reduce(isa, &lanes, &mut reduced);
+            sine(isa, &reduced, &mut lanes);
+            tail.copy_from_slice(&lanes[0][..tail.len()]);
+            cosine(isa, &reduced, &mut lanes);
+            tail_cosine.copy_from_slice(&lanes[0][..tail_cosine.len()]);
         }
-    }
-}
-
-#[inline(always)]
-fn sine_of_lanes<I: Isa, const COSINE: bool>(
-    isa: I,
-    x: &mut [f32; LANES],
-    cosine_target: Option<&mut [f32; LANES]>,
-) {
-    let reduced = reduce(isa, isa.load(x));
-    isa.store(sine(isa, &reduced), x);
-    if let (true, Some(target)) = (COSINE, cosine_target) {
-        isa.store(cosine(isa, &reduced), target);
     }
 }
 

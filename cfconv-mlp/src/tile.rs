@@ -152,8 +152,7 @@ impl<T: Real> TileMlp<'_, T> {
                 Some(derivative) if GRAD => &mut derivative.values[..len * stride],
                 _ => &mut [],
             };
-            let width = layer.out_features.next_multiple_of(LANES);
-            activate::<T, GRAD>(self.activation, (width, stride), z, derivative);
+            activate::<T, GRAD>(self.activation, z, derivative);
         }
         let input = scratch.hidden.last().expect("there is a hidden layer").view();
         let target = match self.complex_output {
@@ -212,11 +211,9 @@ impl<T: Real> TileMlp<'_, T> {
 /// Pairs (r, θ) of `raw` to pairs (r·cos θ, r·sin θ) of `values`.
 fn polar<T: Real>(scratch: &mut TileScratch<T>) {
     let TileScratch { points, raw, values, sine, cosine, .. } = scratch;
-    let stride = raw.stride;
-    let len = points.len() * stride;
+    let len = points.len() * raw.stride;
     sine.values[..len].copy_from_slice(&raw.values[..len]);
-    let rows = (stride, stride);
-    activate::<T, true>(Activation::Sine, rows, &mut sine.values[..len], &mut cosine.values[..len]);
+    activate::<T, true>(Activation::Sine, &mut sine.values[..len], &mut cosine.values[..len]);
     for position in 0..points.len() {
         let (raw, sine, cosine) = (raw.row(position), sine.row(position), cosine.row(position));
         let values = values.row_mut(position);
