@@ -108,6 +108,7 @@ pub(crate) struct InputEncoder<T> {
     frequency: FrequencyInputs<T>,
     channels: Vec<(ChannelAxis, ChannelInputs<T>)>,
     frequency_features: usize,
+    grid: KernelGrid,
 }
 
 impl<T: Real> InputEncoder<T> {
@@ -164,19 +165,35 @@ impl<T: Real> InputEncoder<T> {
             })
             .collect();
         let frequency_features = if config.fourier_features == 0 { 2 } else { 2 * config.fourier_features };
-        Self { frequency, channels, frequency_features }
+        Self { frequency, channels, frequency_features, grid: *grid }
+    }
+
+    /// Number of input features.
+    pub(crate) fn in_features(&self) -> usize {
+        let axes = 0..self.channels.len();
+        self.frequency_features + axes.map(|axis| self.channel_features(axis)).sum::<usize>()
     }
 
     /// Writes the features of `point` to `inputs`.
     pub(crate) fn encode(&self, point: GridPoint, params: &[T], inputs: &mut [T]) {
         let (frequency, mut rest) = inputs.split_at_mut(self.frequency_features);
+        self.encode_frequency(point, frequency);
+        for axis in 0..self.channels.len() {
+            let (features, after) = rest.split_at_mut(self.channel_features(axis));
+            self.encode_channel(axis, self.channel_of(axis, point), params, features);
+            rest = after;
+        }
+    }
+
+    /// Writes the features of the frequency of `point`.
+    pub(crate) fn encode_frequency(&self, point: GridPoint, features: &mut [T]) {
         match &self.frequency {
             FrequencyInputs::Coordinates { row, column } => {
-                frequency[0] = row[point.h];
-                frequency[1] = column[point.w];
+                features[0] = row[point.h];
+                features[1] = column[point.w];
             }
             FrequencyInputs::Fourier { row, column } => {
-                let (cosines, sines) = frequency.split_at_mut(self.frequency_features / 2);
+                let (cosines, sines) = features.split_at_mut(self.frequency_features / 2);
                 let (row_cosine, row_sine) = row.phasors(point.h);
                 let (column_cosine, column_sine) = column.phasors(point.w);
                 for feature in 0..cosines.len() {
@@ -187,23 +204,43 @@ impl<T: Real> InputEncoder<T> {
                 }
             }
         }
-        for (axis, channel_inputs) in &self.channels {
-            let channel = axis.of(point);
-            let features;
-            match channel_inputs {
-                ChannelInputs::Coordinates(values) => {
-                    (features, rest) = rest.split_at_mut(1);
-                    features[0] = values[channel];
-                }
-                &ChannelInputs::Embedding { start, dim, factor } => {
-                    (features, rest) = rest.split_at_mut(dim);
-                    let embedding = &params[start + channel * dim..][..dim];
-                    for (feature, &value) in features.iter_mut().zip(embedding) {
-                        *feature = factor * value;
-                    }
+    }
+
+    /// Writes the features of one channel of a channel axis.
+    #[inline(always)]
+    pub(crate) fn encode_channel(&self, axis: usize, channel: usize, params: &[T], features: &mut [T]) {
+        match &self.channels[axis].1 {
+            ChannelInputs::Coordinates(values) => features[0] = values[channel],
+            &ChannelInputs::Embedding { start, dim, factor } => {
+                let embedding = &params[start + channel * dim..][..dim];
+                for (feature, &value) in features.iter_mut().zip(embedding) {
+                    *feature = factor * value;
                 }
             }
         }
+    }
+
+    /// Number of features of a channel axis.
+    #[inline(always)]
+    pub(crate) fn channel_features(&self, axis: usize) -> usize {
+        match self.channels[axis].1 {
+            ChannelInputs::Coordinates(_) => 1,
+            ChannelInputs::Embedding { dim, .. } => dim,
+        }
+    }
+
+    /// The channel of `point` on a channel axis.
+    #[inline(always)]
+    pub(crate) fn channel_of(&self, axis: usize, point: GridPoint) -> usize {
+        self.channels[axis].0.of(point)
+    }
+
+    /// Number of channels of each channel axis.
+    pub(crate) fn channel_counts(&self) -> impl Iterator<Item = usize> {
+        self.channels.iter().map(|&(axis, _)| match axis {
+            ChannelAxis::In => self.grid.in_channels,
+            ChannelAxis::Out => self.grid.out_channels,
+        })
     }
 
     /// Whether some inputs are parameters.

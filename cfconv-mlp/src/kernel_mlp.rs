@@ -206,23 +206,8 @@ impl<T: Real> KernelMlp<T> {
             layout: &self.layout,
             activation: self.config.activation,
             complex_output: self.config.complex_output,
-            first_channel_feature: self.encoder.has_embeddings().then(|| self.encoder.frequency_features()),
+            encoder: &self.encoder,
             params,
-        }
-    }
-
-    /// Puts the points of `tile` and their input features into `scratch`; `point` gives that of an item.
-    fn load_tile(
-        &self,
-        params: &[T],
-        tile: Tile,
-        point: impl Fn(usize) -> GridPoint,
-        scratch: &mut TileScratch<T>,
-    ) {
-        scratch.points.clear();
-        scratch.points.extend((tile.start..tile.start + tile.len).map(point));
-        for (position, &point) in scratch.points.iter().enumerate() {
-            self.encoder.encode(point, params, scratch.inputs.row_mut(position));
         }
     }
 
@@ -243,7 +228,7 @@ impl<T: Real> KernelMlp<T> {
             |scratch, (chunk, output)| {
                 let first = items(chunk).start;
                 for &tile in *chunk {
-                    self.load_tile(params, tile, point, scratch);
+                    scratch.load(tile, point);
                     mlp.forward::<false>(tile.mlp, scratch);
                     let output = &mut output[tile.start - first..][..tile.len];
                     for (position, value) in output.iter_mut().enumerate() {
@@ -273,7 +258,7 @@ impl<T: Real> KernelMlp<T> {
                 |scratch, chunk| {
                     let mut grad = ChunkGrad::new(&self.layout, chunk);
                     for (index, &tile) in chunk.iter().enumerate() {
-                        self.load_tile(params, tile, point, scratch);
+                        scratch.load(tile, point);
                         mlp.forward::<true>(tile.mlp, scratch);
                         for (position, item) in (tile.start..tile.start + tile.len).enumerate() {
                             let value = grad_output[schedule.entry(item)];
@@ -307,7 +292,7 @@ impl<T: Real> KernelMlp<T> {
             let local = (tile.mlp - grad.first_mlp) * self.layout.mlp_len;
             mlp.drain_gradients(scratch, &mut grad.mlps[local..local + self.layout.mlp_len]);
         }
-        if mlp.first_channel_feature.is_some() {
+        if mlp.first_channel_feature().is_some() {
             let first = self.layout.first_embedding();
             for (position, &point) in scratch.points.iter().enumerate() {
                 let grad_channels = scratch.grad_channels.row(position);
@@ -331,7 +316,7 @@ impl<T: Real> KernelMlp<T> {
             |(scratch, basis), (chunk, output)| {
                 let first = start(items(chunk).start);
                 for &tile in *chunk {
-                    self.load_tile(params, tile, point, scratch);
+                    scratch.load(tile, point);
                     mlp.forward::<false>(tile.mlp, scratch);
                     for (position, item) in (tile.start..tile.start + tile.len).enumerate() {
                         self.scaled_basis(scratch, position, basis);
@@ -367,7 +352,7 @@ impl<T: Real> KernelMlp<T> {
                     let mut grad = ChunkGrad::new(&self.layout, chunk);
                     let mut grad_mixing = mixing.zero_grad();
                     for (index, &tile) in chunk.iter().enumerate() {
-                        self.load_tile(params, tile, point, scratch);
+                        scratch.load(tile, point);
                         mlp.forward::<true>(tile.mlp, scratch);
                         for (position, item) in (tile.start..tile.start + tile.len).enumerate() {
                             self.scaled_basis(scratch, position, basis);

@@ -38,6 +38,7 @@
 //! results are bit-identical for any number of threads.
 
 mod activation;
+mod angle_addition;
 mod budget;
 mod config;
 mod coords;

@@ -5,10 +5,12 @@ use cfconv_fft::simd::LANES;
 
 use crate::GridPoint;
 use crate::activation::activate;
+use crate::angle_addition::AngleAddition;
 use crate::config::{Activation, ComplexOutput};
+use crate::coords::InputEncoder;
 use crate::layout::ParameterLayout;
 use crate::linear::{GradLinear, PackedMatrix, Rows, linear, linear_vjp_input, row_stride};
-use crate::schedule::TILE;
+use crate::schedule::{TILE, Tile};
 
 /// What every tile needs and no tile changes.
 #[derive(Clone, Copy)]
@@ -16,8 +18,7 @@ pub(crate) struct TileMlp<'a, T> {
     pub(crate) layout: &'a ParameterLayout,
     pub(crate) activation: Activation,
     pub(crate) complex_output: ComplexOutput,
-    /// The first input feature that depends on parameters (embeddings), if any does.
-    pub(crate) first_channel_feature: Option<usize>,
+    pub(crate) encoder: &'a InputEncoder<T>,
     pub(crate) params: &'a [T],
 }
 
@@ -58,7 +59,9 @@ impl<T: Real> TileRows<T> {
 pub(crate) struct TileScratch<T> {
     pub(crate) points: Vec<GridPoint>,
     /// Input features.
-    pub(crate) inputs: TileRows<T>,
+    inputs: TileRows<T>,
+    /// The first layer, where angle addition gives it.
+    first_layer: Option<AngleAddition<T>>,
     /// Activations of each hidden layer.
     hidden: Vec<TileRows<T>>,
     /// Derivatives of each hidden layer, then gradients of its pre-activations; empty without gradients.
@@ -94,10 +97,12 @@ impl<T: Real> TileScratch<T> {
         let rows_if =
             |wanted: bool, features| if wanted { TileRows::new(features) } else { TileRows::none() };
         let polar = mlp.complex_output == ComplexOutput::Polar;
-        let channel_features = mlp.first_channel_feature.map_or(0, |first| layout.in_features() - first);
+        let channel_features = mlp.first_channel_feature().map_or(0, |first| layout.in_features() - first);
+        let first_layer = mlp.first_layer_by_angles();
         Self {
             points: Vec::with_capacity(TILE),
-            inputs: TileRows::new(layout.in_features()),
+            inputs: rows_if(with_gradients || !first_layer, layout.in_features()),
+            first_layer: first_layer.then(|| AngleAddition::new(mlp.encoder, layout.layers[0].out_features)),
             hidden: hidden_rows(),
             derivative: if with_gradients { hidden_rows() } else { Vec::new() },
             raw: rows_if(polar, outputs),
@@ -118,7 +123,25 @@ impl<T: Real> TileScratch<T> {
     }
 }
 
+impl<T: Real> TileScratch<T> {
+    /// Takes the points of `tile`; `point` gives that of an item.
+    pub(crate) fn load(&mut self, tile: Tile, point: impl Fn(usize) -> GridPoint) {
+        self.points.clear();
+        self.points.extend((tile.start..tile.start + tile.len).map(point));
+    }
+}
+
 impl<T: Real> TileMlp<'_, T> {
+    /// The first input feature that depends on parameters (embeddings), if any does.
+    pub(crate) fn first_channel_feature(&self) -> Option<usize> {
+        self.encoder.has_embeddings().then(|| self.encoder.frequency_features())
+    }
+
+    /// Whether the first layer is one of sines whose phases are sums over axes.
+    fn first_layer_by_angles(&self) -> bool {
+        self.activation == Activation::Sine && self.encoder.channel_counts().next().is_some()
+    }
+
     /// Packs the weights of MLP `mlp`, unless they are those of the last tile.
     fn pack_weights(&self, mlp: usize, scratch: &mut TileScratch<T>) {
         if scratch.packed_mlp == Some(mlp) {
@@ -127,8 +150,13 @@ impl<T: Real> TileMlp<'_, T> {
         for (index, layer) in self.layout.layers.iter().enumerate() {
             let (weight, bias) = (&self.params[layer.weight_range(mlp)], &self.params[layer.bias_range(mlp)]);
             let (outputs, inputs) = (layer.out_features, layer.in_features);
-            scratch.packed[index].pack(weight, bias, inputs);
-            let first_input = if index == 0 { self.first_channel_feature } else { Some(0) };
+            match &mut scratch.first_layer {
+                Some(first_layer) if index == 0 => {
+                    first_layer.tabulate(self.encoder, self.params, weight, bias);
+                }
+                _ => scratch.packed[index].pack(weight, bias, inputs),
+            }
+            let first_input = if index == 0 { self.first_channel_feature() } else { Some(0) };
             if let (Some(first), Some(transposed)) = (first_input, scratch.transposed.get_mut(index)) {
                 transposed.pack_transposed(weight, outputs, inputs, first);
             }
@@ -136,22 +164,31 @@ impl<T: Real> TileMlp<'_, T> {
         scratch.packed_mlp = Some(mlp);
     }
 
-    /// Evaluates MLP `mlp` on `scratch.inputs` into `scratch.values`. With `GRAD`, keeps what
+    /// Evaluates MLP `mlp` at `scratch.points`, which are sorted, into `scratch.values`. With `GRAD`, keeps what
     /// [`backward`](Self::backward) reads.
     pub(crate) fn forward<const GRAD: bool>(&self, mlp: usize, scratch: &mut TileScratch<T>) {
         self.pack_weights(mlp, scratch);
         let len = scratch.points.len();
+        if GRAD || scratch.first_layer.is_none() {
+            for (position, &point) in scratch.points.iter().enumerate() {
+                self.encoder.encode(point, self.params, scratch.inputs.row_mut(position));
+            }
+        }
         let (output, hidden_layers) = self.layout.layers.split_last().expect("there is an output layer");
         for (index, layer) in hidden_layers.iter().enumerate() {
             let (before, after) = scratch.hidden.split_at_mut(index);
             let input = before.last().unwrap_or(&scratch.inputs).view();
             let stride = after[0].stride;
             let z = &mut after[0].values[..len * stride];
-            linear(len, layer.out_features, &scratch.packed[index], input, z, stride);
             let derivative = match scratch.derivative.get_mut(index) {
                 Some(derivative) if GRAD => &mut derivative.values[..len * stride],
                 _ => &mut [],
             };
+            if let (0, Some(first_layer)) = (index, &mut scratch.first_layer) {
+                first_layer.evaluate::<GRAD>(self.encoder, &scratch.points, z, derivative);
+                continue;
+            }
+            linear(len, layer.out_features, &scratch.packed[index], input, z, stride);
             activate::<T, GRAD>(self.activation, z, derivative);
         }
         let input = scratch.hidden.last().expect("there is a hidden layer").view();
@@ -183,7 +220,7 @@ impl<T: Real> TileMlp<'_, T> {
             if let Some(target) = before.last_mut() {
                 let stride = target.stride;
                 linear_vjp_input::<T, true>(len, &transposed[index], grad_output, &mut target.values, stride);
-            } else if self.first_channel_feature.is_some() {
+            } else if self.first_channel_feature().is_some() {
                 let target = &mut scratch.grad_channels;
                 let stride = target.stride;
                 linear_vjp_input::<T, false>(
