@@ -44,7 +44,46 @@ pub struct GridPoint {
     pub o: usize,
 }
 
+/// Decodes positions that mostly lie near the one before: divisions only where the frequency or the input channel
+/// changes.
+pub(crate) struct Cursor {
+    grid: KernelGrid,
+    point: GridPoint,
+    /// The first position of the frequency and of the input channel at hand.
+    frequency_start: u32,
+    channel_start: u32,
+}
+
+impl Cursor {
+    /// The place of `position`, as [`KernelGrid::decode`] gives it.
+    #[inline(always)]
+    pub(crate) fn decode(&mut self, position: u32) -> GridPoint {
+        let KernelGrid { in_channels, out_channels, .. } = self.grid;
+        let in_channel = position.wrapping_sub(self.channel_start);
+        if in_channel < out_channels as u32 {
+            self.point.o = in_channel as usize;
+            return self.point;
+        }
+        let in_frequency = position.wrapping_sub(self.frequency_start);
+        if in_frequency < (in_channels * out_channels) as u32 {
+            self.point.i = (in_frequency / out_channels as u32) as usize;
+            self.point.o = (in_frequency % out_channels as u32) as usize;
+        } else {
+            self.point = self.grid.decode(position);
+            self.frequency_start = position - (self.point.i * out_channels + self.point.o) as u32;
+        }
+        self.channel_start = position - self.point.o as u32;
+        self.point
+    }
+}
+
 impl KernelGrid {
+    /// Decodes positions one after the other.
+    pub(crate) fn cursor(self) -> Cursor {
+        let point = GridPoint { h: 0, w: 0, i: 0, o: 0 };
+        Cursor { grid: self, point, frequency_start: 0, channel_start: 0 }
+    }
+
     /// Columns of the half spectrum, `Wr = width/2 + 1`.
     pub fn half_width(&self) -> usize {
         self.width / 2 + 1
@@ -168,6 +207,17 @@ impl Positions<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_cursor_decodes_like_the_grid_in_any_order() {
+        let grid = KernelGrid { height: 3, width: 4, in_channels: 2, out_channels: 5 };
+        let last = grid.num_positions() as u32 - 1;
+        let mut cursor = grid.cursor();
+        let jumps = (0..=last).map(|n| n * 37 % (last + 1));
+        for position in (0..=last).chain((0..=last).rev()).chain(jumps) {
+            assert_eq!(cursor.decode(position), grid.decode(position), "position {position}");
+        }
+    }
 
     #[test]
     fn decode_inverts_encode_on_every_position() {

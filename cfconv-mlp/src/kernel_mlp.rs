@@ -220,15 +220,16 @@ impl<T: Real> KernelMlp<T> {
         output: &mut [Complex<T>],
     ) {
         let mlp = self.tile_mlp(params);
-        let point = |item: usize| self.grid.decode(positions.at(schedule.entry(item)));
+        let position = |item: usize| positions.at(schedule.entry(item));
         let chunks: Vec<&[Tile]> = schedule.chunks().collect();
         let outputs = split_by(output, chunks.iter().map(|chunk| items(chunk).len()));
         chunks.par_iter().zip(outputs).for_each_init(
             || TileScratch::new(&mlp, false),
             |scratch, (chunk, output)| {
                 let first = items(chunk).start;
+                let mut cursor = self.grid.cursor();
                 for &tile in *chunk {
-                    scratch.load(tile, point);
+                    scratch.load(tile.items().map(|item| cursor.decode(position(item))));
                     mlp.forward::<false>(tile.mlp, scratch);
                     let output = &mut output[tile.start - first..][..tile.len];
                     for (position, value) in output.iter_mut().enumerate() {
@@ -249,7 +250,7 @@ impl<T: Real> KernelMlp<T> {
     ) {
         let schedule = Schedule::grouped(self.config.parameterization, &self.grid, positions);
         let mlp = self.tile_mlp(params);
-        let point = |item: usize| self.grid.decode(positions.at(schedule.entry(item)));
+        let position = |item: usize| positions.at(schedule.entry(item));
         let chunks: Vec<&[Tile]> = schedule.chunks().collect();
         let grads: Vec<ChunkGrad<T>> = chunks
             .par_iter()
@@ -257,12 +258,13 @@ impl<T: Real> KernelMlp<T> {
                 || TileScratch::new(&mlp, true),
                 |scratch, chunk| {
                     let mut grad = ChunkGrad::new(&self.layout, chunk);
+                    let mut cursor = self.grid.cursor();
                     for (index, &tile) in chunk.iter().enumerate() {
-                        scratch.load(tile, point);
+                        scratch.load(tile.items().map(|item| cursor.decode(position(item))));
                         mlp.forward::<true>(tile.mlp, scratch);
-                        for (position, item) in (tile.start..tile.start + tile.len).enumerate() {
+                        for (row, item) in tile.items().enumerate() {
                             let value = grad_output[schedule.entry(item)];
-                            let pair = scratch.grad_values.row_mut(position);
+                            let pair = scratch.grad_values.row_mut(row);
                             pair[0] = self.output_scale * value.re;
                             pair[1] = self.output_scale * value.im;
                         }
@@ -316,9 +318,9 @@ impl<T: Real> KernelMlp<T> {
             |(scratch, basis), (chunk, output)| {
                 let first = start(items(chunk).start);
                 for &tile in *chunk {
-                    scratch.load(tile, point);
+                    scratch.load(tile.items().map(point));
                     mlp.forward::<false>(tile.mlp, scratch);
-                    for (position, item) in (tile.start..tile.start + tile.len).enumerate() {
+                    for (position, item) in tile.items().enumerate() {
                         self.scaled_basis(scratch, position, basis);
                         let entries = start(item)..start(item + 1);
                         let pair = |entry: usize| self.pair(positions.at(entries.start + entry));
@@ -352,9 +354,9 @@ impl<T: Real> KernelMlp<T> {
                     let mut grad = ChunkGrad::new(&self.layout, chunk);
                     let mut grad_mixing = mixing.zero_grad();
                     for (index, &tile) in chunk.iter().enumerate() {
-                        scratch.load(tile, point);
+                        scratch.load(tile.items().map(point));
                         mlp.forward::<true>(tile.mlp, scratch);
-                        for (position, item) in (tile.start..tile.start + tile.len).enumerate() {
+                        for (position, item) in tile.items().enumerate() {
                             self.scaled_basis(scratch, position, basis);
                             let entries = start(item)..start(item + 1);
                             let pair = |entry: usize| self.pair(positions.at(entries.start + entry));

@@ -23,6 +23,13 @@ pub(crate) struct Tile {
     pub(crate) len: usize,
 }
 
+impl Tile {
+    /// The items of the tile.
+    pub(crate) fn items(self) -> Range<usize> {
+        self.start..self.start + self.len
+    }
+}
+
 /// Tiles of all items, in order.
 #[derive(Debug)]
 pub(crate) struct Schedule {

@@ -10,7 +10,7 @@ use crate::config::{Activation, ComplexOutput};
 use crate::coords::InputEncoder;
 use crate::layout::ParameterLayout;
 use crate::linear::{GradLinear, PackedMatrix, Rows, linear, linear_vjp_input, row_stride};
-use crate::schedule::{TILE, Tile};
+use crate::schedule::TILE;
 
 /// What every tile needs and no tile changes.
 #[derive(Clone, Copy)]
@@ -124,10 +124,10 @@ impl<T: Real> TileScratch<T> {
 }
 
 impl<T: Real> TileScratch<T> {
-    /// Takes the points of `tile`; `point` gives that of an item.
-    pub(crate) fn load(&mut self, tile: Tile, point: impl Fn(usize) -> GridPoint) {
+    /// Takes the points of a tile.
+    pub(crate) fn load(&mut self, points: impl Iterator<Item = GridPoint>) {
         self.points.clear();
-        self.points.extend((tile.start..tile.start + tile.len).map(point));
+        self.points.extend(points);
     }
 }
 
