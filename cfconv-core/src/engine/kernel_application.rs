@@ -94,15 +94,21 @@ impl<T: Real> KernelApplication<T> {
         training: bool,
         workspace: &mut ApplicationWorkspace<T>,
     ) {
-        let ApplicationWorkspace { spectral, saved: discarded, .. } = workspace;
+        let spectral = &mut workspace.spectral;
         match self {
             Self::Spectral { conv, saved } => {
-                let saved = if training { saved } else { discarded };
-                conv.forward(batch, input, values, bias, output, saved, spectral);
+                if training {
+                    conv.forward(batch, input, values, bias, output, saved, spectral);
+                } else {
+                    conv.infer(batch, input, values, bias, output, spectral);
+                }
             }
             Self::LatticeFft { conv, kernel, saved, .. } => {
-                let saved = if training { saved } else { discarded };
-                conv.forward(batch, input, kernel, bias, output, saved, spectral);
+                if training {
+                    conv.forward(batch, input, kernel, bias, output, saved, spectral);
+                } else {
+                    conv.infer(batch, input, kernel, bias, output, spectral);
+                }
             }
             Self::LatticeDirect { conv, weights, input: kept, .. } => {
                 conv.forward(batch, input, weights, bias, output);
@@ -199,14 +205,12 @@ impl<T: Real> KernelApplication<T> {
 #[derive(Debug, Clone, Default)]
 pub(super) struct ApplicationWorkspace<T> {
     spectral: SpectralWorkspace<T>,
-    /// The spectrum that an evaluation's forward pass does not need to keep.
-    saved: SavedSpectrum<T>,
     /// The kernel gradient of the spectral form of a lattice.
     grad_kernel: Vec<Complex<T>>,
 }
 
 impl<T: Real> ApplicationWorkspace<T> {
     pub(super) fn bytes(&self) -> usize {
-        self.spectral.bytes() + self.saved.bytes() + self.grad_kernel.capacity() * size_of::<Complex<T>>()
+        self.spectral.bytes() + self.grad_kernel.capacity() * size_of::<Complex<T>>()
     }
 }

@@ -6,8 +6,10 @@
 //! [`CfConv2dEngine`] and the trainer's layers, which validate.
 
 mod cf_conv2d;
+mod channel_mix;
 mod direct_conv;
 mod kernel_application;
+mod kernel_samples;
 mod plan;
 mod scratch_pool;
 mod spectral_conv;

@@ -1,21 +1,24 @@
 //! Convolution with a kernel given by its spectrum: forward, and backward to input and kernel.
 //!
-//! Three phases, each parallel over tasks that write disjoint memory:
+//! Images go through in groups of blocks of lanes, few enough that a group's spectrum fits a cache. Each group
+//! takes three phases, each parallel over tasks that write disjoint memory:
 //!
-//! 1. **rows**: real transforms along the rows of each input channel;
-//! 2. **columns**: for each column of the half spectrum, transforms along it, the channel mix at each of its
-//!    frequencies, and the inverse transforms, all while the column is in cache;
-//! 3. **rows back**: inverse transforms along the rows of each output channel.
+//! 1. **transform**: each input plane to its half spectrum, within a level-2 cache;
+//! 2. **mix**: the channels of each frequency, column after column, in place where nobody needs the input's
+//!    spectrum any more;
+//! 3. **transform back**: each output plane.
 //!
 //! The backward pass runs the same phases on the output gradient with the conjugate kernel. It has both
 //! spectra of a column at hand in phase 2, where it takes the sampled dense-dense product dK at the wanted
-//! positions only, so the spectrum of the output gradient is never stored.
+//! positions only, so the spectrum of the output gradient is never kept longer than for its group.
 
-use cfconv_fft::lanes::{LANES, LanesFft, Point, row_pair};
-use cfconv_fft::simd::{Isa, Kernel, dispatch};
+use cfconv_fft::lanes::{LANES, LanesPlane, Point};
+use cfconv_fft::simd::dispatch;
 use cfconv_fft::{Complex, Real};
 use rayon::prelude::*;
 
+use super::channel_mix::MixColumn;
+use super::kernel_samples::{SampleColumn, split_by_column};
 use super::scratch_pool::ScratchPool;
 
 /// Sizes of a spectral convolution.
@@ -36,6 +39,11 @@ pub struct SpectralConvSizes {
 }
 
 impl SpectralConvSizes {
+    /// Points of one column of one block of lanes.
+    fn column_len(&self, channels: usize) -> usize {
+        channels * self.kernel_height
+    }
+
     /// Columns of the half spectrum.
     pub fn half_width(&self) -> usize {
         self.kernel_width / 2 + 1
@@ -47,6 +55,9 @@ impl SpectralConvSizes {
     }
 }
 
+/// Bytes of a group's spectrum: half of a small level-3 cache. A group is at least one block of lanes.
+const GROUP_BYTES: usize = 8 << 20;
+
 /// A plan for convolving images with a kernel spectrum.
 ///
 /// `y[b, o] = crop(irfft2(Σ_i rfft2(pad(x[b, i]))·K[·, ·, i, o])) + bias[o]`. With a kernel grid of the
@@ -57,32 +68,32 @@ impl SpectralConvSizes {
 #[derive(Clone, Debug)]
 pub struct SpectralConv<T: Real> {
     sizes: SpectralConvSizes,
-    rows: LanesFft<T>,
-    columns: LanesFft<T>,
-    line_pool: ScratchPool<Point<T>>,
+    plane: LanesPlane<T>,
+    scratch_pool: ScratchPool<Point<T>>,
+    /// Blocks of lanes that go through the phases together.
+    group: usize,
 }
 
-/// The input's spectrum, kept by the forward pass for the backward pass:
-/// points `[half_width, lane blocks, kernel_height, in_channels]`.
+/// The input's spectrum, kept by the forward pass for the backward pass: for each group of blocks of lanes
+/// points `[half_width, blocks, in_channels, kernel_height]`.
 #[derive(Clone, Debug, Default)]
 pub struct SavedSpectrum<T> {
     points: Vec<Point<T>>,
 }
 
-/// Intermediate spectra between the phases. One workspace serves any number of layers in turn; it grows to
-/// the largest.
+/// The spectrum of one group between the phases. One workspace serves any number of layers in turn; it grows
+/// to the largest.
 #[derive(Clone, Debug, Default)]
 pub struct SpectralWorkspace<T> {
-    /// After phase 1: points `[in_channels, height, half_width, lane blocks]`.
-    rows: Vec<Point<T>>,
-    /// After phase 2: points `[half_width, lane blocks, out_channels, height]`.
-    columns: Vec<Point<T>>,
+    /// `[half_width, blocks, channels, kernel_height]`; where a mix is in place, with room for the larger of
+    /// both numbers of channels.
+    points: Vec<Point<T>>,
 }
 
 impl<T: Real> SpectralWorkspace<T> {
     /// Bytes held.
     pub fn bytes(&self) -> usize {
-        (self.rows.capacity() + self.columns.capacity()) * size_of::<Point<T>>()
+        self.points.capacity() * size_of::<Point<T>>()
     }
 }
 
@@ -93,15 +104,38 @@ impl<T: Real> SavedSpectrum<T> {
     }
 }
 
+/// Blocks of lanes that go through the phases together.
+#[derive(Clone, Copy)]
+struct Group {
+    /// The first block.
+    first: usize,
+    /// Number of blocks.
+    blocks: usize,
+    /// Images of the whole batch.
+    batch: usize,
+}
+
+impl Group {
+    /// The images of one of the group's blocks.
+    fn lanes(&self, block: usize) -> std::ops::Range<usize> {
+        let first = (self.first + block) * LANES;
+        first..self.batch.min(first + LANES)
+    }
+}
+
 impl<T: Real> SpectralConv<T> {
     /// Plans a convolution; every size is at least 1 and the kernel grid at least as large as the image.
     pub fn new(sizes: SpectralConvSizes) -> Self {
         debug_assert!(sizes.kernel_height >= sizes.height && sizes.kernel_width >= sizes.width);
-        let rows = LanesFft::new(sizes.kernel_width);
-        let columns = LanesFft::new(sizes.kernel_height);
-        let line = sizes.kernel_height.max(sizes.kernel_width);
-        let line_len = line + rows.scratch_len().max(columns.scratch_len());
-        Self { sizes, rows, columns, line_pool: ScratchPool::new(line_len, Point::zero()) }
+        let channels = sizes.in_channels.max(sizes.out_channels);
+        let block_bytes = sizes.half_width() * sizes.column_len(channels) * size_of::<Point<T>>();
+        let image = (sizes.height, sizes.width);
+        let plane = LanesPlane::new(image, (sizes.kernel_height, sizes.kernel_width));
+        let group = (GROUP_BYTES / block_bytes).max(1);
+        let sample_len = SampleColumn::<T>::scratch_len(&sizes, group);
+        let scratch_len =
+            plane.scratch_len().max(MixColumn::<T, false>::scratch_len(channels)).max(sample_len);
+        Self { sizes, plane, scratch_pool: ScratchPool::new(scratch_len, Point::zero()), group }
     }
 
     /// The sizes planned for.
@@ -111,7 +145,7 @@ impl<T: Real> SpectralConv<T> {
 
     /// Bytes of working memory that the plan holds between calls, besides workspace and saved spectra.
     pub fn scratch_bytes(&self) -> usize {
-        self.line_pool.bytes()
+        self.scratch_pool.bytes()
     }
 
     /// Computes the layer's output and keeps the input's spectrum in `saved`.
@@ -130,44 +164,50 @@ impl<T: Real> SpectralConv<T> {
         workspace: &mut SpectralWorkspace<T>,
     ) {
         let sizes = self.sizes;
-        let blocks = batch.div_ceil(LANES);
-        debug_assert_eq!(input.len(), sizes.in_channels * sizes.height * sizes.width * batch);
-        debug_assert_eq!(output.len(), sizes.out_channels * sizes.height * sizes.width * batch);
-        debug_assert_eq!(kernel.len(), sizes.num_positions());
-        self.transform_rows(sizes.in_channels, batch, input, &mut workspace.rows);
-
-        let column_len = blocks * sizes.kernel_height * sizes.in_channels;
-        let spectra = first_points(&mut saved.points, sizes.half_width() * column_len);
-        let output_column_len = blocks * sizes.out_channels * sizes.height;
-        let columns = first_points(&mut workspace.columns, sizes.half_width() * output_column_len);
-        let rows = &workspace.rows;
-        spectra
-            .par_chunks_mut(column_len)
-            .zip(columns.par_chunks_mut(output_column_len))
-            .enumerate()
-            .for_each(|(column, (spectrum, output))| {
-                self.line_pool.with(|line| {
-                    dispatch(TransformColumn {
-                        plan: self,
-                        channels: sizes.in_channels,
-                        blocks,
-                        column,
-                        rows,
-                        spectrum: &mut *spectrum,
-                        line: &mut *line,
-                    });
-                    dispatch(MixColumn::<T, false> {
-                        plan: self,
-                        blocks,
-                        column,
-                        spectrum,
-                        kernel,
-                        output,
-                        line,
-                    });
+        let column_len = sizes.column_len(sizes.in_channels);
+        let saved_len = batch.div_ceil(LANES) * sizes.half_width() * column_len;
+        let mut saved = &mut *first_points(&mut saved.points, saved_len);
+        for group in self.groups(batch) {
+            let (spectrum, rest) = saved.split_at_mut(sizes.half_width() * group.blocks * column_len);
+            saved = rest;
+            self.transform(group, sizes.in_channels, input, spectrum, column_len);
+            let mixed_len = sizes.column_len(sizes.out_channels);
+            let mixed = first_points(&mut workspace.points, sizes.half_width() * group.blocks * mixed_len);
+            spectrum
+                .par_chunks(group.blocks * column_len)
+                .zip(mixed.par_chunks_mut(group.blocks * mixed_len))
+                .enumerate()
+                .for_each(|(column, (spectrum, mixed))| {
+                    self.mix::<false>(group.blocks, column, Some(spectrum), kernel, mixed);
                 });
+            self.transform_back(group, sizes.out_channels, mixed, mixed_len, bias, output);
+        }
+    }
+
+    /// Computes the layer's output alone.
+    ///
+    /// # Shapes
+    /// As for [`forward`](Self::forward).
+    pub fn infer(
+        &self,
+        batch: usize,
+        input: &[T],
+        kernel: &[Complex<T>],
+        bias: Option<&[T]>,
+        output: &mut [T],
+        workspace: &mut SpectralWorkspace<T>,
+    ) {
+        let sizes = self.sizes;
+        let column_len = sizes.column_len(sizes.in_channels.max(sizes.out_channels));
+        for group in self.groups(batch) {
+            let spectrum =
+                first_points(&mut workspace.points, sizes.half_width() * group.blocks * column_len);
+            self.transform(group, sizes.in_channels, input, spectrum, column_len);
+            spectrum.par_chunks_mut(group.blocks * column_len).enumerate().for_each(|(column, spectrum)| {
+                self.mix::<false>(group.blocks, column, None, kernel, spectrum)
             });
-        self.transform_rows_back(sizes.out_channels, batch, &workspace.columns, bias, output);
+            self.transform_back(group, sizes.out_channels, spectrum, column_len, bias, output);
+        }
     }
 
     /// Computes the gradients of input and kernel from the gradient of the output.
@@ -188,109 +228,128 @@ impl<T: Real> SpectralConv<T> {
         positions: Option<&[u32]>,
         scale: T,
         grad_kernel: &mut [Complex<T>],
-        grad_input: Option<&mut [T]>,
+        mut grad_input: Option<&mut [T]>,
         workspace: &mut SpectralWorkspace<T>,
     ) {
         let sizes = self.sizes;
-        let blocks = batch.div_ceil(LANES);
-        debug_assert_eq!(grad_output.len(), sizes.out_channels * sizes.height * sizes.width * batch);
         debug_assert_eq!(grad_kernel.len(), positions.map_or(sizes.num_positions(), <[u32]>::len));
-        self.transform_rows(sizes.out_channels, batch, grad_output, &mut workspace.rows);
-
+        let column_len = sizes.column_len(sizes.in_channels.max(sizes.out_channels));
+        let saved_column_len = sizes.column_len(sizes.in_channels);
+        let mut saved = &saved.points[..];
+        let mut samples = split_by_column(&sizes, positions, grad_kernel);
         let wants_input = grad_input.is_some();
-        let input_column_len = blocks * sizes.in_channels * sizes.height;
-        let columns = first_points(&mut workspace.columns, sizes.half_width() * input_column_len);
-        let column_len = blocks * sizes.kernel_height * sizes.out_channels;
-        let saved_len = blocks * sizes.kernel_height * sizes.in_channels;
-        let rows = &workspace.rows;
-        let spectrum_pool = ScratchPool::new(column_len, Point::zero());
-        let samples = split_by_column(&sizes, positions, grad_kernel);
-        columns.par_chunks_mut(input_column_len).zip(samples).enumerate().for_each(
-            |(column, (output, samples))| {
-                self.line_pool.with(|line| {
-                    spectrum_pool.with(|spectrum| {
-                        dispatch(TransformColumn {
-                            plan: self,
-                            channels: sizes.out_channels,
-                            blocks,
-                            column,
-                            rows,
-                            spectrum: &mut *spectrum,
-                            line: &mut *line,
-                        });
+        for group in self.groups(batch) {
+            let spectrum =
+                first_points(&mut workspace.points, sizes.half_width() * group.blocks * column_len);
+            self.transform(group, sizes.out_channels, grad_output, spectrum, column_len);
+            let (input, rest) = saved.split_at(sizes.half_width() * group.blocks * saved_column_len);
+            saved = rest;
+            spectrum
+                .par_chunks_mut(group.blocks * column_len)
+                .zip(input.par_chunks(group.blocks * saved_column_len))
+                .zip(&mut samples)
+                .enumerate()
+                .for_each(|(column, ((spectrum, input), samples))| {
+                    self.scratch_pool.with(|scratch| {
                         dispatch(SampleColumn {
                             sizes,
-                            blocks,
+                            blocks: group.blocks,
                             column,
-                            input: &saved.points[column * saved_len..][..saved_len],
+                            input,
                             grad_output: spectrum,
                             scale,
                             samples,
+                            accumulate: group.first > 0,
+                            scratch,
                         });
-                        if wants_input {
-                            dispatch(MixColumn::<T, true> {
-                                plan: self,
-                                blocks,
-                                column,
-                                spectrum,
-                                kernel,
-                                output,
-                                line,
-                            });
-                        }
                     });
+                    if wants_input {
+                        self.mix::<true>(group.blocks, column, None, kernel, spectrum);
+                    }
                 });
-            },
-        );
-        if let Some(grad_input) = grad_input {
-            self.transform_rows_back(sizes.in_channels, batch, &workspace.columns, None, grad_input);
+            if let Some(grad_input) = &mut grad_input {
+                self.transform_back(group, sizes.in_channels, spectrum, column_len, None, grad_input);
+            }
         }
     }
 
-    /// Phase 1: `rows[c, h, k, block]` from `images[c, h, ·, ·]`.
-    fn transform_rows(&self, channels: usize, batch: usize, images: &[T], rows: &mut Vec<Point<T>>) {
-        let SpectralConvSizes { height, width, .. } = self.sizes;
-        let row_len = self.sizes.half_width() * batch.div_ceil(LANES);
-        let rows = first_points(rows, channels * height * row_len);
-        rows.par_chunks_mut(height * row_len).zip(images.par_chunks(height * width * batch)).for_each(
-            |(rows, plane)| {
-                rows.par_chunks_mut(2 * row_len).zip(plane.par_chunks(2 * width * batch)).for_each(
-                    |(rows, pair)| {
-                        self.line_pool.with(|line| {
-                            dispatch(TransformRowPair { plan: self, batch, pair, rows, line });
-                        });
-                    },
-                );
-            },
-        );
+    fn groups(&self, batch: usize) -> impl Iterator<Item = Group> {
+        let blocks = batch.div_ceil(LANES);
+        let size = self.group;
+        (0..blocks).step_by(size).map(move |first| Group { first, blocks: size.min(blocks - first), batch })
     }
 
-    /// Phase 3: `images[c, h, ·, ·]` from `columns[k, block, c, h]`.
-    fn transform_rows_back(
+    /// Phase 1: `spectrum[k, block, c, p]`, columns of a block `column_len` apart, from `images[c, h, w, b]`.
+    fn transform(
         &self,
+        group: Group,
         channels: usize,
-        batch: usize,
-        columns: &[Point<T>],
+        images: &[T],
+        spectrum: &mut [Point<T>],
+        column_len: usize,
+    ) {
+        let SpectralConvSizes { height, width, kernel_height, .. } = self.sizes;
+        let plane_len = height * width * group.batch;
+        debug_assert_eq!(images.len(), channels * plane_len);
+        // Tasks are (channel, block), blocks of a plane after each other; each owns its column of every k.
+        let mut tasks: Vec<Vec<&mut [Point<T>]>> =
+            (0..channels * group.blocks).map(|_| Vec::with_capacity(self.sizes.half_width())).collect();
+        for (index, columns) in spectrum.chunks_mut(column_len).enumerate() {
+            let block = index % group.blocks;
+            for (channel, column) in columns.chunks_mut(kernel_height).take(channels).enumerate() {
+                tasks[channel * group.blocks + block].push(column);
+            }
+        }
+        tasks.par_iter_mut().enumerate().for_each(|(index, columns)| {
+            let (channel, block) = (index / group.blocks, index % group.blocks);
+            let plane = &images[channel * plane_len..][..plane_len];
+            self.scratch_pool.with(|scratch| {
+                self.plane.forward((plane, group.batch), group.lanes(block), columns, scratch);
+            });
+        });
+    }
+
+    /// Phase 2, one column: mixes the channels of `source`, or of `target` itself, into `target`.
+    fn mix<const ADJOINT: bool>(
+        &self,
+        blocks: usize,
+        column: usize,
+        source: Option<&[Point<T>]>,
+        kernel: &[Complex<T>],
+        target: &mut [Point<T>],
+    ) {
+        let sizes = self.sizes;
+        self.scratch_pool.with(|scratch| {
+            dispatch(MixColumn::<T, ADJOINT> { sizes, blocks, column, source, kernel, target, scratch });
+        });
+    }
+
+    /// Phase 3: `images[c, h, w, b]` from swapped points `spectrum[k, block, c, p]`.
+    fn transform_back(
+        &self,
+        group: Group,
+        channels: usize,
+        spectrum: &[Point<T>],
+        column_len: usize,
         bias: Option<&[T]>,
         images: &mut [T],
     ) {
-        let SpectralConvSizes { height, width, .. } = self.sizes;
-        images.par_chunks_mut(height * width * batch).enumerate().for_each(|(channel, plane)| {
+        let SpectralConvSizes { height, width, kernel_height, kernel_width, .. } = self.sizes;
+        let scale = T::ONE / T::cast((kernel_height * kernel_width) as f64);
+        let plane_len = height * width * group.batch;
+        debug_assert_eq!(images.len(), channels * plane_len);
+        images.par_chunks_mut(plane_len).enumerate().for_each(|(channel, plane)| {
             let bias = bias.map_or(T::ZERO, |bias| bias[channel]);
-            plane.par_chunks_mut(2 * width * batch).enumerate().for_each(|(index, pair)| {
-                self.line_pool.with(|line| {
-                    dispatch(TransformRowPairBack {
-                        plan: self,
-                        batch,
-                        channels,
-                        channel,
-                        row: 2 * index,
-                        columns,
-                        bias,
-                        pair,
-                        line,
-                    });
-                });
+            self.scratch_pool.with(|scratch| {
+                for block in 0..group.blocks {
+                    let columns = spectrum
+                        .chunks(column_len)
+                        .skip(block)
+                        .step_by(group.blocks)
+                        .map(|columns| &columns[channel * kernel_height..][..kernel_height]);
+                    let lanes = group.lanes(block);
+                    self.plane.inverse(columns, (plane, group.batch), lanes, (scale, bias), scratch);
+                }
             });
         });
     }
@@ -303,303 +362,4 @@ fn first_points<T: Real>(points: &mut Vec<Point<T>>, length: usize) -> &mut [Poi
         points.resize(length, Point::zero());
     }
     &mut points[..length]
-}
-
-/// Two rows (or a last single one) of one channel: real → half spectrum.
-struct TransformRowPair<'a, T: Real> {
-    plan: &'a SpectralConv<T>,
-    batch: usize,
-    /// `[1 or 2, W, batch]`
-    pair: &'a [T],
-    /// `[1 or 2, half_width, blocks]`
-    rows: &'a mut [Point<T>],
-    line: &'a mut [Point<T>],
-}
-
-impl<T: Real> Kernel for TransformRowPair<'_, T> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<I: Isa>(self, _: I) {
-        let Self { plan, batch, pair, rows, line } = self;
-        let (width, kernel_width) = (plan.sizes.width, plan.sizes.kernel_width);
-        let (half_width, blocks) = (plan.sizes.half_width(), batch.div_ceil(LANES));
-        let (first, second) = pair.split_at(width * batch);
-        let (line, scratch) = line.split_at_mut(kernel_width);
-        for block in 0..blocks {
-            let lanes = block * LANES..batch.min((block + 1) * LANES);
-            for w in 0..width {
-                let first = &first[w * batch..][lanes.clone()];
-                let second = if second.is_empty() { second } else { &second[w * batch..][lanes.clone()] };
-                line[w] = Point::load(first, second);
-            }
-            line[width..].fill(Point::zero());
-            let z = plan.rows.process(line, scratch);
-            let (row_a, row_b) = rows.split_at_mut(half_width * blocks);
-            for k in 0..half_width {
-                let (a, b) = row_pair::split(z, k);
-                row_a[k * blocks + block] = a;
-                if !row_b.is_empty() {
-                    row_b[k * blocks + block] = b;
-                }
-            }
-        }
-    }
-}
-
-/// One column of the half spectrum, all channels and images: transforms along it.
-struct TransformColumn<'a, T: Real> {
-    plan: &'a SpectralConv<T>,
-    channels: usize,
-    blocks: usize,
-    column: usize,
-    /// `[channels, H, half_width, blocks]`
-    rows: &'a [Point<T>],
-    /// `[blocks, kernel_height, channels]`
-    spectrum: &'a mut [Point<T>],
-    line: &'a mut [Point<T>],
-}
-
-impl<T: Real> Kernel for TransformColumn<'_, T> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<I: Isa>(self, _: I) {
-        let Self { plan, channels, blocks, column, rows, spectrum, line } = self;
-        let SpectralConvSizes { height, kernel_height, .. } = plan.sizes;
-        let half_width = plan.sizes.half_width();
-        let (line, scratch) = line.split_at_mut(kernel_height);
-        for block in 0..blocks {
-            let spectrum = &mut spectrum[block * kernel_height * channels..][..kernel_height * channels];
-            for channel in 0..channels {
-                for h in 0..height {
-                    line[h] = rows[((channel * height + h) * half_width + column) * blocks + block];
-                }
-                line[height..].fill(Point::zero());
-                let transformed = plan.columns.process(line, scratch);
-                for (h, point) in transformed.iter().enumerate() {
-                    spectrum[h * channels + channel] = *point;
-                }
-            }
-        }
-    }
-}
-
-/// One column: mixes channels at each frequency, then transforms back along the column.
-///
-/// With `ADJOINT = false`: `Y[o] = Σ_i K[i, o]·X[i]`; with `true`: `D[i] = Σ_o conj(K[i, o])·G[o]`.
-struct MixColumn<'a, T: Real, const ADJOINT: bool> {
-    plan: &'a SpectralConv<T>,
-    blocks: usize,
-    column: usize,
-    /// `[blocks, kernel_height, channels mixed from]`
-    spectrum: &'a [Point<T>],
-    kernel: &'a [Complex<T>],
-    /// `[blocks, channels mixed to, H]`
-    output: &'a mut [Point<T>],
-    line: &'a mut [Point<T>],
-}
-
-impl<T: Real, const ADJOINT: bool> Kernel for MixColumn<'_, T, ADJOINT> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<I: Isa>(self, isa: I) {
-        let Self { plan, blocks, column, spectrum, kernel, output, line } = self;
-        let SpectralConvSizes { in_channels, out_channels, height, kernel_height, .. } = plan.sizes;
-        let half_width = plan.sizes.half_width();
-        // Strides of the kernel along the index that is summed and the one that stays.
-        let (sources, targets, source_stride, target_stride) = if ADJOINT {
-            (out_channels, in_channels, 1, out_channels)
-        } else {
-            (in_channels, out_channels, out_channels, 1)
-        };
-        let pairs = in_channels * out_channels;
-        let (line, scratch) = line.split_at_mut(kernel_height);
-        for block in 0..blocks {
-            let spectrum = &spectrum[block * kernel_height * sources..][..kernel_height * sources];
-            for target in 0..targets {
-                let target_kernel = &kernel[target * target_stride..];
-                for h in 0..kernel_height {
-                    let kernel = &target_kernel[(h * half_width + column) * pairs..];
-                    let sources = &spectrum[h * sources..][..sources];
-                    // Four independent chains of additions: two would wait for each other's latency.
-                    let zero = isa.splat(T::ZERO);
-                    let (mut direct_re, mut direct_im) = (zero, zero);
-                    let (mut crossed_re, mut crossed_im) = (zero, zero);
-                    for (s, x) in sources.iter().enumerate() {
-                        let k = kernel[s * source_stride];
-                        let kr = isa.splat(k.re);
-                        let ki = isa.splat(if ADJOINT { -k.im } else { k.im });
-                        let (re, im) = (isa.load(&x.re), isa.load(&x.im));
-                        direct_re = isa.fma(kr, re, direct_re);
-                        direct_im = isa.fma(kr, im, direct_im);
-                        crossed_re = isa.fma(ki, im, crossed_re);
-                        crossed_im = isa.fma(ki, re, crossed_im);
-                    }
-                    // Written swapped: an inverse transform is a forward one of swapped points.
-                    isa.store(isa.sub(direct_re, crossed_re), &mut line[h].im);
-                    isa.store(isa.add(direct_im, crossed_im), &mut line[h].re);
-                }
-                let transformed = plan.columns.process(line, scratch);
-                let output = &mut output[(block * targets + target) * height..][..height];
-                for (point, back) in output.iter_mut().zip(transformed.iter()) {
-                    *point = back.swapped();
-                }
-            }
-        }
-    }
-}
-
-/// The sampled positions of one column: for each row h, what is wanted of dK[h, column].
-type ColumnSamples<'a, T> = Vec<FrequencySamples<'a, T>>;
-
-/// The sampled positions of one frequency.
-struct FrequencySamples<'a, T> {
-    row: usize,
-    /// Positions of this frequency, or `None` for all channel pairs.
-    positions: Option<&'a [u32]>,
-    grad_kernel: &'a mut [Complex<T>],
-}
-
-/// Cuts the gradient list, sorted by frequency row first, into the parts of each column.
-fn split_by_column<'a, T: Real>(
-    sizes: &SpectralConvSizes,
-    positions: Option<&'a [u32]>,
-    grad_kernel: &'a mut [Complex<T>],
-) -> Vec<ColumnSamples<'a, T>> {
-    let half_width = sizes.half_width();
-    let pairs = sizes.in_channels * sizes.out_channels;
-    let mut columns: Vec<ColumnSamples<'a, T>> = (0..half_width).map(|_| Vec::new()).collect();
-    let mut rest_positions = positions;
-    let mut rest = grad_kernel;
-    for frequency in 0..sizes.kernel_height * half_width {
-        let count = match rest_positions {
-            None => pairs,
-            Some(list) => list.partition_point(|&u| (u as usize) < (frequency + 1) * pairs),
-        };
-        if count == 0 {
-            continue;
-        }
-        let (grad_kernel, tail) = std::mem::take(&mut rest).split_at_mut(count);
-        rest = tail;
-        let positions = rest_positions.map(|list| &list[..count]);
-        rest_positions = rest_positions.map(|list| &list[count..]);
-        let row = frequency / half_width;
-        columns[frequency % half_width].push(FrequencySamples { row, positions, grad_kernel });
-    }
-    columns
-}
-
-/// One column: the sampled product `scale·m/(H·W)·Σ_b conj(X[b, i])·G[b, o]`.
-struct SampleColumn<'a, T: Real> {
-    sizes: SpectralConvSizes,
-    blocks: usize,
-    column: usize,
-    /// X: `[blocks, kernel_height, in_channels]`
-    input: &'a [Point<T>],
-    /// G: `[blocks, kernel_height, out_channels]`
-    grad_output: &'a [Point<T>],
-    scale: T,
-    samples: ColumnSamples<'a, T>,
-}
-
-impl<T: Real> Kernel for SampleColumn<'_, T> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<I: Isa>(self, isa: I) {
-        let Self { sizes, blocks, column, input, grad_output, scale, samples } = self;
-        let SpectralConvSizes { in_channels, out_channels, kernel_height, kernel_width, .. } = sizes;
-        let pairs = in_channels * out_channels;
-        let self_conjugate = column == 0 || 2 * column == kernel_width;
-        let multiplicity = if self_conjugate { T::ONE } else { T::ONE + T::ONE };
-        let factor = scale * multiplicity / T::cast((kernel_height * kernel_width) as f64);
-        for FrequencySamples { row, positions, grad_kernel } in samples {
-            let base = (row * sizes.half_width() + column) * pairs;
-            for (index, gradient) in grad_kernel.iter_mut().enumerate() {
-                let pair = positions.map_or(index, |list| list[index] as usize - base);
-                let (i, o) = (pair / out_channels, pair % out_channels);
-                let zero = isa.splat(T::ZERO);
-                let (mut re, mut im, mut minus_im) = (zero, zero, zero);
-                for block in 0..blocks {
-                    let x = &input[(block * kernel_height + row) * in_channels + i];
-                    let g = &grad_output[(block * kernel_height + row) * out_channels + o];
-                    let (xr, xi) = (isa.load(&x.re), isa.load(&x.im));
-                    let (gr, gi) = (isa.load(&g.re), isa.load(&g.im));
-                    re = isa.fma(xi, gi, isa.fma(xr, gr, re));
-                    im = isa.fma(xr, gi, im);
-                    minus_im = isa.fma(xi, gr, minus_im);
-                }
-                let mut lanes = Point::zero();
-                isa.store(re, &mut lanes.re);
-                isa.store(isa.sub(im, minus_im), &mut lanes.im);
-                *gradient = Complex::new(factor * sum_lanes(&lanes.re), factor * sum_lanes(&lanes.im));
-            }
-        }
-    }
-}
-
-/// Sums lanes pairwise, in a fixed order.
-#[inline(always)]
-fn sum_lanes<T: Real>(lanes: &[T; LANES]) -> T {
-    let mut sums = *lanes;
-    let mut half = LANES / 2;
-    while half > 0 {
-        for l in 0..half {
-            sums[l] += sums[l + half];
-        }
-        half /= 2;
-    }
-    sums[0]
-}
-
-/// Two rows (or a last single one) of one channel: half spectrum → real.
-struct TransformRowPairBack<'a, T: Real> {
-    plan: &'a SpectralConv<T>,
-    batch: usize,
-    channels: usize,
-    channel: usize,
-    row: usize,
-    /// `[half_width, blocks, channels, H]`
-    columns: &'a [Point<T>],
-    bias: T,
-    /// `[1 or 2, W, batch]`
-    pair: &'a mut [T],
-    line: &'a mut [Point<T>],
-}
-
-impl<T: Real> Kernel for TransformRowPairBack<'_, T> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<I: Isa>(self, isa: I) {
-        let Self { plan, batch, channels, channel, row, columns, bias, pair, line } = self;
-        let SpectralConvSizes { height, width, kernel_height, kernel_width, .. } = plan.sizes;
-        let blocks = batch.div_ceil(LANES);
-        let scale = T::ONE / T::cast((kernel_height * kernel_width) as f64);
-        let (first, second) = pair.split_at_mut(width * batch);
-        let (line, scratch) = line.split_at_mut(kernel_width);
-        for block in 0..blocks {
-            let lanes = block * LANES..batch.min((block + 1) * LANES);
-            for k in 0..plan.sizes.half_width() {
-                let column = &columns[((k * blocks + block) * channels + channel) * height..][..height];
-                let b = if row + 1 < height { column[row + 1] } else { Point::zero() };
-                row_pair::join(line, k, &column[row], &b);
-            }
-            let z = plan.rows.process(line, scratch);
-            for w in 0..width {
-                let mut point = z[w];
-                for l in 0..LANES {
-                    point.re[l] = isa.mul_add(scale, point.re[l], bias);
-                    point.im[l] = isa.mul_add(scale, point.im[l], bias);
-                }
-                let first = &mut first[w * batch..][lanes.clone()];
-                cfconv_fft::lanes::store_lanes(&point.im, first);
-                if !second.is_empty() {
-                    cfconv_fft::lanes::store_lanes(&point.re, &mut second[w * batch..][lanes.clone()]);
-                }
-            }
-        }
-    }
 }

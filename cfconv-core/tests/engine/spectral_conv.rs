@@ -168,7 +168,10 @@ fn sampled_kernel_gradient_equals_dense_gradient_at_the_positions() {
                 (0..sizes.num_positions() as u32).filter(|u| (u * 31 + 5) % 7 < 7 / step as u32).collect();
             let sampled = run::<f64>(shape, Some(&positions));
             let expected: Vec<_> = positions.iter().map(|&u| dense[u as usize]).collect();
-            assert_eq!(sampled.grad_kernel, expected, "{shape:?}");
+            // One position at a time or a whole frequency: sums in another order.
+            for (got, expected) in sampled.grad_kernel.iter().zip(&expected) {
+                assert!((got - expected).norm() <= 1e-13 * (1.0 + expected.norm()), "{shape:?}");
+            }
         }
     }
 }

@@ -44,27 +44,33 @@ impl<T: Real> Bluestein<T> {
     }
 
     pub(super) fn scratch_len(&self) -> usize {
-        self.inner.length() + self.inner.scratch_len()
+        2 * self.inner.length() + self.inner.scratch_len()
     }
 
-    /// Transforms `data` in place.
+    /// Transforms the points of `source` that lie `source_step` apart into those of `target` that lie
+    /// `target_step` apart.
     #[inline(always)]
-    pub(super) fn process<I: Isa>(&self, isa: I, data: &mut [Point<T>], scratch: &mut [Point<T>]) {
+    pub(super) fn process<I: Isa>(
+        &self,
+        isa: I,
+        (source, source_step): (&[Point<T>], usize),
+        (target, target_step): (&mut [Point<T>], usize),
+        scratch: &mut [Point<T>],
+    ) {
         let (padded, scratch) = scratch.split_at_mut(self.inner.length());
-        for (j, target) in padded.iter_mut().enumerate() {
-            *target = match data.get(j) {
-                Some(source) => multiply(isa, source, self.chirp[j]),
-                None => Point::zero(),
-            };
+        let (product, scratch) = scratch.split_at_mut(self.inner.length());
+        for (j, &factor) in self.chirp.iter().enumerate() {
+            padded[j] = multiply(isa, &source[j * source_step], factor);
         }
-        self.inner.process_in_place(isa, padded, scratch);
+        padded[self.length()..].fill(Point::zero());
+        self.inner.process(isa, (padded, 1), (product, 1), scratch);
         // The inverse transform is the forward one of swapped points, swapped again.
-        for (point, &factor) in padded.iter_mut().zip(&self.chirp_spectrum) {
+        for (point, &factor) in product.iter_mut().zip(&self.chirp_spectrum) {
             *point = multiply(isa, point, factor).swapped();
         }
-        self.inner.process_in_place(isa, padded, scratch);
-        for ((target, point), &c) in data.iter_mut().zip(padded.iter()).zip(&self.chirp) {
-            *target = multiply(isa, &point.swapped(), c);
+        self.inner.process(isa, (product, 1), (padded, 1), scratch);
+        for (j, &factor) in self.chirp.iter().enumerate() {
+            target[j * target_step] = multiply(isa, &padded[j].swapped(), factor);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Butterflies on points: small DFTs followed by twiddle factors.
 //!
-//! Each function computes `y[t] = w[t]·Σ_j x[j]·exp(−2πi·jt/r)` in every lane; `w[0] = 1` is not passed.
+//! Each function gives `y[t] = w[t]·Σ_j x[j]·exp(−2πi·jt/r)` in every lane; `w[0] = 1` is not passed.
 //! With `TWIDDLED = false` all factors are one and are not read.
 
 use num_complex::Complex;
@@ -10,9 +10,9 @@ use crate::Real;
 use crate::simd::Isa;
 
 /// A point in registers.
-struct Registers<I: Isa, T: Real> {
-    re: I::Lanes<T>,
-    im: I::Lanes<T>,
+pub(super) struct Registers<I: Isa, T: Real> {
+    pub(super) re: I::Lanes<T>,
+    pub(super) im: I::Lanes<T>,
 }
 
 impl<I: Isa, T: Real> Clone for Registers<I, T> {
@@ -25,12 +25,12 @@ impl<I: Isa, T: Real> Clone for Registers<I, T> {
 impl<I: Isa, T: Real> Copy for Registers<I, T> {}
 
 #[inline(always)]
-fn load<T: Real, I: Isa>(isa: I, point: &Point<T>) -> Registers<I, T> {
+pub(super) fn load<T: Real, I: Isa>(isa: I, point: &Point<T>) -> Registers<I, T> {
     Registers { re: isa.load(&point.re), im: isa.load(&point.im) }
 }
 
 #[inline(always)]
-fn store<T: Real, I: Isa>(isa: I, registers: Registers<I, T>, point: &mut Point<T>) {
+pub(super) fn store<T: Real, I: Isa>(isa: I, registers: Registers<I, T>, point: &mut Point<T>) {
     isa.store(registers.re, &mut point.re);
     isa.store(registers.im, &mut point.im);
 }
@@ -78,16 +78,15 @@ fn rotate<T: Real, I: Isa>(isa: I, a: Registers<I, T>, w: Complex<T>) -> Registe
     Registers { re: isa.sub(isa.mul(a.re, wr), isa.mul(a.im, wi)), im: isa.fma(a.re, wi, isa.mul(a.im, wr)) }
 }
 
-/// Stores `a·w[t − 1]`, or `a` if not `TWIDDLED`.
+/// `a·w[t − 1]`, or `a` if not `TWIDDLED`.
 #[inline(always)]
-fn finish<T: Real, I: Isa, const TWIDDLED: bool>(
+fn twiddle<T: Real, I: Isa, const TWIDDLED: bool>(
     isa: I,
     a: Registers<I, T>,
     w: &[Complex<T>],
     t: usize,
-    y: &mut Point<T>,
-) {
-    store(isa, if TWIDDLED { rotate(isa, a, w[t - 1]) } else { a }, y);
+) -> Registers<I, T> {
+    if TWIDDLED { rotate(isa, a, w[t - 1]) } else { a }
 }
 
 /// `y = x·w`.
@@ -98,51 +97,73 @@ pub(super) fn multiply<T: Real, I: Isa>(isa: I, x: &Point<T>, w: Complex<T>) -> 
     y
 }
 
-#[inline(always)]
-pub(super) fn radix2<T: Real, I: Isa, const TWIDDLED: bool>(
-    isa: I,
-    x: [&Point<T>; 2],
-    w: &[Complex<T>],
-    y: [&mut Point<T>; 2],
-) {
-    let [x0, x1] = x.map(|point| load(isa, point));
-    let [y0, y1] = y;
-    store(isa, add(isa, x0, x1), y0);
-    finish::<T, I, TWIDDLED>(isa, sub(isa, x0, x1), w, 1, y1);
+/// A small DFT in registers.
+pub(super) trait Butterfly<const RADIX: usize> {
+    /// `y[t]` of `x[j]`, t and j < `RADIX`.
+    fn run<T: Real, I: Isa, const TWIDDLED: bool>(
+        isa: I,
+        x: [Registers<I, T>; RADIX],
+        w: &[Complex<T>],
+    ) -> [Registers<I, T>; RADIX];
 }
 
-#[inline(always)]
-pub(super) fn radix3<T: Real, I: Isa, const TWIDDLED: bool>(
-    isa: I,
-    x: [&Point<T>; 3],
-    w: &[Complex<T>],
-    y: [&mut Point<T>; 3],
-) {
-    let [x0, x1, x2] = x.map(|point| load(isa, point));
-    let [y0, y1, y2] = y;
-    let sum = add(isa, x1, x2);
-    let difference = scale(isa, T::cast(0.75_f64.sqrt()), sub(isa, x1, x2));
-    let middle = scale_add(isa, T::cast(-0.5), sum, x0);
-    store(isa, add(isa, x0, sum), y0);
-    finish::<T, I, TWIDDLED>(isa, sub_i(isa, middle, difference), w, 1, y1);
-    finish::<T, I, TWIDDLED>(isa, add_i(isa, middle, difference), w, 2, y2);
+/// Two points.
+pub(super) struct Radix2;
+
+/// Three points.
+pub(super) struct Radix3;
+
+/// Four points.
+pub(super) struct Radix4;
+
+impl Butterfly<2> for Radix2 {
+    #[inline(always)]
+    fn run<T: Real, I: Isa, const TWIDDLED: bool>(
+        isa: I,
+        x: [Registers<I, T>; 2],
+        w: &[Complex<T>],
+    ) -> [Registers<I, T>; 2] {
+        let [x0, x1] = x;
+        [add(isa, x0, x1), twiddle::<T, I, TWIDDLED>(isa, sub(isa, x0, x1), w, 1)]
+    }
 }
 
-#[inline(always)]
-pub(super) fn radix4<T: Real, I: Isa, const TWIDDLED: bool>(
-    isa: I,
-    x: [&Point<T>; 4],
-    w: &[Complex<T>],
-    y: [&mut Point<T>; 4],
-) {
-    let [x0, x1, x2, x3] = x.map(|point| load(isa, point));
-    let [y0, y1, y2, y3] = y;
-    let (sum02, difference02) = (add(isa, x0, x2), sub(isa, x0, x2));
-    let (sum13, difference13) = (add(isa, x1, x3), sub(isa, x1, x3));
-    store(isa, add(isa, sum02, sum13), y0);
-    finish::<T, I, TWIDDLED>(isa, sub_i(isa, difference02, difference13), w, 1, y1);
-    finish::<T, I, TWIDDLED>(isa, sub(isa, sum02, sum13), w, 2, y2);
-    finish::<T, I, TWIDDLED>(isa, add_i(isa, difference02, difference13), w, 3, y3);
+impl Butterfly<3> for Radix3 {
+    #[inline(always)]
+    fn run<T: Real, I: Isa, const TWIDDLED: bool>(
+        isa: I,
+        x: [Registers<I, T>; 3],
+        w: &[Complex<T>],
+    ) -> [Registers<I, T>; 3] {
+        let [x0, x1, x2] = x;
+        let sum = add(isa, x1, x2);
+        let difference = scale(isa, T::cast(0.75_f64.sqrt()), sub(isa, x1, x2));
+        let middle = scale_add(isa, T::cast(-0.5), sum, x0);
+        [
+            add(isa, x0, sum),
+            twiddle::<T, I, TWIDDLED>(isa, sub_i(isa, middle, difference), w, 1),
+            twiddle::<T, I, TWIDDLED>(isa, add_i(isa, middle, difference), w, 2),
+        ]
+    }
+}
+
+impl Butterfly<4> for Radix4 {
+    #[inline(always)]
+    fn run<T: Real, I: Isa, const TWIDDLED: bool>(
+        isa: I,
+        x: [Registers<I, T>; 4],
+        w: &[Complex<T>],
+    ) -> [Registers<I, T>; 4] {
+        let [x0, x1, x2, x3] = x;
+        let (sum02, difference02) = (add(isa, x0, x2), sub(isa, x0, x2));
+        let (sum13, difference13) = (add(isa, x1, x3), sub(isa, x1, x3));
+        [
+            add(isa, sum02, sum13),
+            twiddle::<T, I, TWIDDLED>(isa, sub_i(isa, difference02, difference13), w, 1),
+            twiddle::<T, I, TWIDDLED>(isa, sub(isa, sum02, sum13), w, 2),
+            twiddle::<T, I, TWIDDLED>(isa, add_i(isa, difference02, difference13), w, 3),
+        ]
+    }
 }
 
 /// Any odd radix r ≥ 3, for the prime factors without a butterfly of their own: O(r²).
@@ -183,8 +204,9 @@ pub(super) fn radix_odd<T: Real, I: Isa, const TWIDDLED: bool>(
             even = scale_add(isa, roots[k].re, load(isa, sum), even);
             odd = scale_add(isa, -roots[k].im, load(isa, difference), odd);
         }
-        finish::<T, I, TWIDDLED>(isa, sub_i(isa, even, odd), w, t, &mut output[stride * t]);
         let mirror = radix - t;
-        finish::<T, I, TWIDDLED>(isa, add_i(isa, even, odd), w, mirror, &mut output[stride * mirror]);
+        let (upper, lower) = (sub_i(isa, even, odd), add_i(isa, even, odd));
+        store(isa, twiddle::<T, I, TWIDDLED>(isa, upper, w, t), &mut output[stride * t]);
+        store(isa, twiddle::<T, I, TWIDDLED>(isa, lower, w, mirror), &mut output[stride * mirror]);
     }
 }

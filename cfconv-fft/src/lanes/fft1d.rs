@@ -54,36 +54,44 @@ impl<T: Real> LanesFft<T> {
         }
     }
 
-    /// Transforms `data` (`length` points) and returns the buffer that holds the result: `data` itself or
-    /// the start of `scratch`, whichever the last stage wrote.
+    /// Transforms `length` points of `source`, `source_step` apart, into points of `target`, `target_step`
+    /// apart: a signal is read where it lies and written where it is wanted, without copies.
     ///
     /// `scratch` has at least [`scratch_len`](Self::scratch_len) points of any content. Dispatches on the
     /// instruction set itself: one line is enough work to hide the call, and callers stay small.
     #[inline(never)]
-    pub fn process<'a>(&self, data: &'a mut [Point<T>], scratch: &'a mut [Point<T>]) -> &'a mut [Point<T>] {
-        debug_assert_eq!(data.len(), self.length());
+    pub fn process(
+        &self,
+        source: &[Point<T>],
+        source_step: usize,
+        target: &mut [Point<T>],
+        target_step: usize,
+        scratch: &mut [Point<T>],
+    ) {
+        debug_assert!(source.len() > (self.length() - 1) * source_step);
+        debug_assert!(target.len() > (self.length() - 1) * target_step);
         debug_assert!(scratch.len() >= self.scratch_len());
-        dispatch(Process { plan: self, data, scratch })
+        let (source, target) = ((source, source_step), (target, target_step));
+        dispatch(Process { plan: self, source, target, scratch });
     }
 }
 
-struct Process<'p, 'a, T> {
-    plan: &'p LanesFft<T>,
-    data: &'a mut [Point<T>],
+struct Process<'a, T> {
+    plan: &'a LanesFft<T>,
+    source: (&'a [Point<T>], usize),
+    target: (&'a mut [Point<T>], usize),
     scratch: &'a mut [Point<T>],
 }
 
-impl<'a, T: Real> Kernel for Process<'_, 'a, T> {
-    type Output = &'a mut [Point<T>];
+impl<T: Real> Kernel for Process<'_, T> {
+    type Output = ();
 
     #[inline(always)]
-    fn run<I: Isa>(self, isa: I) -> Self::Output {
-        match &self.plan.algorithm {
-            Algorithm::Stockham(stockham) => stockham.process(isa, self.data, self.scratch),
-            Algorithm::Bluestein(bluestein) => {
-                bluestein.process(isa, self.data, self.scratch);
-                self.data
-            }
+    fn run<I: Isa>(self, isa: I) {
+        let Self { plan, source, target, scratch } = self;
+        match &plan.algorithm {
+            Algorithm::Stockham(stockham) => stockham.process(isa, source, target, scratch),
+            Algorithm::Bluestein(bluestein) => bluestein.process(isa, source, target, scratch),
         }
     }
 }

@@ -2,19 +2,21 @@
 //!
 //! The trainer keeps activations as `[C, H, W, B]`, the batch innermost. There every step of a transform is
 //! the same operation on [`LANES`] contiguous values, one from each image: no shuffles, no transposes, and
-//! the same code for every length. [`LanesFft`] is the one-dimensional complex transform, [`row_pair`] makes
-//! real rows of it two at a time, and [`LanesRfft2`] puts both together for whole planes. They equal
+//! the same code for every length. [`LanesFft`] is the one-dimensional complex transform, [`LanesPlane`]
+//! makes real planes of it, one block of lanes at a time, and [`LanesRfft2`] whole batches. They equal
 //! the NCHW transforms of this crate to rounding.
 
 mod bluestein;
 mod butterfly;
 mod fft1d;
+mod plane;
 mod point;
 mod rfft2;
-pub mod row_pair;
+mod row_pair;
 mod stockham;
 
 pub use crate::simd::LANES;
 pub use fft1d::LanesFft;
+pub use plane::LanesPlane;
 pub use point::{Point, load_lanes, store_lanes};
 pub use rfft2::LanesRfft2;

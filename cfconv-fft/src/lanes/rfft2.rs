@@ -1,6 +1,7 @@
 //! Real two-dimensional transforms of planes `[H, W, B]`.
 
-use super::{LANES, LanesFft, Point, row_pair, store_lanes};
+use super::plane::{RowsForward, RowsInverse};
+use super::{LANES, LanesPlane, Point};
 use crate::simd::{Isa, Kernel, dispatch};
 use crate::{FftError, Real, Result};
 
@@ -27,10 +28,7 @@ use crate::{FftError, Real, Result};
 /// ```
 #[derive(Clone, Debug)]
 pub struct LanesRfft2<T> {
-    height: usize,
-    width: usize,
-    rows: LanesFft<T>,
-    columns: LanesFft<T>,
+    plane: LanesPlane<T>,
 }
 
 impl<T: Real> LanesRfft2<T> {
@@ -44,35 +42,27 @@ impl<T: Real> LanesRfft2<T> {
                 return Err(FftError::ZeroSize { op: "LanesRfft2", name });
             }
         }
-        Ok(Self { height, width, rows: LanesFft::new(width), columns: LanesFft::new(height) })
+        Ok(Self { plane: LanesPlane::new((height, width), (height, width)) })
     }
 
     /// Rows of a plane.
     pub fn height(&self) -> usize {
-        self.height
+        self.plane.height()
     }
 
     /// Columns of a plane.
     pub fn width(&self) -> usize {
-        self.width
+        self.plane.width()
     }
 
     /// Columns of a half spectrum.
     pub fn half_width(&self) -> usize {
-        self.width / 2 + 1
+        self.plane.half_width()
     }
 
-    /// Working memory for one call at a time: the half spectrum of one block of lanes and two lines.
+    /// Working memory for one call at a time: the half spectrum of one block of lanes and some lines.
     pub fn scratch(&self) -> Vec<Point<T>> {
-        vec![Point::zero(); self.height * self.half_width() + self.line_len() + self.line_scratch_len()]
-    }
-
-    fn line_len(&self) -> usize {
-        self.height.max(self.width)
-    }
-
-    fn line_scratch_len(&self) -> usize {
-        self.rows.scratch_len().max(self.columns.scratch_len())
+        vec![Point::zero(); self.plane.scratch_len() + self.height()]
     }
 
     /// Transforms one plane: `spectrum = scale·rfft2(plane)`.
@@ -80,8 +70,8 @@ impl<T: Real> LanesRfft2<T> {
     /// # Shapes
     /// `plane` `[H, W, batch]`, `spectrum` `[H, Wr, 2, batch]`, `scratch` from [`scratch`](Self::scratch).
     pub fn forward(&self, batch: usize, plane: &[T], spectrum: &mut [T], scale: T, scratch: &mut [Point<T>]) {
-        debug_assert_eq!(plane.len(), self.height * self.width * batch);
-        debug_assert_eq!(spectrum.len(), self.height * self.half_width() * 2 * batch);
+        debug_assert_eq!(plane.len(), self.height() * self.width() * batch);
+        debug_assert_eq!(spectrum.len(), self.height() * self.half_width() * 2 * batch);
         dispatch(Forward { plan: self, batch, plane, spectrum, scale, scratch });
     }
 
@@ -91,8 +81,8 @@ impl<T: Real> LanesRfft2<T> {
     /// # Shapes
     /// As for [`forward`](Self::forward).
     pub fn inverse(&self, batch: usize, spectrum: &[T], plane: &mut [T], scale: T, scratch: &mut [Point<T>]) {
-        debug_assert_eq!(plane.len(), self.height * self.width * batch);
-        debug_assert_eq!(spectrum.len(), self.height * self.half_width() * 2 * batch);
+        debug_assert_eq!(plane.len(), self.height() * self.width() * batch);
+        debug_assert_eq!(spectrum.len(), self.height() * self.half_width() * 2 * batch);
         dispatch(Inverse { plan: self, batch, spectrum, plane, scale, scratch });
     }
 }
@@ -110,41 +100,22 @@ impl<T: Real> Kernel for Forward<'_, T> {
     type Output = ();
 
     #[inline(always)]
-    fn run<I: Isa>(self, _: I) {
-        let Self { plan, batch, plane, spectrum, scale, scratch } = self;
-        let (height, width, half_width) = (plan.height, plan.width, plan.half_width());
-        let (middle, scratch) = scratch.split_at_mut(height * half_width);
-        let (line, line_scratch) = scratch.split_at_mut(plan.line_len());
+    fn run<I: Isa>(self, isa: I) {
+        let Self { plan: LanesRfft2 { plane: plan }, batch, plane, spectrum, scale, scratch } = self;
+        let half_width = plan.half_width();
+        let (middle, scratch) = scratch.split_at_mut(plan.middle_len());
+        let (line, scratch) = scratch.split_at_mut(plan.height());
+        let scale = isa.splat(scale);
         for lane in (0..batch).step_by(LANES) {
             let lanes = lane..batch.min(lane + LANES);
-            // Rows: [H, W] real → middle [H, Wr] complex.
-            for row in (0..height).step_by(2) {
-                for (w, point) in line[..width].iter_mut().enumerate() {
-                    let at = |row: usize| (row * width + w) * batch;
-                    let first = &plane[at(row)..][lanes.clone()];
-                    let second =
-                        if row + 1 < height { &plane[at(row + 1)..][lanes.clone()] } else { &[][..] };
-                    *point = Point::load(first, second);
-                }
-                let z = plan.rows.process(&mut line[..width], line_scratch);
-                for k in 0..half_width {
-                    let (a, b) = row_pair::split(z, k);
-                    middle[row * half_width + k] = a;
-                    if row + 1 < height {
-                        middle[(row + 1) * half_width + k] = b;
-                    }
-                }
-            }
-            // Columns, in lines of H points.
+            RowsForward { plan, plane, batch, lanes: lanes.clone(), middle, scratch }.run(isa);
             for k in 0..half_width {
-                for (h, point) in line[..height].iter_mut().enumerate() {
-                    *point = middle[h * half_width + k];
-                }
-                let column = plan.columns.process(&mut line[..height], line_scratch);
-                for (h, point) in column.iter_mut().enumerate() {
-                    scale_point(point, scale);
-                    let (re, im) =
-                        spectrum[(h * half_width + k) * 2 * batch..][..2 * batch].split_at_mut(batch);
+                plan.columns().process(&middle[k..], half_width, line, 1, scratch);
+                for (h, point) in line.iter_mut().enumerate() {
+                    isa.store(isa.mul(scale, isa.load(&point.re)), &mut point.re);
+                    isa.store(isa.mul(scale, isa.load(&point.im)), &mut point.im);
+                    let bin = &mut spectrum[(h * half_width + k) * 2 * batch..][..2 * batch];
+                    let (re, im) = bin.split_at_mut(batch);
                     point.store(&mut re[lanes.clone()], &mut im[lanes.clone()]);
                 }
             }
@@ -165,48 +136,24 @@ impl<T: Real> Kernel for Inverse<'_, T> {
     type Output = ();
 
     #[inline(always)]
-    fn run<I: Isa>(self, _: I) {
-        let Self { plan, batch, spectrum, plane, scale, scratch } = self;
-        let (height, width, half_width) = (plan.height, plan.width, plan.half_width());
-        let (middle, scratch) = scratch.split_at_mut(height * half_width);
-        let (line, line_scratch) = scratch.split_at_mut(plan.line_len());
+    fn run<I: Isa>(self, isa: I) {
+        let Self { plan: LanesRfft2 { plane: plan }, batch, spectrum, plane, scale, scratch } = self;
+        let half_width = plan.half_width();
+        let (middle, scratch) = scratch.split_at_mut(plan.middle_len());
+        let (line, scratch) = scratch.split_at_mut(plan.height());
         for lane in (0..batch).step_by(LANES) {
             let lanes = lane..batch.min(lane + LANES);
-            // Columns: inverse transforms are forward ones of swapped points.
             for k in 0..half_width {
-                for (h, point) in line[..height].iter_mut().enumerate() {
-                    let (re, im) = spectrum[(h * half_width + k) * 2 * batch..][..2 * batch].split_at(batch);
+                // Inverse transforms are forward ones of swapped points.
+                for (h, point) in line.iter_mut().enumerate() {
+                    let bin = &spectrum[(h * half_width + k) * 2 * batch..][..2 * batch];
+                    let (re, im) = bin.split_at(batch);
                     *point = Point::load(&im[lanes.clone()], &re[lanes.clone()]);
                 }
-                let column = plan.columns.process(&mut line[..height], line_scratch);
-                for (h, point) in column.iter().enumerate() {
-                    middle[h * half_width + k] = point.swapped();
-                }
+                plan.columns().process(line, 1, &mut middle[k..], half_width, scratch);
             }
-            for row in (0..height).step_by(2) {
-                for k in 0..half_width {
-                    let b = if row + 1 < height { middle[(row + 1) * half_width + k] } else { Point::zero() };
-                    row_pair::join(&mut line[..width], k, &middle[row * half_width + k], &b);
-                }
-                let z = plan.rows.process(&mut line[..width], line_scratch);
-                for (w, point) in z.iter_mut().enumerate() {
-                    scale_point(point, scale);
-                    let at = |row: usize| (row * width + w) * batch;
-                    store_lanes(&point.im, &mut plane[at(row)..][lanes.clone()]);
-                    if row + 1 < height {
-                        store_lanes(&point.re, &mut plane[at(row + 1)..][lanes.clone()]);
-                    }
-                }
-            }
+            RowsInverse { plan, middle, plane, batch, lanes, scale, bias: T::ZERO, scratch }.run(isa);
         }
-    }
-}
-
-#[inline(always)]
-fn scale_point<T: Real>(point: &mut Point<T>, scale: T) {
-    for l in 0..LANES {
-        point.re[l] *= scale;
-        point.im[l] *= scale;
     }
 }
 

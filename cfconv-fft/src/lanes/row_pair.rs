@@ -4,45 +4,54 @@
 //! algorithm of its own and works for every width: with Z = DFT(z),
 //! `A[k] = (Z[k] + conj Z[n−k])/2` and `B[k] = (Z[k] − conj Z[n−k])/(2i)`.
 
-use super::{LANES, Point};
+use super::Point;
+use super::butterfly::{Registers, load, store};
 use crate::Real;
+use crate::simd::Isa;
 
-/// Separates bin `k` of the two rows' half spectra from the transform `z` of their complex sum.
+/// Separates the half spectra `a` and `b` of the two rows from the transform `z` of their complex sum.
 #[inline(always)]
-pub fn split<T: Real>(z: &[Point<T>], k: usize) -> (Point<T>, Point<T>) {
-    let half = T::cast(0.5);
-    let (forward, backward) = (&z[k], &z[(z.len() - k) % z.len()]);
-    let (mut a, mut b) = (Point::zero(), Point::zero());
-    for l in 0..LANES {
-        a.re[l] = half * (forward.re[l] + backward.re[l]);
-        a.im[l] = half * (forward.im[l] - backward.im[l]);
-        b.re[l] = half * (forward.im[l] + backward.im[l]);
-        b.im[l] = half * (backward.re[l] - forward.re[l]);
+pub(super) fn split<T: Real, I: Isa>(
+    isa: I,
+    z: &[Point<T>],
+    a: &mut [Point<T>],
+    mut b: Option<&mut [Point<T>]>,
+) {
+    let half = isa.splat(T::cast(0.5));
+    for (k, a) in a.iter_mut().enumerate() {
+        let (forward, backward) = (load(isa, &z[k]), load(isa, &z[if k == 0 { 0 } else { z.len() - k }]));
+        let re = isa.mul(half, isa.add(forward.re, backward.re));
+        let im = isa.mul(half, isa.sub(forward.im, backward.im));
+        store(isa, Registers { re, im }, a);
+        if let Some(b) = &mut b {
+            let re = isa.mul(half, isa.add(forward.im, backward.im));
+            let im = isa.mul(half, isa.sub(backward.re, forward.re));
+            store(isa, Registers { re, im }, &mut b[k]);
+        }
     }
-    (a, b)
 }
 
-/// Places bin `k` of two half spectra, `Z[k] = A[k] + i·B[k]` and `Z[n−k] = conj A[k] + i·conj B[k]`, into
-/// the **swapped** points of an inverse transform, so that a forward transform of `z` gives the rows as
-/// `im` (row a) and `re` (row b).
+/// Joins two half spectra, given as [swapped](Point::swapped) points: `Z[k] = A[k] + i·B[k]` and
+/// `Z[n−k] = conj A[k] + i·conj B[k]`, **swapped** as an inverse transform needs them, so that a forward
+/// transform of `z` gives the rows as `im` (row a) and `re` (row b). A missing row is zero.
 ///
 /// In the self-conjugate bins k = 0 and, n even, k = n/2 only the real parts of A and B are used: the
 /// imaginary part is what the inverse of a real transform discards.
 #[inline(always)]
-pub fn join<T: Real>(z: &mut [Point<T>], k: usize, a: &Point<T>, b: &Point<T>) {
-    let n = z.len();
-    let mirror = (n - k) % n;
-    if mirror == k {
-        z[k] = Point { re: b.re, im: a.re };
-        return;
+pub(super) fn join<T: Real, I: Isa>(isa: I, z: &mut [Point<T>], a: &[Point<T>], b: Option<&[Point<T>]>) {
+    let zero = isa.splat(T::ZERO);
+    for (k, a) in a.iter().enumerate() {
+        let mirror = if k == 0 { 0 } else { z.len() - k };
+        let a = load(isa, a);
+        let b = b.map_or(Registers { re: zero, im: zero }, |b| load(isa, &b[k]));
+        // Real parts are in `im`, imaginary ones in `re`.
+        if mirror == k {
+            store(isa, Registers { re: b.im, im: a.im }, &mut z[k]);
+        } else {
+            let (re, im) = (isa.add(a.re, b.im), isa.sub(a.im, b.re));
+            store(isa, Registers { re, im }, &mut z[k]);
+            let (re, im) = (isa.sub(b.im, a.re), isa.add(a.im, b.re));
+            store(isa, Registers { re, im }, &mut z[mirror]);
+        }
     }
-    let (mut forward, mut backward) = (Point::zero(), Point::zero());
-    for l in 0..LANES {
-        forward.im[l] = a.re[l] - b.im[l];
-        forward.re[l] = a.im[l] + b.re[l];
-        backward.im[l] = a.re[l] + b.im[l];
-        backward.re[l] = b.re[l] - a.im[l];
-    }
-    z[k] = forward;
-    z[mirror] = backward;
 }

@@ -3,7 +3,7 @@
 use num_complex::Complex;
 
 use super::Point;
-use super::butterfly::{radix_odd, radix2, radix3, radix4};
+use super::butterfly::{Butterfly, Radix2, Radix3, Radix4, load, radix_odd, store};
 use crate::Real;
 use crate::simd::Isa;
 
@@ -50,32 +50,32 @@ impl<T: Real> Stockham<T> {
     }
 
     pub(super) fn scratch_len(&self) -> usize {
-        self.length + self.pairs_len
+        2 * self.length + self.pairs_len
     }
 
-    /// Transforms `data` and returns the buffer that holds the result: `data` or the start of `scratch`.
+    /// Transforms the points of `source` that lie `source_step` apart into those of `target` that lie
+    /// `target_step` apart: the first stage reads where the signal is, the last one writes where it goes.
     #[inline(always)]
-    pub(super) fn process<'a, I: Isa>(
+    pub(super) fn process<I: Isa>(
         &self,
         isa: I,
-        data: &'a mut [Point<T>],
-        scratch: &'a mut [Point<T>],
-    ) -> &'a mut [Point<T>] {
-        let (buffer, pairs) = scratch.split_at_mut(self.length);
-        let (mut source, mut target) = (data, buffer);
-        for stage in &self.stages {
-            stage.run(isa, source, target, pairs);
-            std::mem::swap(&mut source, &mut target);
-        }
-        source
-    }
-
-    /// Transforms `data` in place.
-    #[inline(always)]
-    pub(super) fn process_in_place<I: Isa>(&self, isa: I, data: &mut [Point<T>], scratch: &mut [Point<T>]) {
-        self.process(isa, data, scratch);
-        if self.stages.len() % 2 == 1 {
-            data.copy_from_slice(&scratch[..self.length]);
+        (source, source_step): (&[Point<T>], usize),
+        (target, target_step): (&mut [Point<T>], usize),
+        scratch: &mut [Point<T>],
+    ) {
+        let (buffers, pairs) = scratch.split_at_mut(2 * self.length);
+        let (mut from, mut to) = buffers.split_at_mut(self.length);
+        match &self.stages[..] {
+            [] => target[0] = source[0],
+            [only] => only.run(isa, (source, source_step), (target, target_step), pairs),
+            [first, middle @ .., last] => {
+                first.run(isa, (source, source_step), (to, 1), pairs);
+                for stage in middle {
+                    std::mem::swap(&mut from, &mut to);
+                    stage.run(isa, (from, 1), (to, 1), pairs);
+                }
+                last.run(isa, (to, 1), (target, target_step), pairs);
+            }
         }
     }
 }
@@ -92,82 +92,92 @@ impl<T: Real> Stage<T> {
         Self { radix, groups, stride, twiddles, roots }
     }
 
-    /// `target[q + stride·(radix·p + t)] = w[p, t]·Σ_j source[q + stride·(p + groups·j)]·exp(−2πi·jt/radix)`.
+    /// `target[q + stride·(radix·p + t)] = w[p, t]·Σ_j source[q + stride·(p + groups·j)]·exp(−2πi·jt/radix)`,
+    /// indices in steps of the buffers.
     #[inline(always)]
-    fn run<I: Isa>(&self, isa: I, source: &[Point<T>], target: &mut [Point<T>], pairs: &mut [Point<T>]) {
-        // The last stage has one group, whose twiddles are all one.
-        if self.groups == 1 {
-            self.run_groups::<I, false>(isa, source, target, pairs);
-        } else {
-            self.run_groups::<I, true>(isa, source, target, pairs);
+    fn run<I: Isa>(
+        &self,
+        isa: I,
+        source: (&[Point<T>], usize),
+        target: (&mut [Point<T>], usize),
+        pairs: &mut [Point<T>],
+    ) {
+        match self.radix {
+            2 => self.run_butterflies::<I, Radix2, 2>(isa, source, target),
+            3 => self.run_butterflies::<I, Radix3, 3>(isa, source, target),
+            4 => self.run_butterflies::<I, Radix4, 4>(isa, source, target),
+            _ => self.run_odd(isa, source, target, pairs),
+        }
+    }
+
+    /// All butterflies of a stage; the twiddles of the first group are all one.
+    #[inline(always)]
+    fn run_butterflies<I: Isa, B: Butterfly<RADIX>, const RADIX: usize>(
+        &self,
+        isa: I,
+        source: (&[Point<T>], usize),
+        target: (&mut [Point<T>], usize),
+    ) {
+        let (source, source_step) = source;
+        let (target, target_step) = target;
+        let (stride, groups) = (self.stride, self.groups);
+        let source_span = stride * groups * source_step;
+        let target_span = stride * target_step;
+        for q in 0..stride {
+            let input = (&source[q * source_step..], source_span);
+            let output = (&mut target[q * target_step..], target_span);
+            run_butterfly::<T, I, B, RADIX, false>(isa, input, &[], output);
+        }
+        for p in 1..groups {
+            let w = &self.twiddles[p * (RADIX - 1)..][..RADIX - 1];
+            for q in 0..stride {
+                let input = (&source[(q + stride * p) * source_step..], source_span);
+                let output = (&mut target[(q + stride * RADIX * p) * target_step..], target_span);
+                run_butterfly::<T, I, B, RADIX, true>(isa, input, w, output);
+            }
         }
     }
 
     #[inline(always)]
-    fn run_groups<I: Isa, const TWIDDLED: bool>(
+    fn run_odd<I: Isa>(
         &self,
         isa: I,
-        source: &[Point<T>],
-        target: &mut [Point<T>],
+        (source, source_step): (&[Point<T>], usize),
+        (target, target_step): (&mut [Point<T>], usize),
         pairs: &mut [Point<T>],
     ) {
         let (radix, stride) = (self.radix, self.stride);
-        let span = stride * self.groups;
         for p in 0..self.groups {
-            let w = &self.twiddles[p * (radix - 1)..(p + 1) * (radix - 1)];
-            let input = &source[stride * p..];
-            let output = &mut target[stride * radix * p..stride * radix * (p + 1)];
-            match radix {
-                2 => {
-                    let (y0, y1) = output.split_at_mut(stride);
-                    for q in 0..stride {
-                        radix2::<T, I, TWIDDLED>(
-                            isa,
-                            [&input[q], &input[q + span]],
-                            w,
-                            [&mut y0[q], &mut y1[q]],
-                        );
-                    }
-                }
-                3 => {
-                    let (y0, rest) = output.split_at_mut(stride);
-                    let (y1, y2) = rest.split_at_mut(stride);
-                    for q in 0..stride {
-                        radix3::<T, I, TWIDDLED>(
-                            isa,
-                            [&input[q], &input[q + span], &input[q + 2 * span]],
-                            w,
-                            [&mut y0[q], &mut y1[q], &mut y2[q]],
-                        );
-                    }
-                }
-                4 => {
-                    let (y01, y23) = output.split_at_mut(2 * stride);
-                    let (y0, y1) = y01.split_at_mut(stride);
-                    let (y2, y3) = y23.split_at_mut(stride);
-                    for q in 0..stride {
-                        radix4::<T, I, TWIDDLED>(
-                            isa,
-                            [&input[q], &input[q + span], &input[q + 2 * span], &input[q + 3 * span]],
-                            w,
-                            [&mut y0[q], &mut y1[q], &mut y2[q], &mut y3[q]],
-                        );
-                    }
-                }
-                _ => {
-                    for q in 0..stride {
-                        radix_odd::<T, I, TWIDDLED>(
-                            isa,
-                            &self.roots,
-                            (&input[q..], span),
-                            w,
-                            pairs,
-                            (&mut output[q..], stride),
-                        );
-                    }
+            let w = &self.twiddles[p * (radix - 1)..][..radix - 1];
+            for q in 0..stride {
+                let input = (&source[(q + stride * p) * source_step..], stride * self.groups * source_step);
+                let output = (&mut target[(q + stride * radix * p) * target_step..], stride * target_step);
+                // The twiddles of the last stage, which has one group, are all one.
+                if self.groups == 1 {
+                    radix_odd::<T, I, false>(isa, &self.roots, input, w, pairs, output);
+                } else {
+                    radix_odd::<T, I, true>(isa, &self.roots, input, w, pairs, output);
                 }
             }
         }
+    }
+}
+
+/// One butterfly from points `span` apart to points `stride` apart.
+#[inline(always)]
+fn run_butterfly<T: Real, I: Isa, B: Butterfly<RADIX>, const RADIX: usize, const TWIDDLED: bool>(
+    isa: I,
+    (input, span): (&[Point<T>], usize),
+    w: &[Complex<T>],
+    (output, stride): (&mut [Point<T>], usize),
+) {
+    let mut x = [load(isa, &input[0]); RADIX];
+    for j in 1..RADIX {
+        x[j] = load(isa, &input[span * j]);
+    }
+    let y = B::run::<T, I, TWIDDLED>(isa, x, w);
+    for t in 0..RADIX {
+        store(isa, y[t], &mut output[stride * t]);
     }
 }
 
