@@ -2,8 +2,8 @@
 
 use cfconv_fft::{Complex, Real};
 use cfconv_mlp::{KernelMlp, ParameterSegment, Positions};
-use rayon::prelude::*;
 
+use super::direct_conv::add_plane_sums;
 use super::kernel_application::{ApplicationWorkspace, KernelApplication};
 use super::plan::EnginePlan;
 use crate::config::{CfConv2dConfig, EvaluationKernel, GradientScale, InitialFill};
@@ -379,10 +379,7 @@ impl<T: Real> CfConv2dEngine<T> {
         }
         self.mlp.evaluate_vjp(network, self.positions.as_positions(), values, grad_network)?;
         if self.config.bias {
-            grad_bias
-                .par_iter_mut()
-                .zip(grad_output.par_chunks_exact(pixels * batch))
-                .for_each(|(gradient, plane)| *gradient += sum(plane));
+            add_plane_sums(grad_output, pixels * batch, grad_bias);
         }
         Ok(())
     }
@@ -493,25 +490,6 @@ impl<T: Real> CfConv2dEngine<T> {
     fn bias_len(&self) -> usize {
         if self.config.bias { self.config.out_channels } else { 0 }
     }
-}
-
-/// Sums in runs of fixed length, so that rounding errors grow with the square root of the number of values
-/// at most, and in an order that depends on their number only.
-fn sum<T: Real>(values: &[T]) -> T {
-    const RUN: usize = 1024;
-    const LANES: usize = cfconv_fft::simd::LANES;
-    let mut total = T::zero();
-    for run in values.chunks(RUN) {
-        let mut lanes = [T::zero(); LANES];
-        let (full, tail) = run.as_chunks::<LANES>();
-        for chunk in full {
-            for lane in 0..LANES {
-                lanes[lane] += chunk[lane];
-            }
-        }
-        total += lanes.into_iter().sum::<T>() + tail.iter().copied().sum::<T>();
-    }
-    total
 }
 
 fn check_batch(op: &'static str, batch: usize) -> Result<()> {

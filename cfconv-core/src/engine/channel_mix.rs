@@ -10,9 +10,9 @@ use super::SpectralConvSizes;
 /// better use of what is read than single ones.
 const TILE: usize = 4;
 
-/// Target channels whose sums are held in registers together: with 16 registers of half a block each, 12
-/// hold sums and the other four what is multiplied.
-const TARGETS: usize = 3;
+/// Target channels whose sums are held in registers together: with 16 registers of half a block each, eight
+/// hold sums and the others what is multiplied.
+const TARGETS: usize = 2;
 
 /// One column, all images of a group: mixes channels at each frequency.
 ///
@@ -29,12 +29,14 @@ pub(super) struct MixColumn<'a, T: Real, const ADJOINT: bool> {
     /// forward one of swapped points. The blocks may be farther apart.
     pub(super) target: &'a mut [Point<T>],
     pub(super) scratch: &'a mut [Point<T>],
+    /// `in_channels·out_channels` values of scratch.
+    pub(super) packed: &'a mut [Complex<T>],
 }
 
 impl<T: Real, const ADJOINT: bool> MixColumn<'_, T, ADJOINT> {
-    /// Points of scratch needed to mix from at most `channels` channels.
-    pub(super) fn scratch_len(channels: usize) -> usize {
-        TILE * channels
+    /// Points of scratch needed to mix from at most `channels` channels of at most `blocks` blocks.
+    pub(super) fn scratch_len(channels: usize, blocks: usize) -> usize {
+        TILE * channels * blocks
     }
 }
 
@@ -43,7 +45,7 @@ impl<T: Real, const ADJOINT: bool> Kernel for MixColumn<'_, T, ADJOINT> {
 
     #[inline(always)]
     fn run<I: Isa>(self, isa: I) {
-        let Self { sizes, blocks, column, source, kernel, target, scratch } = self;
+        let Self { sizes, blocks, column, source, kernel, target, scratch, packed } = self;
         let SpectralConvSizes { in_channels, out_channels, kernel_height, .. } = sizes;
         let (sources, targets) =
             if ADJOINT { (out_channels, in_channels) } else { (in_channels, out_channels) };
@@ -52,28 +54,58 @@ impl<T: Real, const ADJOINT: bool> Kernel for MixColumn<'_, T, ADJOINT> {
         for first in (0..kernel_height).step_by(TILE) {
             let tile = TILE.min(kernel_height - first);
             for block in 0..blocks {
-                let gathered = &mut scratch[..tile * sources];
+                let gathered = &mut scratch[block * TILE * sources..][..tile * sources];
                 let from = match source {
                     Some(source) => &source[block * (source.len() / blocks)..],
                     None => &target[block * target_stride..],
                 };
                 gather(from, kernel_height, first, tile, gathered);
-                let target = &mut target[block * target_stride..][..targets * kernel_height];
-                for (h, x) in gathered.chunks_exact(sources).enumerate() {
-                    let row = first + h;
-                    let kernel = &kernel[(row * sizes.half_width() + column) * pairs..][..pairs];
-                    let target = &mut target[row..];
-                    let mut t = 0;
-                    while t + TARGETS <= targets {
-                        mix::<T, I, ADJOINT, TARGETS>(isa, x, kernel, (t, targets), kernel_height, target);
-                        t += TARGETS;
+            }
+            for row in first..first + tile {
+                let kernel = &kernel[(row * sizes.half_width() + column) * pairs..][..pairs];
+                pack::<T, ADJOINT>(kernel, (sources, targets), packed);
+                for block in 0..blocks {
+                    let x = &scratch[(block * TILE + row - first) * sources..][..sources];
+                    let target = &mut target[block * target_stride..][..targets * kernel_height];
+                    let mut targets = target[row..].iter_mut().step_by(kernel_height);
+                    let (pairs, single) = packed.split_at(targets.len() / TARGETS * TARGETS * sources);
+                    for kernel in pairs.chunks_exact(TARGETS * sources) {
+                        mix::<T, I, TARGETS>(isa, x, kernel, &mut targets);
                     }
-                    match targets - t {
-                        1 => mix::<T, I, ADJOINT, 1>(isa, x, kernel, (t, targets), kernel_height, target),
-                        2 => mix::<T, I, ADJOINT, 2>(isa, x, kernel, (t, targets), kernel_height, target),
-                        _ => {}
+                    if !single.is_empty() {
+                        mix::<T, I, 1>(isa, x, single, &mut targets);
                     }
                 }
+            }
+        }
+    }
+}
+
+/// The matrix of one frequency as the inner loop reads it: `[⌈targets/TARGETS⌉, sources, TARGETS]`, the last
+/// group perhaps narrower. Reads memory in order, which the inner loop would not.
+#[inline(always)]
+fn pack<T: Real, const ADJOINT: bool>(
+    kernel: &[Complex<T>],
+    (sources, targets): (usize, usize),
+    packed: &mut [Complex<T>],
+) {
+    if ADJOINT {
+        // kernel: [targets, sources]
+        for (group, rows) in kernel.chunks(TARGETS * sources).enumerate() {
+            let width = rows.len() / sources;
+            let packed = &mut packed[group * TARGETS * sources..][..rows.len()];
+            for (n, row) in rows.chunks_exact(sources).enumerate() {
+                for (value, k) in packed[n..].iter_mut().step_by(width).zip(row) {
+                    *value = k.conj();
+                }
+            }
+        }
+    } else {
+        // kernel: [sources, targets]
+        for (s, row) in kernel.chunks_exact(targets).enumerate() {
+            for (group, values) in row.chunks(TARGETS).enumerate() {
+                packed[group * TARGETS * sources + s * values.len()..][..values.len()]
+                    .copy_from_slice(values);
             }
         }
     }
@@ -96,28 +128,17 @@ pub(super) fn gather<T: Real>(
     }
 }
 
-/// Targets t … t + N − 1 of one frequency, `stride` points apart.
+/// The next N targets of one frequency; `kernel` is `[sources, N]`.
 #[inline(always)]
-fn mix<T: Real, I: Isa, const ADJOINT: bool, const N: usize>(
+fn mix<'a, T: Real, I: Isa, const N: usize>(
     isa: I,
     x: &[Point<T>],
     kernel: &[Complex<T>],
-    (t, targets): (usize, usize),
-    stride: usize,
-    target: &mut [Point<T>],
+    targets: &mut impl Iterator<Item = &'a mut Point<T>>,
 ) {
     let zero = isa.splat(T::ZERO);
     let (mut re, mut im) = ([zero; N], [zero; N]);
-    // With ADJOINT the kernel is [target, source], else [source, target].
-    let rows: [&[Complex<T>]; N] =
-        std::array::from_fn(|n| if ADJOINT { &kernel[(t + n) * x.len()..][..x.len()] } else { &[] });
-    for (s, x) in x.iter().enumerate() {
-        let k: [Complex<T>; N] = if ADJOINT {
-            std::array::from_fn(|n| rows[n][s].conj())
-        } else {
-            let row = &kernel[s * targets + t..][..N];
-            std::array::from_fn(|n| row[n])
-        };
+    for (x, k) in x.iter().zip(kernel.as_chunks::<N>().0) {
         let (x_re, x_im) = (isa.load(&x.re), isa.load(&x.im));
         for n in 0..N {
             let k_re = isa.splat(k[n].re);
@@ -128,8 +149,7 @@ fn mix<T: Real, I: Isa, const ADJOINT: bool, const N: usize>(
             re[n] = isa.fma(isa.splat(-k[n].im), x_im, re[n]);
         }
     }
-    for n in 0..N {
-        let point = &mut target[(t + n) * stride];
+    for (n, point) in targets.take(N).enumerate() {
         isa.store(re[n], &mut point.im);
         isa.store(im[n], &mut point.re);
     }

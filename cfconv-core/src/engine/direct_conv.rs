@@ -240,7 +240,7 @@ fn add_outer_product<T: Real>(
 }
 
 /// `sums[c] += Σ plane c`, each plane in a fixed order.
-pub(crate) fn add_plane_sums<T: Real>(planes: &[T], plane_len: usize, sums: &mut [T]) {
+pub(super) fn add_plane_sums<T: Real>(planes: &[T], plane_len: usize, sums: &mut [T]) {
     sums.par_iter_mut().zip(planes.par_chunks(plane_len)).for_each(|(sum, plane)| {
         // Lanes, then rows of lanes: short chains of additions keep the rounding error small.
         *sum += plane

@@ -6,7 +6,7 @@ use super::Point;
 use super::butterfly::multiply;
 use super::stockham::{Stockham, root_of_unity};
 use crate::Real;
-use crate::simd::Isa;
+use crate::simd::{Isa, Kernel, dispatch};
 
 /// With `jk = (j² + k² − (k−j)²)/2`, `X[k] = c[k]·Σ_j (x[j]·c[j])·conj(c[k−j])` where
 /// `c[j] = exp(−πi·j²/n)`: a linear convolution with the chirp `conj(c)`, done by transforms of length
@@ -49,27 +49,42 @@ impl<T: Real> Bluestein<T> {
 
     /// Transforms the points of `source` that lie `source_step` apart into those of `target` that lie
     /// `target_step` apart.
-    #[inline(always)]
-    pub(super) fn process<I: Isa>(
+    pub(super) fn process(
         &self,
-        isa: I,
-        (source, source_step): (&[Point<T>], usize),
-        (target, target_step): (&mut [Point<T>], usize),
+        source: (&[Point<T>], usize),
+        target: (&mut [Point<T>], usize),
         scratch: &mut [Point<T>],
     ) {
-        let (padded, scratch) = scratch.split_at_mut(self.inner.length());
-        let (product, scratch) = scratch.split_at_mut(self.inner.length());
-        for (j, &factor) in self.chirp.iter().enumerate() {
+        dispatch(Process { plan: self, source, target, scratch });
+    }
+}
+
+struct Process<'a, T> {
+    plan: &'a Bluestein<T>,
+    source: (&'a [Point<T>], usize),
+    target: (&'a mut [Point<T>], usize),
+    scratch: &'a mut [Point<T>],
+}
+
+impl<T: Real> Kernel for Process<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<I: Isa>(self, isa: I) {
+        let Self { plan, source: (source, source_step), target: (target, target_step), scratch } = self;
+        let (padded, scratch) = scratch.split_at_mut(plan.inner.length());
+        let (product, scratch) = scratch.split_at_mut(plan.inner.length());
+        for (j, &factor) in plan.chirp.iter().enumerate() {
             padded[j] = multiply(isa, &source[j * source_step], factor);
         }
-        padded[self.length()..].fill(Point::zero());
-        self.inner.process(isa, (padded, 1), (product, 1), scratch);
+        padded[plan.length()..].fill(Point::zero());
+        plan.inner.process((padded, 1), (product, 1), scratch);
         // The inverse transform is the forward one of swapped points, swapped again.
-        for (point, &factor) in product.iter_mut().zip(&self.chirp_spectrum) {
+        for (point, &factor) in product.iter_mut().zip(&plan.chirp_spectrum) {
             *point = multiply(isa, point, factor).swapped();
         }
-        self.inner.process(isa, (product, 1), (padded, 1), scratch);
-        for (j, &factor) in self.chirp.iter().enumerate() {
+        plan.inner.process((product, 1), (padded, 1), scratch);
+        for (j, &factor) in plan.chirp.iter().enumerate() {
             target[j * target_step] = multiply(isa, &padded[j].swapped(), factor);
         }
     }

@@ -4,7 +4,6 @@ use super::Point;
 use super::bluestein::Bluestein;
 use super::stockham::{Stockham, factorize};
 use crate::Real;
-use crate::simd::{Isa, Kernel, dispatch};
 
 /// Lengths with a larger prime factor go through Bluestein's algorithm: above it the quadratic butterfly of
 /// an odd radix costs more than two transforms of a padded length.
@@ -57,9 +56,7 @@ impl<T: Real> LanesFft<T> {
     /// Transforms `length` points of `source`, `source_step` apart, into points of `target`, `target_step`
     /// apart: a signal is read where it lies and written where it is wanted, without copies.
     ///
-    /// `scratch` has at least [`scratch_len`](Self::scratch_len) points of any content. Dispatches on the
-    /// instruction set itself: one line is enough work to hide the call, and callers stay small.
-    #[inline(never)]
+    /// `scratch` has at least [`scratch_len`](Self::scratch_len) points of any content.
     pub fn process(
         &self,
         source: &[Point<T>],
@@ -72,26 +69,9 @@ impl<T: Real> LanesFft<T> {
         debug_assert!(target.len() > (self.length() - 1) * target_step);
         debug_assert!(scratch.len() >= self.scratch_len());
         let (source, target) = ((source, source_step), (target, target_step));
-        dispatch(Process { plan: self, source, target, scratch });
-    }
-}
-
-struct Process<'a, T> {
-    plan: &'a LanesFft<T>,
-    source: (&'a [Point<T>], usize),
-    target: (&'a mut [Point<T>], usize),
-    scratch: &'a mut [Point<T>],
-}
-
-impl<T: Real> Kernel for Process<'_, T> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<I: Isa>(self, isa: I) {
-        let Self { plan, source, target, scratch } = self;
-        match &plan.algorithm {
-            Algorithm::Stockham(stockham) => stockham.process(isa, source, target, scratch),
-            Algorithm::Bluestein(bluestein) => bluestein.process(isa, source, target, scratch),
+        match &self.algorithm {
+            Algorithm::Stockham(stockham) => stockham.process(source, target, scratch),
+            Algorithm::Bluestein(bluestein) => bluestein.process(source, target, scratch),
         }
     }
 }

@@ -5,7 +5,7 @@ use num_complex::Complex;
 use super::Point;
 use super::butterfly::{Butterfly, Radix2, Radix3, Radix4, load, radix_odd, store};
 use crate::Real;
-use crate::simd::Isa;
+use crate::simd::{Isa, Kernel, dispatch};
 
 /// A transform whose length has only small prime factors. Each stage reads one buffer and writes the other
 /// in order, so there is no bit reversal. Twiddle factors are computed in `f64`.
@@ -55,27 +55,43 @@ impl<T: Real> Stockham<T> {
 
     /// Transforms the points of `source` that lie `source_step` apart into those of `target` that lie
     /// `target_step` apart: the first stage reads where the signal is, the last one writes where it goes.
-    #[inline(always)]
-    pub(super) fn process<I: Isa>(
+    ///
+    /// Not inlined, and dispatching itself, so that its large body exists once for each instruction set.
+    #[inline(never)]
+    pub(super) fn process(
         &self,
-        isa: I,
-        (source, source_step): (&[Point<T>], usize),
-        (target, target_step): (&mut [Point<T>], usize),
+        source: (&[Point<T>], usize),
+        target: (&mut [Point<T>], usize),
         scratch: &mut [Point<T>],
     ) {
-        let (buffers, pairs) = scratch.split_at_mut(2 * self.length);
-        let (mut from, mut to) = buffers.split_at_mut(self.length);
-        match &self.stages[..] {
-            [] => target[0] = source[0],
-            [only] => only.run(isa, (source, source_step), (target, target_step), pairs),
-            [first, middle @ .., last] => {
-                first.run(isa, (source, source_step), (to, 1), pairs);
-                for stage in middle {
-                    std::mem::swap(&mut from, &mut to);
-                    stage.run(isa, (from, 1), (to, 1), pairs);
-                }
-                last.run(isa, (to, 1), (target, target_step), pairs);
-            }
+        dispatch(Process { plan: self, source, target, scratch });
+    }
+}
+
+struct Process<'a, T> {
+    plan: &'a Stockham<T>,
+    source: (&'a [Point<T>], usize),
+    target: (&'a mut [Point<T>], usize),
+    scratch: &'a mut [Point<T>],
+}
+
+impl<T: Real> Kernel for Process<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<I: Isa>(self, isa: I) {
+        let Self { plan, source, target, scratch } = self;
+        let (buffers, pairs) = scratch.split_at_mut(2 * plan.length);
+        let (mut from, mut to) = buffers.split_at_mut(plan.length);
+        let Some(last) = plan.stages.len().checked_sub(1) else {
+            target.0[0] = source.0[0];
+            return;
+        };
+        for (index, stage) in plan.stages.iter().enumerate() {
+            let source = if index == 0 { source } else { (&*from, 1) };
+            let target = if index == last { (&mut *target.0, target.1) } else { (&mut *to, 1) };
+            stage.run(isa, source, target, pairs);
+            std::mem::swap(&mut from, &mut to);
         }
     }
 }
@@ -123,17 +139,22 @@ impl<T: Real> Stage<T> {
         let (stride, groups) = (self.stride, self.groups);
         let source_span = stride * groups * source_step;
         let target_span = stride * target_step;
+        // What `run_butterfly` relies on: the last point of either buffer.
+        assert!(source.len() > (RADIX * groups * stride - 1) * source_step);
+        assert!(target.len() > (RADIX * groups * stride - 1) * target_step);
         for q in 0..stride {
-            let input = (&source[q * source_step..], source_span);
-            let output = (&mut target[q * target_step..], target_span);
-            run_butterfly::<T, I, B, RADIX, false>(isa, input, &[], output);
+            let input = (source, q * source_step, source_span);
+            let output = (&mut *target, q * target_step, target_span);
+            // SAFETY: the largest index is below RADIX·groups·stride steps, see above.
+            unsafe { run_butterfly::<T, I, B, RADIX, false>(isa, input, &[], output) };
         }
         for p in 1..groups {
             let w = &self.twiddles[p * (RADIX - 1)..][..RADIX - 1];
             for q in 0..stride {
-                let input = (&source[(q + stride * p) * source_step..], source_span);
-                let output = (&mut target[(q + stride * RADIX * p) * target_step..], target_span);
-                run_butterfly::<T, I, B, RADIX, true>(isa, input, w, output);
+                let input = (source, (q + stride * p) * source_step, source_span);
+                let output = (&mut *target, (q + stride * RADIX * p) * target_step, target_span);
+                // SAFETY: the largest index is below RADIX·groups·stride steps, see above.
+                unsafe { run_butterfly::<T, I, B, RADIX, true>(isa, input, w, output) };
             }
         }
     }
@@ -163,21 +184,28 @@ impl<T: Real> Stage<T> {
     }
 }
 
-/// One butterfly from points `span` apart to points `stride` apart.
+/// One butterfly from points `source_span` apart to points `target_span` apart. Bounds are not checked: a
+/// check between two stores keeps everything before it in registers that are needed.
+///
+/// # Safety
+/// `at + span·(RADIX − 1)` lies within either buffer.
 #[inline(always)]
-fn run_butterfly<T: Real, I: Isa, B: Butterfly<RADIX>, const RADIX: usize, const TWIDDLED: bool>(
+unsafe fn run_butterfly<T: Real, I: Isa, B: Butterfly<RADIX>, const RADIX: usize, const TWIDDLED: bool>(
     isa: I,
-    (input, span): (&[Point<T>], usize),
+    (source, source_at, source_span): (&[Point<T>], usize, usize),
     w: &[Complex<T>],
-    (output, stride): (&mut [Point<T>], usize),
+    (target, target_at, target_span): (&mut [Point<T>], usize, usize),
 ) {
-    let mut x = [load(isa, &input[0]); RADIX];
+    // SAFETY: the caller vouches for the indices.
+    let point = |j: usize| unsafe { source.get_unchecked(source_at + source_span * j) };
+    let mut x = [load(isa, point(0)); RADIX];
     for j in 1..RADIX {
-        x[j] = load(isa, &input[span * j]);
+        x[j] = load(isa, point(j));
     }
     let y = B::run::<T, I, TWIDDLED>(isa, x, w);
     for t in 0..RADIX {
-        store(isa, y[t], &mut output[stride * t]);
+        // SAFETY: the caller vouches for the indices.
+        store(isa, y[t], unsafe { target.get_unchecked_mut(target_at + target_span * t) });
     }
 }
 
