@@ -8,6 +8,7 @@
 mod cf_conv2d;
 mod channel_mix;
 mod direct_conv;
+mod few_images;
 mod kernel_application;
 mod kernel_samples;
 mod plan;

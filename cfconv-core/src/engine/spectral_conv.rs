@@ -68,8 +68,10 @@ const GROUP_BYTES: usize = 8 << 20;
 #[derive(Clone, Debug)]
 pub struct SpectralConv<T: Real> {
     sizes: SpectralConvSizes,
-    plane: LanesPlane<T>,
-    scratch_pool: ScratchPool<Point<T>>,
+    pub(super) plane: LanesPlane<T>,
+    pub(super) scratch_pool: ScratchPool<Point<T>>,
+    /// One block of channels of one image.
+    pub(super) image_pool: ScratchPool<T>,
     /// The kernel of one frequency.
     kernel_pool: ScratchPool<Complex<T>>,
     /// Blocks of lanes that go through the phases together.
@@ -89,7 +91,7 @@ pub struct SavedSpectrum<T> {
 pub struct SpectralWorkspace<T> {
     /// `[half_width, blocks, channels, kernel_height]`; where a mix is in place, with room for the larger of
     /// both numbers of channels.
-    points: Vec<Point<T>>,
+    pub(super) points: Vec<Point<T>>,
 }
 
 impl<T: Real> SpectralWorkspace<T> {
@@ -146,6 +148,7 @@ impl<T: Real> SpectralConv<T> {
             sizes,
             plane,
             scratch_pool: ScratchPool::new(scratch_len, Point::zero()),
+            image_pool: ScratchPool::new(sizes.height * sizes.width * LANES, T::ZERO),
             kernel_pool: ScratchPool::new(pairs, Complex::default()),
             group,
         }
@@ -158,7 +161,7 @@ impl<T: Real> SpectralConv<T> {
 
     /// Bytes of working memory that the plan holds between calls, besides workspace and saved spectra.
     pub fn scratch_bytes(&self) -> usize {
-        self.scratch_pool.bytes() + self.kernel_pool.bytes()
+        self.scratch_pool.bytes() + self.image_pool.bytes() + self.kernel_pool.bytes()
     }
 
     /// Computes the layer's output and keeps the input's spectrum in `saved`.
@@ -210,6 +213,9 @@ impl<T: Real> SpectralConv<T> {
         output: &mut [T],
         workspace: &mut SpectralWorkspace<T>,
     ) {
+        if batch <= Self::FEW_IMAGES {
+            return self.infer_few(batch, input, kernel, bias, output, workspace);
+        }
         let sizes = self.sizes;
         let column_len = sizes.column_len(sizes.in_channels.max(sizes.out_channels));
         for group in self.groups(batch) {
@@ -381,7 +387,7 @@ impl<T: Real> SpectralConv<T> {
 
 /// The first `length` points, of any content. The vector never shrinks: layers of different sizes that take
 /// turns would otherwise fill it with zeros again and again.
-fn first_points<T: Real>(points: &mut Vec<Point<T>>, length: usize) -> &mut [Point<T>] {
+pub(super) fn first_points<T: Real>(points: &mut Vec<Point<T>>, length: usize) -> &mut [Point<T>] {
     if points.len() < length {
         points.resize(length, Point::zero());
     }

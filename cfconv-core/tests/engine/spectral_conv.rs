@@ -116,6 +116,32 @@ fn run<T: Real>(shape: [usize; 7], positions: Option<&[u32]>) -> Run<T> {
     Run { output, grad_input, grad_kernel }
 }
 
+/// Channels on both sides of a block of lanes, batches on both sides of what counts as few images.
+#[test]
+fn inference_equals_the_training_pass() {
+    let many_channels = [[16, 17, 4, 5, 4, 5, 1], [33, 16, 3, 4, 6, 5, 2], [17, 40, 5, 3, 5, 3, 9]];
+    for shape in SHAPES.into_iter().chain(many_channels) {
+        let (sizes, _) = sizes(shape);
+        let plan = SpectralConv::<f64>::new(sizes);
+        let kernel = complex_noise::<f64>(2, sizes.num_positions());
+        let bias = noise::<f64>(3, sizes.out_channels);
+        for batch in [1, 2, 7, 8, 9] {
+            let image = sizes.height * sizes.width * batch;
+            let input = noise::<f64>(1, sizes.in_channels * image);
+            let mut workspace = SpectralWorkspace::default();
+            for bias in [None, Some(&bias[..])] {
+                let mut expected = vec![f64::NAN; sizes.out_channels * image];
+                let mut saved = SavedSpectrum::default();
+                plan.forward(batch, &input, &kernel, bias, &mut expected, &mut saved, &mut workspace);
+                let mut output = vec![f64::NAN; expected.len()];
+                plan.infer(batch, &input, &kernel, bias, &mut output, &mut workspace);
+                let error = relative_error(&output, &expected);
+                assert!(error < 1e-13, "{sizes:?}, {batch} images: {error:e}");
+            }
+        }
+    }
+}
+
 #[test]
 fn forward_equals_explicit_sums() {
     for shape in SHAPES {
