@@ -6,13 +6,18 @@ that both can be run in turn and compared:
     python cfconv-bench/peers/pytorch.py layer --positions 262144 --threads 2
     cargo run --release -q -p cfconv-bench -- layer --positions 262144 --threads 2 --json
 
-`--compile` passes the measured function through `torch.compile`.
+`--compile` passes the measured function through `torch.compile`. `--check FILE` measures nothing: it takes the
+operands that `cfconv-bench` wrote with the same options and `--dump FILE`, computes outputs and gradients from them
+in single and in double precision, and prints the relative distance ‖theirs − ours‖/‖ours‖ of each tensor, with the
+larger of the two. `peak_scratch_mib` is the growth of the process in the steps, less output and gradients.
 """
 
 import argparse
+import contextlib
 import json
 import math
 import statistics
+import struct
 import time
 import tomllib
 
@@ -41,6 +46,14 @@ class SineMlp(nn.Module):
             x = torch.sin(linear(x))
         return torch.view_as_complex(output(x))
 
+    def names(self):
+        """Names of the parameters in `cfconv` and the parameters, of which the last two carry the output scale."""
+        last = len(self.linears) - 1
+        for index, linear in enumerate(self.linears):
+            name = "output" if index == last else f"layer{index}"
+            yield f"mlp.{name}.weight", linear.weight
+            yield f"mlp.{name}.bias", linear.bias
+
 
 class CfConv2d(nn.Module):
     """A continuous Fourier convolution with a kernel state [H, W/2 + 1, in_channels, out_channels]."""
@@ -64,14 +77,10 @@ class CfConv2d(nn.Module):
             signed(in_channels),
             signed(out_channels),
         ]
-        self.register_buffer("state", torch.zeros(self.shape, dtype=torch.complex64))
-        with torch.no_grad():
-            if not lattice:
-                for first in range(0, self.num_positions, 1 << 16):
-                    u = torch.arange(first, min(first + (1 << 16), self.num_positions))
-                    self.state.view(-1)[u] = self.mlp(self.coordinates(u))
-            scale = 1.0 / math.sqrt(in_channels * math.sqrt(self.num_positions / (in_channels * out_channels)))
-            self.state.mul_(scale)
+        # Noise: evaluating Φ everywhere takes long, and no time depends on the values.
+        scale = 1.0 / math.sqrt(in_channels * rows * columns)
+        self.register_buffer("state", torch.view_as_complex(scale * torch.randn(*self.shape, 2)))
+        self.visited = None  # positions to visit in place of random ones
 
     def coordinates(self, u):
         _, columns, cin, cout = self.shape
@@ -82,15 +91,15 @@ class CfConv2d(nn.Module):
 
     def kernel(self):
         """Refreshes the state at random positions; gradient flows to Φ through these alone."""
-        if self.positions == self.num_positions:
-            u = torch.arange(self.num_positions)
-        else:
-            u = torch.randperm(self.num_positions)[: self.positions]
-        values = self.mlp(self.coordinates(u))
-        if self.lattice:
-            return values.view(self.shape)
         old = self.state.view(-1)
-        kernel = old.index_put((u,), old[u] + self.ema_alpha * (values - old[u])).view(self.shape)
+        if self.positions == self.num_positions:
+            values = self.mlp(self.coordinates(torch.arange(self.num_positions)))
+            kernel = values if self.ema_alpha == 1 else old + self.ema_alpha * (values - old)
+        else:
+            u = torch.randperm(self.num_positions)[: self.positions] if self.visited is None else self.visited
+            values = self.mlp(self.coordinates(u))
+            kernel = old.index_put((u,), old[u] + self.ema_alpha * (values - old[u]))
+        kernel = kernel.view(self.shape)
         self.state = kernel.detach()
         return kernel
 
@@ -98,8 +107,9 @@ class CfConv2d(nn.Module):
         kernel = self.kernel() if self.training else self.state
         if self.lattice:
             taps = torch.fft.irfft2(kernel.permute(3, 2, 0, 1), s=(self.lattice, self.lattice))
-            taps = taps.roll((self.lattice // 2, self.lattice // 2), (2, 3))
             pad = self.lattice // 2
+            # conv2d correlates: the tap of offset r is the weight of −r.
+            taps = taps.flip((2, 3)).roll((pad + 1, pad + 1), (2, 3))
             return F.conv2d(F.pad(x, (pad,) * 4, mode="circular"), taps, self.bias)
         spectrum = torch.fft.rfft2(x)
         mixed = torch.einsum("bihw,hwio->bohw", spectrum, kernel)
@@ -114,7 +124,7 @@ def network(config, classes=2):
     size = config["data"]["size"]
     settings = config["network"]
     kernel, sampler = settings.get("kernel", {}), settings.get("sampler", {})
-    layers, channels, extent, flat = [], 3, size, False
+    layers, channels, extent = [], 3, size
     for layer in settings["layers"]:
         kind = layer["type"]
         if kind == "conv":
@@ -125,9 +135,9 @@ def network(config, classes=2):
             if kernel.get("parameterization", "hw-cin-cout") != "hw-cin-cout":
                 raise SystemExit(f"{kernel['parameterization']}: only hw-cin-cout has a PyTorch counterpart")
             layers.append(CfConv2d(
-                channels, layer["out_channels"], extent, extent, positions=sampler["num_positions"],
+                channels, layer["out_channels"], extent, extent, positions=sampler.get("num_positions", 2**40),
                 hidden_width=kernel["hidden_width"], hidden_layers=kernel["hidden_layers"],
-                ema_alpha=settings["ema_alpha"], bias=layer.get("bias", True),
+                ema_alpha=settings.get("ema_alpha", 1.0), bias=layer.get("bias", True),
                 omega=(kernel["omega_frequency"], kernel["omega_channel"]),
             ))
             channels = layer["out_channels"]
@@ -139,11 +149,12 @@ def network(config, classes=2):
             layers.append(nn.MaxPool2d(2))
             extent //= 2
         elif kind == "global-avg-pool":
-            layers += [nn.AdaptiveAvgPool2d(1), nn.Flatten()]
+            layers.append(nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten()))
         elif kind == "linear":
             layers.append(nn.Linear(channels, classes))
         else:
             raise SystemExit(f"{kind}: no PyTorch counterpart")
+    # Modules have the numbers that layers have in the file.
     return nn.Sequential(*layers), size, config
 
 
@@ -151,6 +162,11 @@ def bench_fft(args):
     x = torch.randn(args.batch, args.in_channels, args.height, args.width)
     step = lambda: torch.fft.irfft2(torch.fft.rfft2(x), s=(args.height, args.width))
     return step, {"planes": args.batch * args.in_channels}
+
+
+def check_fft(args, ours):
+    spectrum = torch.fft.rfft2(ours("input"))
+    return {"spectrum": spectrum, "output": torch.fft.irfft2(spectrum, s=(args.height, args.width))}
 
 
 def layer_of(args):
@@ -173,11 +189,52 @@ def bench_layer(args):
         apply(x).backward(grad_output)
 
     parameters = sum(p.numel() for p in layer.parameters())
-    return step, {"positions": layer.positions, "parameters": parameters}
+    results = 4 * (x.numel() + grad_output.numel() + parameters)
+    return step, {"positions": layer.positions, "parameters": parameters, "results_mib": results / 2**20}
+
+
+def load_layer(layer, ours, prefix="", state="state_before", scale="output_scale"):
+    """Takes over parameters and state; the fixed scale of the kernel is multiplied into its last layer."""
+    scale = ours(scale).item()
+    with torch.no_grad():
+        for name, parameter in layer.mlp.names():
+            parameter.copy_(ours(prefix + name) * (scale if name.startswith("mlp.output") else 1.0))
+        if layer.bias is not None:
+            layer.bias.copy_(ours(prefix + "bias"))
+        layer.state = ours.complex(state).reshape(layer.shape)
+    return scale
+
+
+def layer_grads(layer, scale, prefix=""):
+    grads = {
+        f"grad.{prefix}{name}": parameter.grad * (scale if name.startswith("mlp.output") else 1.0)
+        for name, parameter in layer.mlp.names()
+    }
+    if layer.bias is not None:
+        grads[f"grad.{prefix}bias"] = layer.bias.grad
+    return grads
+
+
+def check_layer(args, ours):
+    layer = layer_of(args).train()
+    scale = load_layer(layer, ours)
+    layer.visited = ours.get("positions")
+    x = ours.images("input").requires_grad_()
+    output = layer(x)
+    output.backward(ours.images("grad_output"))
+    results = {"output": output, "grad.input": x.grad, "state_after": layer.state}
+    return results | layer_grads(layer, scale)
+
+
+def conv_of(args):
+    return nn.Conv2d(
+        args.in_channels, args.out_channels, args.kernel_size, padding=args.kernel_size // 2, bias=False,
+        padding_mode="circular" if args.circular else "zeros",
+    )
 
 
 def bench_conv3x3(args):
-    conv = nn.Conv2d(args.in_channels, args.out_channels, args.kernel_size, padding=args.kernel_size // 2, bias=False)
+    conv = conv_of(args)
     x = torch.randn(args.batch, args.in_channels, args.height, args.width, requires_grad=True)
     grad_output = torch.randn(args.batch, args.out_channels, args.height, args.width)
 
@@ -187,6 +244,16 @@ def bench_conv3x3(args):
         conv(x).backward(grad_output)
 
     return step, {"kernel_size": args.kernel_size}
+
+
+def check_conv3x3(args, ours):
+    conv = conv_of(args)
+    with torch.no_grad():
+        conv.weight.copy_(ours("weight"))
+    x = ours.images("input").requires_grad_()
+    output = conv(x)
+    output.backward(ours.images("grad_output"))
+    return {"output": output, "grad.input": x.grad, "grad.weight": conv.weight.grad}
 
 
 def bench_net(args):
@@ -201,10 +268,51 @@ def bench_net(args):
 
     def step():
         optimizer.zero_grad(set_to_none=True)
-        F.cross_entropy(apply(images), labels).backward()
+        F.cross_entropy(apply(images), labels, label_smoothing=config["train"].get("label_smoothing", 0.0)).backward()
         optimizer.step()
 
     return step, {"batch": batch, "size": size, "parameters": sum(p.numel() for p in model.parameters())}
+
+
+def load_network(model, ours):
+    """Takes over parameters and states; returns the CF-Conv layers with their scales by number."""
+    scales = {}
+    with torch.no_grad():
+        for number, layer in model.named_children():
+            name = f"layers.{number}"
+            if isinstance(layer, CfConv2d):
+                state, scale = f"before.{name}.kernel_state", f"before.{name}.output_scale"
+                scales[number] = load_layer(layer, ours, name + ".", state, scale)
+                layer.visited = ours.get(f"{name}.positions")
+                continue
+            for parameter_name, parameter in layer.named_parameters():
+                parameter.copy_(ours(f"{name}.{parameter_name}"))
+            if isinstance(layer, nn.BatchNorm2d):
+                layer.running_mean.copy_(ours(f"before.{name}.running_mean"))
+                layer.running_var.copy_(ours(f"before.{name}.running_var"))
+    return scales
+
+
+def check_net(args, ours):
+    model, _, config = network(args.config, args.classes)
+    scales = load_network(model.train(), ours)
+    smoothing = config["train"].get("label_smoothing", 0.0)
+    logits = model(ours.images("input"))
+    loss = F.cross_entropy(logits, ours.get("labels"), label_smoothing=smoothing)
+    loss.backward()
+    results = {"logits": logits.T, "loss": loss}
+    for number, layer in model.named_children():
+        name = f"layers.{number}"
+        if isinstance(layer, CfConv2d):
+            results[f"after.{name}.kernel_state"] = layer.state
+            results |= layer_grads(layer, scales[number], name + ".")
+            continue
+        for parameter_name, parameter in layer.named_parameters():
+            results[f"grad.{name}.{parameter_name}"] = parameter.grad
+        if isinstance(layer, nn.BatchNorm2d):
+            results[f"after.{name}.running_mean"] = layer.running_mean
+            results[f"after.{name}.running_var"] = layer.running_var
+    return results
 
 
 def bench_infer(args):
@@ -224,9 +332,103 @@ def bench_infer(args):
     return step, {"batch": args.batch, "subject": "network" if args.config else "layer"}
 
 
+def check_infer(args, ours):
+    with torch.inference_mode():
+        if args.config:
+            model, _, _ = network(args.config, args.classes)
+            load_network(model.eval(), ours)
+            return {"logits": model(ours.images("input")).T}
+        layer = layer_of(args).eval()
+        load_layer(layer, ours)
+        return {"output": layer(ours.images("input"))}
+
+
 def bench_sgemm(args):
     a, b = torch.randn(args.size, args.size), torch.randn(args.size, args.size)
     return lambda: a @ b, {"size": args.size}
+
+
+class Dump:
+    """The tensors of a safetensors file, in the default precision."""
+
+    DTYPES = {"F32": torch.float32, "F64": torch.float64, "U64": torch.int64}
+
+    def __init__(self, path):
+        with open(path, "rb") as file:
+            data = bytearray(file.read())
+        (length,) = struct.unpack("<Q", data[:8])
+        header, values = json.loads(data[8 : 8 + length]), data[8 + length :]
+        header.pop("__metadata__", None)
+        self.tensors = {}
+        for name, entry in header.items():
+            (start, end), dtype = entry["data_offsets"], self.DTYPES[entry["dtype"]]
+            # A tensor of no values has no bytes to be viewed.
+            flat = torch.frombuffer(values[start:end], dtype=dtype) if end > start else torch.empty(0, dtype=dtype)
+            self.tensors[name] = flat.view(entry["shape"])
+
+    def __call__(self, name):
+        return self.tensors[name].to(torch.get_default_dtype())
+
+    def get(self, name):
+        """Integers, or nothing if there are none of this name."""
+        return self.tensors.get(name)
+
+    def complex(self, name):
+        return torch.view_as_complex(self(name).contiguous())
+
+    def images(self, name):
+        """[C, H, W, B] → [B, C, H, W]."""
+        return self(name).permute(3, 0, 1, 2).contiguous()
+
+    def distance(self, name, theirs):
+        """‖theirs − ours‖/‖ours‖; tensors of four axes but another shape are images in our layout."""
+        ours, theirs = self.tensors[name].double(), theirs.detach()
+        if theirs.is_complex():
+            theirs = torch.view_as_real(theirs)
+        if theirs.dim() == 4 and theirs.shape != ours.shape:
+            theirs = theirs.permute(1, 2, 3, 0)
+        theirs = theirs.double().reshape(ours.shape)
+        return ((theirs - ours).norm() / ours.norm().clamp_min(1e-30)).item()
+
+
+def check(args):
+    """Distances of every result in either precision; results that the file has and we do not are listed."""
+    dump, differences = Dump(args.check), {}
+    for dtype in (torch.float32, torch.float64):
+        torch.set_default_dtype(dtype)
+        for name, tensor in globals()["check_" + args.command](args, dump).items():
+            distance = dump.distance(name, tensor)
+            differences.setdefault(name, {})[str(dtype).removeprefix("torch.")] = distance
+    largest = max(differences, key=lambda name: max(differences[name].values()))
+    unchecked = [n for n in dump.tensors if n not in differences and n.startswith(("grad.", "after.", "output"))]
+    return {
+        "differences": differences,
+        "largest": max(differences[largest].values()),
+        "largest_of": largest,
+        "unchecked": [n for n in unchecked if not n.endswith("output_scale")],
+        "torch": torch.__version__,
+    }
+
+
+class MemoryWatch:
+    """The growth of this process's resident memory from its start on, where the system tells."""
+
+    def __init__(self):
+        with contextlib.suppress(OSError), open("/proc/self/clear_refs", "w") as file:
+            file.write("5")
+        self.before = self.status("VmRSS:")
+
+    def growth_mib(self):
+        peak = self.status("VmHWM:")
+        return None if peak is None or self.before is None else max(peak - self.before, 0.0)
+
+    @staticmethod
+    def status(field):
+        with contextlib.suppress(OSError), open("/proc/self/status") as file:
+            for line in file:
+                if line.startswith(field):
+                    return int(line.split()[1]) / 1024
+        return None
 
 
 def arguments():
@@ -242,6 +444,7 @@ def arguments():
         for option, default in dict(threads=0, steps=7, warmup=2, classes=2).items():
             sub.add_argument("--" + option, type=int, default=default)
         sub.add_argument("--compile", action="store_true")
+        sub.add_argument("--check", metavar="FILE")
         return sub
 
     def kernel(sub):
@@ -253,7 +456,9 @@ def arguments():
 
     command("fft")
     kernel(command("layer"))
-    command("conv3x3").add_argument("--kernel-size", type=int, default=3)
+    conv = command("conv3x3")
+    conv.add_argument("--kernel-size", type=int, default=3)
+    conv.add_argument("--circular", action="store_true")
     net = command("net", batch=False)
     net.add_argument("--config", required=True)
     net.add_argument("--batch", dest="batch_of_net", type=int)
@@ -269,13 +474,26 @@ def main():
     if args.threads:
         torch.set_num_threads(args.threads)
     torch.manual_seed(1)
+    if args.check:
+        print(json.dumps(check(args)))
+        return
+    # A network counts from before it is made, everything else from its operands on; as in cfconv-bench.
+    memory = MemoryWatch()
     step, report = globals()["bench_" + args.command](args)
+    if args.command != "net":
+        memory = MemoryWatch()
     seconds = []
     for number in range(args.warmup + args.steps):
         start = time.perf_counter()
         step()
         if number >= args.warmup:
             seconds.append(time.perf_counter() - start)
+    growth = memory.growth_mib()
+    if growth is not None:
+        report |= {
+            "peak_growth_mib": growth,
+            "peak_scratch_mib": max(growth - report.get("results_mib", 0.0), 0.0),
+        }
     report |= {
         "median_s": statistics.median(seconds),
         "min_s": min(seconds),

@@ -3,15 +3,16 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use cfconv_core::StepSeed;
-use cfconv_core::engine::{CfConv2dEngine, CfConvWorkspace};
 use cfconv_train::nn::EvaluationWeights;
 use serde::Serialize;
 
-use crate::layer::KernelArgs;
+use crate::layer::{KernelArgs, LayerStep};
 use crate::memory::MemoryWatch;
 use crate::net::Subject;
-use crate::{RunArgs, ShapeArgs, Timing, operands};
+use crate::{Dump, RunArgs, ShapeArgs, Timing};
+
+/// Classes of a network.
+const CLASSES: usize = 2;
 
 /// Options of `cfconv-bench infer`.
 #[derive(Clone, Debug, clap::Args)]
@@ -58,13 +59,8 @@ pub fn run(args: &Args, run: &RunArgs) -> Result<Report> {
 }
 
 fn infer_layer(args: &Args, run: &RunArgs) -> Result<Report> {
-    let batch = args.shape.batch;
-    let mut layer = CfConv2dEngine::<f32>::try_new(&args.kernel.layer(args.shape))?;
-    let mut params = vec![0.0_f32; layer.num_parameters()];
-    layer.initialize(StepSeed { run_seed: 1, layer: 0, step: 0 }, &mut params)?;
-    let input = operands::uniform(args.shape.input_len(), 1);
-    let mut output = vec![1.0_f32; args.shape.output_len()];
-    let mut workspace = CfConvWorkspace::default();
+    let LayerStep { mut layer, params, batch, input, mut output, mut workspace, .. } =
+        LayerStep::new(args.shape, &args.kernel)?;
     let begin = run.time(|_| Ok(layer.begin_evaluation(&params)?))?;
     let memory = MemoryWatch::start();
     let timing = run.time(|_| Ok(layer.forward(&params, batch, &input, &mut output, &mut workspace)?))?;
@@ -79,7 +75,7 @@ fn infer_layer(args: &Args, run: &RunArgs) -> Result<Report> {
 
 fn infer_network(config: &Path, args: &Args, run: &RunArgs) -> Result<Report> {
     let batch = args.shape.batch;
-    let Subject { mut network, images, .. } = Subject::load(config, &args.set, Some(batch), 2)?;
+    let Subject { mut network, images, .. } = Subject::load(config, &args.set, Some(batch), CLASSES)?;
     let begin = run.time(|_| Ok(network.begin_evaluation(EvaluationWeights::Trained)?))?;
     let memory = MemoryWatch::start();
     let timing = run.time(|_| Ok(network.forward(batch, &images)?))?;
@@ -90,4 +86,46 @@ fn infer_network(config: &Path, args: &Args, run: &RunArgs) -> Result<Report> {
         peak_scratch_mib: memory.growth_mib(),
         subject: "network",
     })
+}
+
+/// Writes parameters, kernel state, input and output of a pass.
+///
+/// # Errors
+/// As [`run`].
+pub fn dump(args: &Args) -> Result<Dump> {
+    match &args.config {
+        Some(config) => dump_network(config, args),
+        None => dump_layer(args),
+    }
+}
+
+fn dump_layer(args: &Args) -> Result<Dump> {
+    let ShapeArgs { batch, in_channels, out_channels, height, width } = args.shape;
+    let mut step = LayerStep::new(args.shape, &args.kernel)?;
+    step.disturb()?;
+    step.layer.begin_evaluation(&step.params)?;
+    step.layer.forward(&step.params, batch, &step.input, &mut step.output, &mut step.workspace)?;
+    let grid = step.layer.plan().grid;
+    let kernel = [grid.height, grid.half_width(), in_channels, out_channels];
+    let mut dump = Dump::default();
+    step.dump_parameters("", &step.params, &mut dump);
+    dump.scalar("output_scale", step.layer.output_scale());
+    dump.complex("state_before", &kernel, step.layer.kernel_state().values());
+    dump.real("input", &[in_channels, height, width, batch], &step.input);
+    dump.real("output", &[out_channels, height, width, batch], &step.output);
+    Ok(dump)
+}
+
+fn dump_network(config: &Path, args: &Args) -> Result<Dump> {
+    let batch = args.shape.batch;
+    let mut subject = Subject::load(config, &args.set, Some(batch), CLASSES)?;
+    let states = subject.disturb()?;
+    let mut dump = Dump::default();
+    dump.extend("", &subject.network.export_parameters()?);
+    dump.extend("before.", &states);
+    subject.dump_images(&mut dump);
+    subject.network.begin_evaluation(EvaluationWeights::Trained)?;
+    subject.network.forward(batch, &subject.images)?;
+    dump.real("logits", &[CLASSES, batch], &subject.network.logits()?);
+    Ok(dump)
 }

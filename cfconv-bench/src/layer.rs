@@ -2,16 +2,16 @@
 
 use std::time::Instant;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use cfconv_core::engine::{AppliedForm, CfConv2dEngine, CfConvWorkspace, PaddingMode};
-use cfconv_core::{CfConv2dConfig, NumPositions, SamplerConfig, StepSeed};
+use cfconv_core::{CfConv2dConfig, NumPositions, RefreshHistory, SamplerConfig, StepSeed};
 use cfconv_mlp::{KernelMlp, KernelMlpConfig, Positions};
 use num_complex::Complex;
 use serde::Serialize;
 
 use crate::memory::{MemoryWatch, mib};
 use crate::shape::at_least_one;
-use crate::{RunArgs, ShapeArgs, Timing, operands};
+use crate::{Dump, RunArgs, ShapeArgs, Timing, operands};
 
 /// Options of `cfconv-bench layer`.
 #[derive(Clone, Debug, clap::Args)]
@@ -29,22 +29,22 @@ pub struct Args {
 pub struct KernelArgs {
     /// Positions of a step: a number, or `all`.
     #[arg(long, value_name = "N|all", default_value = "262144", value_parser = parse_positions)]
-    positions: NumPositions,
+    pub positions: NumPositions,
     /// Evaluate the kernel on a K×K lattice in place of sampled positions.
     #[arg(long, value_name = "K", conflicts_with = "positions", value_parser = at_least_one)]
-    lattice: Option<usize>,
+    pub lattice: Option<usize>,
     /// Features of the kernel network's hidden layers.
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = at_least_one)]
-    hidden_width: usize,
+    pub hidden_width: usize,
     /// Hidden layers of the kernel network.
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = at_least_one)]
-    hidden_layers: usize,
+    pub hidden_layers: usize,
     /// Weight of a new value in the kernel state.
     #[arg(long, value_name = "ALPHA", default_value_t = 0.5)]
-    ema_alpha: f64,
+    pub ema_alpha: f64,
     /// Pad with zeros: a linear in place of a circular convolution.
     #[arg(long)]
-    zero_padding: bool,
+    pub zero_padding: bool,
 }
 
 fn parse_positions(text: &str) -> Result<NumPositions, String> {
@@ -126,35 +126,16 @@ pub struct Report {
 /// # Errors
 /// What the layer reports.
 pub fn run(args: &Args, run: &RunArgs) -> Result<Report> {
-    let batch = args.shape.batch;
-    let mut layer = CfConv2dEngine::<f32>::try_new(&args.kernel.layer(args.shape))?;
-    let mut params = vec![0.0_f32; layer.num_parameters()];
-    layer.initialize(StepSeed { run_seed: 1, layer: 0, step: 0 }, &mut params)?;
-    let input = operands::uniform(args.shape.input_len(), 1);
-    let grad_output = operands::uniform(args.shape.output_len(), 2);
-    // Ones, not zeros: fresh zeros are not resident until they are written.
-    let mut output = vec![1.0_f32; args.shape.output_len()];
-    let mut grad_input = vec![1.0_f32; args.shape.input_len()];
-    let mut grad_params = vec![1.0_f32; params.len()];
-    let mut workspace = CfConvWorkspace::default();
-
+    let mut step = LayerStep::new(args.shape, &args.kernel)?;
     let memory = MemoryWatch::start();
-    let [timing, begin_step, forward, backward] = run.time_parts(|step| {
-        let start = Instant::now();
-        layer.begin_step(&params, StepSeed { run_seed: 1, layer: 0, step }, &mut workspace)?;
-        let begun = start.elapsed().as_secs_f64();
-        layer.forward(&params, batch, &input, &mut output, &mut workspace)?;
-        let forwarded = start.elapsed().as_secs_f64();
-        let grads = Some(&mut grad_input[..]);
-        layer.backward(&params, batch, &grad_output, grads, &mut grad_params, &mut workspace)?;
-        let done = start.elapsed().as_secs_f64();
-        Ok([done, begun, forwarded - begun, done - forwarded])
-    })?;
+    let [timing, begin_step, forward, backward] = run.time_parts(|number| step.run(number))?;
     let growth_mib = memory.growth_mib();
+    let LayerStep { layer, params, workspace, .. } = &step;
     let held_scratch_mib = mib(workspace.bytes() + layer.scratch_bytes() + layer.saved_bytes());
 
     let positions = layer.positions().len();
-    let mlp = time_mlp(layer.mlp(), &params, layer.positions().as_positions(), positions, run)?;
+    let mut mlp = KernelNetworkStep::of(layer, params);
+    let mlp = run.time(|_| mlp.run())?;
     Ok(Report {
         timing,
         begin_step_s: begin_step.median_s,
@@ -173,29 +154,156 @@ pub fn run(args: &Args, run: &RunArgs) -> Result<Report> {
     })
 }
 
+/// Writes operands, parameters, positions, output and gradients of one step, and the kernel state before and
+/// after it. State and bias are moved away from their initial values, so that each of them shows.
+///
+/// # Errors
+/// As [`run`]; a padding with zeros, whose kernel lies on a larger grid than the image's.
+pub fn dump(args: &Args) -> Result<Dump> {
+    ensure!(!args.kernel.zero_padding, "--dump is of circular convolutions: leave out --zero-padding");
+    let ShapeArgs { batch, in_channels, out_channels, height, width } = args.shape;
+    let mut step = LayerStep::new(args.shape, &args.kernel)?;
+    step.disturb()?;
+    step.grad_params.fill(0.0);
+    let mut dump = Dump::default();
+    let grid = step.layer.plan().grid;
+    let kernel = [grid.height, grid.half_width(), in_channels, out_channels];
+    dump.complex("state_before", &kernel, step.layer.kernel_state().values());
+    step.run(0)?;
+    dump.complex("state_after", &kernel, step.layer.kernel_state().values());
+    if let Some(list) = step.layer.positions().list() {
+        dump.indices("positions", list.iter().map(|&position| u64::from(position)));
+    }
+    let (input, output) = ([in_channels, height, width, batch], [out_channels, height, width, batch]);
+    dump.real("input", &input, &step.input);
+    dump.real("grad_output", &output, &step.grad_output);
+    dump.real("output", &output, &step.output);
+    dump.real("grad.input", &input, &step.grad_input);
+    step.dump_parameters("", &step.params, &mut dump);
+    step.dump_parameters("grad.", &step.grad_params, &mut dump);
+    dump.scalar("output_scale", step.layer.output_scale());
+    Ok(dump)
+}
+
+/// A layer with its operands.
+pub struct LayerStep {
+    pub(crate) layer: CfConv2dEngine<f32>,
+    pub(crate) params: Vec<f32>,
+    pub(crate) batch: usize,
+    pub(crate) input: Vec<f32>,
+    pub(crate) output: Vec<f32>,
+    pub(crate) workspace: CfConvWorkspace<f32>,
+    grad_output: Vec<f32>,
+    grad_input: Vec<f32>,
+    grad_params: Vec<f32>,
+}
+
+impl LayerStep {
+    /// Makes a layer with random operands.
+    ///
+    /// # Errors
+    /// What the layer reports.
+    pub fn new(shape: ShapeArgs, kernel: &KernelArgs) -> Result<Self> {
+        let mut layer = CfConv2dEngine::<f32>::try_new(&kernel.layer(shape))?;
+        let mut params = vec![0.0_f32; layer.num_parameters()];
+        layer.initialize(StepSeed { run_seed: 1, layer: 0, step: 0 }, &mut params)?;
+        Ok(Self {
+            batch: shape.batch,
+            input: operands::uniform(shape.input_len(), 1),
+            grad_output: operands::uniform(shape.output_len(), 2),
+            // Ones, not zeros: fresh zeros are not resident until they are written.
+            output: vec![1.0; shape.output_len()],
+            grad_input: vec![1.0; shape.input_len()],
+            grad_params: vec![1.0; params.len()],
+            workspace: CfConvWorkspace::default(),
+            layer,
+            params,
+        })
+    }
+
+    /// Runs training step `number` and returns the seconds of the step, of sampling with kernel refresh, of the
+    /// forward and of the backward pass.
+    ///
+    /// # Errors
+    /// What the layer reports.
+    pub fn run(&mut self, number: u64) -> Result<[f64; 4]> {
+        let Self { layer, params, batch, input, output, workspace, grad_output, grad_input, grad_params } =
+            self;
+        let start = Instant::now();
+        layer.begin_step(params, StepSeed { run_seed: 1, layer: 0, step: number }, workspace)?;
+        let begun = start.elapsed().as_secs_f64();
+        layer.forward(params, *batch, input, output, workspace)?;
+        let forwarded = start.elapsed().as_secs_f64();
+        layer.backward(params, *batch, grad_output, Some(grad_input), grad_params, workspace)?;
+        let done = start.elapsed().as_secs_f64();
+        Ok([done, begun, forwarded - begun, done - forwarded])
+    }
+
+    /// Moves the kernel state away from Φ and the bias away from zero.
+    pub(crate) fn disturb(&mut self) -> Result<()> {
+        let bias = self.params.len() - self.layer.mlp().num_parameters();
+        let first = self.params.len() - bias;
+        self.params[first..].copy_from_slice(&operands::uniform(bias, 4));
+        let mut state = self.layer.kernel_state().values().to_vec();
+        let size = state.iter().map(Complex::norm_sqr).sum::<f32>() / state.len() as f32;
+        let noise = operands::uniform(2 * state.len(), 5);
+        for (value, noise) in state.iter_mut().zip(noise.as_chunks::<2>().0) {
+            *value = (*value + Complex::new(noise[0], noise[1]) * size.sqrt()) * 0.5;
+        }
+        Ok(self.layer.load_state(&state, RefreshHistory::default(), self.layer.output_scale())?)
+    }
+
+    /// Adds a buffer that has a value for each parameter.
+    pub(crate) fn dump_parameters(&self, prefix: &str, values: &[f32], dump: &mut Dump) {
+        for segment in self.layer.parameter_segments() {
+            dump.real(&format!("{prefix}{}", segment.name), &segment.shape, &values[segment.range]);
+        }
+    }
+}
+
+/// The kernel network of a layer at the positions of its last step.
+pub struct KernelNetworkStep<'a> {
+    mlp: &'a KernelMlp<f32>,
+    params: &'a [f32],
+    positions: Positions<'a>,
+    values: Vec<Complex<f32>>,
+    grad_params: Vec<f32>,
+}
+
+impl<'a> KernelNetworkStep<'a> {
+    /// Takes the network out of a step that was run.
+    pub fn new(step: &'a LayerStep) -> Self {
+        Self::of(&step.layer, &step.params)
+    }
+
+    fn of(layer: &'a CfConv2dEngine<f32>, params: &'a [f32]) -> Self {
+        let params = &params[..layer.mlp().num_parameters()];
+        Self {
+            mlp: layer.mlp(),
+            params,
+            positions: layer.positions().as_positions(),
+            values: vec![Complex::default(); layer.positions().len()],
+            grad_params: vec![0.0; params.len()],
+        }
+    }
+
+    /// Evaluates the network and takes its values back as though they were gradients.
+    ///
+    /// # Errors
+    /// What the network reports.
+    pub fn run(&mut self) -> Result<()> {
+        self.mlp.evaluate(self.params, self.positions, &mut self.values)?;
+        self.mlp.evaluate_vjp(self.params, self.positions, &self.values, &mut self.grad_params)?;
+        Ok(())
+    }
+}
+
 fn form_name(form: AppliedForm) -> &'static str {
     match form {
         AppliedForm::Spectral => "spectral",
         AppliedForm::LatticeFft => "lattice, by transforms",
         AppliedForm::LatticeDirect => "lattice, in space",
     }
-}
-
-fn time_mlp(
-    mlp: &KernelMlp<f32>,
-    params: &[f32],
-    positions: Positions<'_>,
-    count: usize,
-    run: &RunArgs,
-) -> Result<Timing> {
-    let params = &params[..mlp.num_parameters()];
-    let mut values = vec![Complex::default(); count];
-    let mut grad_params = vec![0.0; params.len()];
-    run.time(|_| {
-        mlp.evaluate(params, positions, &mut values)?;
-        mlp.evaluate_vjp(params, positions, &values, &mut grad_params)?;
-        Ok(())
-    })
 }
 
 #[cfg(test)]

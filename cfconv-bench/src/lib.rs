@@ -4,11 +4,15 @@
 //! touched before the clock starts. The times are wall times of whole steps; the smallest and the median of
 //! several are given. Nothing here gates a test.
 //!
+//! The same options with `--dump FILE` write operands and results of one step, from which
+//! `cfconv-bench/peers/pytorch.py --check FILE` computes the results anew.
+//!
 //! ```text
 //! cargo run --release -q -p cfconv-bench -- layer --positions 262144 --threads 2 --json
 //! ```
 
 pub mod conv3x3;
+mod dump;
 pub mod fft;
 pub mod infer;
 pub mod layer;
@@ -21,5 +25,6 @@ mod readme;
 pub mod sgemm;
 mod shape;
 
+pub use dump::Dump;
 pub use measure::{RunArgs, Timing};
 pub use shape::ShapeArgs;

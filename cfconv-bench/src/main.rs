@@ -1,7 +1,10 @@
 //! The program `cfconv-bench`.
 
-use anyhow::Result;
-use cfconv_bench::{RunArgs, conv3x3, fft, infer, layer, net, sgemm};
+use std::path::PathBuf;
+
+use anyhow::{Result, bail};
+use cfconv_bench::{Dump, RunArgs, conv3x3, fft, infer, layer, net, sgemm};
+use cfconv_fft::simd::InstructionSet;
 use clap::{Parser, Subcommand};
 use serde_json::Value;
 
@@ -14,6 +17,9 @@ struct Cli {
     /// Print one JSON object.
     #[arg(long, global = true)]
     json: bool,
+    /// In place of measuring, write operands and results of one step to this safetensors file.
+    #[arg(long, global = true, value_name = "FILE")]
+    dump: Option<PathBuf>,
     #[command(subcommand)]
     command: Command,
 }
@@ -35,9 +41,12 @@ enum Command {
 }
 
 fn main() -> Result<()> {
-    let Cli { run, json, command } = Cli::parse();
+    let Cli { run, json, dump, command } = Cli::parse();
     run.start_threads()?;
-    let result = match &command {
+    if let Some(path) = dump {
+        return command.dump()?.write(&path);
+    }
+    let mut result = match &command {
         Command::Fft(args) => serde_json::to_value(fft::run(args, &run)?)?,
         Command::Layer(args) => serde_json::to_value(layer::run(args, &run)?)?,
         Command::Conv3x3(args) => serde_json::to_value(conv3x3::run(args, &run)?)?,
@@ -45,12 +54,26 @@ fn main() -> Result<()> {
         Command::Infer(args) => serde_json::to_value(infer::run(args, &run)?)?,
         Command::Sgemm(args) => serde_json::to_value(sgemm::run(args, &run)?)?,
     };
+    result["instruction_set"] = format!("{:?}", InstructionSet::detect()).into();
     if json {
         println!("{result}");
     } else {
         print_lines(&result);
     }
     Ok(())
+}
+
+impl Command {
+    fn dump(&self) -> Result<Dump> {
+        match self {
+            Self::Fft(args) => fft::dump(args),
+            Self::Layer(args) => layer::dump(args),
+            Self::Conv3x3(args) => conv3x3::dump(args),
+            Self::Net(args) => net::dump(args),
+            Self::Infer(args) => infer::dump(args),
+            Self::Sgemm(_) => bail!("sgemm has nothing to dump"),
+        }
+    }
 }
 
 fn print_lines(result: &Value) {

@@ -5,13 +5,13 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use cfconv_train::config::TrainConfig;
 use cfconv_train::device::Cpu;
-use cfconv_train::networks::{InputShape, Network};
+use cfconv_train::networks::{InputShape, NamedTensor, Network, TensorValues};
 use cfconv_train::optim::Optimizer;
 use serde::Serialize;
 
 use crate::memory::{MemoryWatch, mib};
 use crate::shape::at_least_one;
-use crate::{RunArgs, Timing, operands};
+use crate::{Dump, RunArgs, Timing, operands};
 
 /// Options of `cfconv-bench net`.
 #[derive(Clone, Debug, clap::Args)]
@@ -79,6 +79,40 @@ impl Subject {
         let labels = (0..batch).map(|image| (image % classes) as u32).collect();
         Ok(Self { config, network, images, labels })
     }
+
+    /// Computes the gradients of training step `number` and returns the loss.
+    pub(crate) fn gradients(&mut self, number: u64) -> Result<f64> {
+        self.network.begin_step(number)?;
+        let loss = self.loss()?;
+        self.network.backward()?;
+        Ok(loss)
+    }
+
+    /// Forward pass and loss.
+    fn loss(&mut self) -> Result<f64> {
+        self.network.forward(self.labels.len(), &self.images)?;
+        Ok(self.network.loss(&self.labels, self.config.train.label_smoothing)?.mean())
+    }
+
+    /// Moves the kernel states away from Φ, so that every refreshed value changes; returns all states.
+    pub(crate) fn disturb(&mut self) -> Result<Vec<NamedTensor>> {
+        let mut states = self.network.export_states()?;
+        for state in states.iter_mut().filter(|state| state.name.ends_with(".kernel_state")) {
+            if let TensorValues::F32(values) = &mut state.values {
+                let size = values.iter().map(|value| value * value).sum::<f32>() / values.len() as f32;
+                let noise = operands::uniform(values.len(), 5);
+                values.iter_mut().zip(noise).for_each(|(value, noise)| *value += 0.5 * size.sqrt() * noise);
+            }
+        }
+        self.network.import_states(&states)?;
+        Ok(states)
+    }
+
+    /// Adds the images.
+    pub(crate) fn dump_images(&self, dump: &mut Dump) {
+        let (size, batch) = (self.config.data.size, self.labels.len());
+        dump.real("input", &[CHANNELS, size, size, batch], &self.images);
+    }
 }
 
 /// Times training steps of a network on images of noise.
@@ -87,18 +121,15 @@ impl Subject {
 /// A configuration that cannot be read, a network that does not fit the images.
 pub fn run(args: &Args, run: &RunArgs) -> Result<Report> {
     let memory = MemoryWatch::start();
-    let Subject { config, mut network, images, labels } =
-        Subject::load(&args.config, &args.set, args.batch, args.classes)?;
-    let mut optimizer = Optimizer::try_new(&network, &config.optimizer)?;
+    let mut subject = Subject::load(&args.config, &args.set, args.batch, args.classes)?;
+    let mut optimizer = Optimizer::try_new(&subject.network, &subject.config.optimizer)?;
     let mut loss = f64::NAN;
     let timing = run.time(|step| {
-        network.begin_step(step)?;
-        network.forward(labels.len(), &images)?;
-        loss = network.loss(&labels, config.train.label_smoothing)?.mean();
-        network.backward()?;
-        optimizer.step(&mut network, config.optimizer.learning_rate)?;
+        loss = subject.gradients(step)?;
+        optimizer.step(&mut subject.network, subject.config.optimizer.learning_rate)?;
         Ok(())
     })?;
+    let Subject { config, network, labels, .. } = subject;
     Ok(Report {
         timing,
         batch: labels.len(),
@@ -108,4 +139,43 @@ pub fn run(args: &Args, run: &RunArgs) -> Result<Report> {
         held_mib: mib(network.memory_bytes() + optimizer.memory_bytes()),
         loss,
     })
+}
+
+/// Writes images, labels, parameters, states before and after a step, logits, loss and gradients. The step of
+/// the optimiser is not part of it.
+///
+/// # Errors
+/// As [`run`].
+pub fn dump(args: &Args) -> Result<Dump> {
+    let mut subject = Subject::load(&args.config, &args.set, args.batch, args.classes)?;
+    let mut dump = Dump::default();
+    let before = subject.disturb()?;
+    dump.extend("", &subject.network.export_parameters()?);
+    dump.extend("before.", &before);
+    subject.network.begin_step(0)?;
+    let loss = subject.loss()?;
+    dump.scalar("loss", loss);
+    dump.real("logits", &[args.classes, subject.labels.len()], &subject.network.logits()?);
+    subject.network.backward()?;
+    subject.dump_images(&mut dump);
+    dump.indices("labels", subject.labels.iter().map(|&label| u64::from(label)));
+    dump.extend("", &subject.network.export_segments("grad.", subject.network.grads())?);
+    let after = subject.network.export_states()?;
+    for (before, after) in before.iter().zip(&after) {
+        if let Some(layer) = after.name.strip_suffix(".kernel_state") {
+            let visited = visited_positions(before, after);
+            dump.indices(&format!("{layer}.positions"), visited.into_iter());
+        }
+    }
+    dump.extend("after.", &after);
+    Ok(dump)
+}
+
+/// Places where two kernel states differ, by complex value.
+fn visited_positions(before: &NamedTensor, after: &NamedTensor) -> Vec<u64> {
+    let (TensorValues::F32(before), TensorValues::F32(after)) = (&before.values, &after.values) else {
+        return vec![];
+    };
+    let pairs = before.as_chunks::<2>().0.iter().zip(after.as_chunks::<2>().0);
+    (0..).zip(pairs).filter(|(_, (before, after))| before != after).map(|(position, _)| position).collect()
 }
