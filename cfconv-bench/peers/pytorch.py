@@ -497,6 +497,7 @@ def main():
     report |= {
         "median_s": statistics.median(seconds),
         "min_s": min(seconds),
+        "seconds": seconds,
         "steps": args.steps,
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,

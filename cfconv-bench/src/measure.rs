@@ -65,7 +65,7 @@ impl RunArgs {
 }
 
 /// Wall times of the measured steps.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Timing {
     /// The middle one, or the mean of the two middle ones, in seconds.
     pub median_s: f64,
@@ -75,15 +75,18 @@ pub struct Timing {
     pub steps: usize,
     /// Threads of the process's pool.
     pub threads: usize,
+    /// Each of them, in the order of the steps.
+    pub seconds: Vec<f64>,
 }
 
 impl Timing {
-    fn of(mut seconds: Vec<f64>) -> Self {
-        seconds.sort_by(f64::total_cmp);
-        let (steps, middle) = (seconds.len(), seconds.len() / 2);
+    fn of(seconds: Vec<f64>) -> Self {
+        let mut sorted = seconds.clone();
+        sorted.sort_by(f64::total_cmp);
+        let (steps, middle) = (sorted.len(), sorted.len() / 2);
         let median_s =
-            if steps % 2 == 1 { seconds[middle] } else { 0.5 * (seconds[middle - 1] + seconds[middle]) };
-        Self { median_s, min_s: seconds[0], steps, threads: rayon::current_num_threads() }
+            if steps % 2 == 1 { sorted[middle] } else { 0.5 * (sorted[middle - 1] + sorted[middle]) };
+        Self { median_s, min_s: sorted[0], steps, threads: rayon::current_num_threads(), seconds }
     }
 }
 
@@ -95,6 +98,7 @@ mod tests {
     fn median_and_minimum_of_odd_and_even_counts() {
         let odd = Timing::of(vec![3.0, 1.0, 2.0]);
         assert_eq!((odd.median_s, odd.min_s, odd.steps), (2.0, 1.0, 3));
+        assert_eq!(odd.seconds, [3.0, 1.0, 2.0]);
         assert_eq!(Timing::of(vec![4.0, 1.0, 2.0, 3.0]).median_s, 2.5);
     }
 

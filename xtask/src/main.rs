@@ -4,8 +4,16 @@
 //! of its crates, so that a command starts within seconds of a fresh clone and cannot be broken by the code it
 //! checks.
 
+mod atomic;
+mod bench;
+mod build;
+mod environment;
+mod number_text;
+mod page;
+mod plots;
 mod reproduce;
 mod test;
+mod text_table;
 mod workspace;
 
 use std::process::ExitCode;
@@ -22,6 +30,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Measure transforms, layers and networks beside PyTorch and write a table, a report and plots.
+    Bench(bench::Args),
     /// Train the networks of an experiment and report accuracy, time and memory.
     Reproduce(reproduce::Args),
     /// Run every check that a change must pass: format, documentation, lints, tests.
@@ -30,6 +40,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
+        Command::Bench(args) => bench::run(&args),
         Command::Reproduce(args) => reproduce::run(&args),
         Command::Test(args) => test::run(&args),
     };

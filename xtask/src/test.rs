@@ -43,6 +43,12 @@ const STEPS: &[Step] = &[
         arguments: &["xtask", "reproduce", "--scale", "smoke", "--out", "target/reproduce-smoke"],
         environment: &[],
     },
+    // Every row and curve once, at tiny sizes; uses the build of the tests.
+    Step {
+        name: "small benchmark",
+        arguments: &["xtask", "bench", "--smoke", "--no-peer", "--out", "target/bench-smoke"],
+        environment: &[],
+    },
     // House rules are tests of xtask; examples in documentation and the README are tests too.
     Step {
         name: "tests",

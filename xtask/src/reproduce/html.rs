@@ -3,28 +3,12 @@
 use anyhow::Result;
 use serde_json::Value;
 
-use super::plots::{self, Bar, Series};
 use super::report::{ExperimentReport, Row};
 use super::run_folder::EpochPoint;
-use super::table::{self, percent, thousands};
-
-const STYLE: &str = include_str!("report.css");
-
-/// Makes the characters of `text` that mean something in HTML mean themselves.
-pub(crate) fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => escaped += "&amp;",
-            '<' => escaped += "&lt;",
-            '>' => escaped += "&gt;",
-            '"' => escaped += "&quot;",
-            '\'' => escaped += "&#39;",
-            _ => escaped.push(c),
-        }
-    }
-    escaped
-}
+use super::table;
+use crate::number_text::{percent, thousands};
+use crate::page::{self, escape};
+use crate::plots::{self, Bar, Series};
 
 /// Writes the page of a report: all its experiments, those of other versions by name only.
 ///
@@ -41,12 +25,7 @@ pub(crate) fn page(report: &Value) -> Result<String> {
             ),
         };
     }
-    Ok(format!(
-        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <title>cfconv: reproduced results</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n\
-         <h1>cfconv: reproduced results</h1>\n{sections}</body>\n</html>\n"
-    ))
+    Ok(page::document("cfconv: reproduced results", &sections))
 }
 
 fn section(name: &str, experiment: &ExperimentReport) -> Result<String> {
@@ -55,27 +34,15 @@ fn section(name: &str, experiment: &ExperimentReport) -> Result<String> {
         html += "<p class=\"note\">Smoke scale: a few steps that show that everything works together. \
                  The figures mean nothing.</p>\n";
     }
-    html += &html_table(experiment);
-    html += &format!("<div class=\"plots\">\n{}</div>\n", figures(experiment)?);
+    let (heads, rows) = table::cells(experiment);
+    html += &page::table(&heads, &rows);
+    html += &page::figures(&figures(experiment)?);
     html += &origin(experiment);
     html += "</section>\n";
     Ok(html)
 }
 
-fn html_table(experiment: &ExperimentReport) -> String {
-    let (heads, rows) = table::cells(experiment);
-    let heads: String = heads.iter().map(|head| format!("<th>{}</th>", escape(head))).collect();
-    let rows: String = rows
-        .iter()
-        .map(|row| {
-            let cells: String = row.iter().map(|cell| format!("<td>{}</td>", escape(cell))).collect();
-            format!("<tr>{cells}</tr>\n")
-        })
-        .collect();
-    format!("<div class=\"wide\"><table>\n<tr>{heads}</tr>\n{rows}</table></div>\n")
-}
-
-fn figures(experiment: &ExperimentReport) -> Result<String> {
+fn figures(experiment: &ExperimentReport) -> Result<Vec<String>> {
     let rows = &experiment.rows;
     let mut drawings =
         vec![plots::bars("Test accuracy", &bars(rows, |r| r.accuracy, |r| r.accuracy_std, percent))?];
@@ -95,7 +62,7 @@ fn figures(experiment: &ExperimentReport) -> Result<String> {
     }
     let parameters = bars(rows, |r| r.parameters as f64, none, |v| thousands(v as u64));
     drawings.push(plots::bars("Parameters", &parameters)?);
-    Ok(drawings.into_iter().map(|svg| format!("<figure>{svg}</figure>\n")).collect())
+    Ok(drawings)
 }
 
 fn bars(
@@ -142,11 +109,7 @@ fn origin(experiment: &ExperimentReport) -> String {
         ("commit", environment.commit.clone()),
         ("date", environment.date.clone()),
     ];
-    let mut html = "<dl>\n".to_owned();
-    for (term, fact) in facts {
-        html += &format!("<dt>{term}</dt><dd>{}</dd>\n", escape(&fact));
-    }
-    html += "</dl>\n";
+    let mut html = page::facts(&facts);
     for (model, config) in &experiment.config {
         let text = toml::to_string_pretty(config).unwrap_or_else(|_| config.to_string());
         html += &format!(
@@ -197,17 +160,5 @@ mod tests {
         assert_eq!(notes(&smoke), 0);
         smoke.scale = "smoke".to_owned();
         assert_eq!(notes(&smoke), 1);
-    }
-
-    #[test]
-    fn every_series_has_a_colour_in_both_schemes() {
-        for series in 0..plots::SERIES_COLOURS {
-            assert_eq!(STYLE.matches(&format!("--series-{series}:")).count(), 2);
-        }
-    }
-
-    #[test]
-    fn markup_in_text_means_itself() {
-        assert_eq!(escape("<a href=\"x\">'&'</a>"), "&lt;a href=&quot;x&quot;&gt;&#39;&amp;&#39;&lt;/a&gt;");
     }
 }

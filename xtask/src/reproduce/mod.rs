@@ -3,12 +3,9 @@
 //! Results gather in one folder: `report.json` and `report.html` with all experiments, and `runs/` with a folder
 //! for each training run, from which an interrupted call goes on.
 
-mod atomic;
 mod data_path;
-mod environment;
 mod experiment;
 mod html;
-mod plots;
 mod program;
 mod progress;
 mod report;
@@ -21,13 +18,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use self::environment::Environment;
 use self::experiment::{Experiment, Model, Scale};
 use self::program::Program;
 use self::progress::Progress;
 use self::report::{ExperimentReport, Row};
 use self::run_folder::{Plan, Request, RunFolder};
-use crate::workspace;
+use crate::environment::Environment;
+use crate::{atomic, workspace};
 
 /// Options of `cargo xtask reproduce`.
 #[derive(clap::Args)]

@@ -1,16 +1,15 @@
 //! Building and running the program `cfconv`.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use serde_json::Value;
 
 use super::progress::{MetricsReader, Progress};
 use super::run_folder::{Request, RunFolder};
+use crate::build::{self, Profile};
 use crate::workspace;
 
 /// Pause between two looks at a run's metrics.
@@ -25,27 +24,12 @@ pub(crate) struct Program {
 }
 
 impl Program {
-    /// Builds the program in the release profile; cargo shows how far it is.
+    /// Builds the program in the release profile.
     ///
     /// # Errors
     /// Cargo cannot be started or fails.
     pub(crate) fn build() -> Result<Self> {
-        eprintln!("building cfconv in release");
-        let arguments = ["build", "--release", "--locked", "--package", "cfconv-train", "--bin", "cfconv"];
-        let mut child = workspace::cargo()
-            .args(arguments)
-            .arg("--message-format=json-render-diagnostics")
-            .stdout(Stdio::piped())
-            .spawn()
-            .context("could not start cargo")?;
-        let mut path = None;
-        for line in BufReader::new(child.stdout.take().expect("stdout is piped")).lines() {
-            path = executable(&line.context("reading from cargo")?).or(path);
-        }
-        if !child.wait().context("waiting for cargo")?.success() {
-            bail!("cargo {} failed", arguments.join(" "));
-        }
-        Ok(Self { path: path.context("cargo names no executable `cfconv`")? })
+        Ok(Self { path: build::program("cfconv-train", "cfconv", Profile::Release)? })
     }
 
     /// Trains in `folder` and shows how far it is.
@@ -86,12 +70,6 @@ impl Program {
     }
 }
 
-fn executable(message: &str) -> Option<PathBuf> {
-    let message: Value = serde_json::from_str(message).ok()?;
-    let named = message["reason"] == "compiler-artifact" && message["target"]["name"] == "cfconv";
-    named.then(|| message["executable"].as_str().map(PathBuf::from))?
-}
-
 fn train_arguments(config: &Path, request: &Request, out: &Path, resume: bool) -> Vec<String> {
     let text = |path: &Path| path.to_string_lossy().into_owned();
     let mut arguments = vec!["train".to_owned(), "--config".to_owned(), text(config)];
@@ -112,15 +90,6 @@ fn max_steps(arguments: &[String]) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn executable_is_read_from_cargos_messages() {
-        let message = r#"{"reason":"compiler-artifact","target":{"name":"cfconv"},"executable":"/b/cfconv"}"#;
-        assert_eq!(executable(message), Some(PathBuf::from("/b/cfconv")));
-        let library = r#"{"reason":"compiler-artifact","target":{"name":"cfconv"},"executable":null}"#;
-        assert_eq!(executable(library), None);
-        assert_eq!(executable("Compiling"), None);
-    }
 
     #[test]
     fn request_becomes_the_programs_arguments() {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::Value;
 
-use super::table::{duration, percent};
+use crate::number_text::{duration, percent};
 
 /// Longest silence without a terminal.
 const LINE_INTERVAL: Duration = Duration::from_secs(20);

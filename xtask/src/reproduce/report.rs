@@ -7,10 +7,10 @@ use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::atomic;
-use super::environment::Environment;
 use super::run_folder::{EpochPoint, Summary};
 use super::statistics::MeanStd;
+use crate::atomic;
+use crate::environment::Environment;
 
 /// Results of one experiment.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -16,7 +16,7 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::atomic;
+use crate::atomic;
 
 /// Everything that decides a run's result: equal requests give equal results.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

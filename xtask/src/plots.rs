@@ -42,7 +42,7 @@ fn finish(svg: &str, title: &str) -> String {
         svg = svg.replace(&format!("#0102{series:02X}"), &format!("var(--series-{series})"));
     }
     let fixed = format!("width=\"{}\" height=\"{}\" ", SIZE.0, SIZE.1);
-    svg.replacen(&fixed, &format!("role=\"img\" aria-label=\"{}\" ", super::html::escape(title)), 1)
+    svg.replacen(&fixed, &format!("role=\"img\" aria-label=\"{}\" ", crate::page::escape(title)), 1)
 }
 
 /// Draws values over epochs.
@@ -111,6 +111,77 @@ pub(crate) fn lines(title: &str, series: &[Series], y_text: &dyn Fn(f64) -> Stri
     Ok(finish(&svg, title))
 }
 
+/// Draws lines on logarithmic axes, with a mark at each point.
+///
+/// # Errors
+/// There are no points, a coordinate is not positive, or plotters cannot draw them.
+pub(crate) fn log_lines(
+    title: &str,
+    x_desc: &str,
+    series: &[Series],
+    x_text: &dyn Fn(f64) -> String,
+    y_text: &dyn Fn(f64) -> String,
+) -> Result<String> {
+    let points = || series.iter().flat_map(|s| &s.lines).flatten().copied();
+    if points().next().is_none() || points().any(|(x, y)| !(x > 0.0 && y > 0.0)) {
+        return Err(anyhow!("{title}: positive points are needed"));
+    }
+    let range = |value: fn((f64, f64)) -> f64| {
+        let (low, high) =
+            points().map(value).fold((f64::INFINITY, 0.0_f64), |(low, high), v| (low.min(v), high.max(v)));
+        low / 1.3..high * 1.3
+    };
+    let mut svg = String::new();
+    {
+        let area = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
+        let mut chart = ChartBuilder::on(&area)
+            .caption(title, (FONT, 16).into_font().color(&INK))
+            .margin(10)
+            .x_label_area_size(36)
+            .y_label_area_size(70)
+            .build_cartesian_2d(range(|(x, _)| x).log_scale(), range(|(_, y)| y).log_scale())?;
+        chart
+            .configure_mesh()
+            .light_line_style(TRANSPARENT)
+            .bold_line_style(INK.mix(0.12))
+            .axis_style(INK.mix(0.5))
+            .label_style((FONT, 12).into_font().color(&INK))
+            .x_labels(6)
+            .x_desc(x_desc)
+            .x_label_formatter(&|x| x_text(*x))
+            .y_labels(6)
+            .y_label_formatter(&|y| y_text(*y))
+            .draw()?;
+        for (index, s) in series.iter().enumerate() {
+            let colour = stand_in(index);
+            for line in &s.lines {
+                let drawn = chart.draw_series(
+                    LineSeries::new(line.iter().copied(), colour.stroke_width(2)).point_size(2),
+                )?;
+                let swatch =
+                    move |(x, y)| PathElement::new(vec![(x, y), (x + 18, y)], colour.stroke_width(2));
+                drawn.label(&s.label).legend(swatch);
+            }
+        }
+        chart
+            .configure_series_labels()
+            .position(SeriesLabelPosition::UpperLeft)
+            .label_font((FONT, 12).into_font().color(&INK))
+            .border_style(TRANSPARENT)
+            .background_style(TRANSPARENT)
+            .draw()?;
+        area.present()?;
+    }
+    Ok(finish(&svg, title))
+}
+
+/// Gives a drawing colours of its own, which can be read on light and dark grounds, for use outside a page.
+pub(crate) fn standalone(svg: &str) -> String {
+    const COLOURS: [&str; SERIES_COLOURS] = ["#3b7de0", "#d9640c", "#0b8a5f", "#8b3fd1"];
+    let svg = svg.replace("currentColor", "#7a838d");
+    (0..SERIES_COLOURS).fold(svg, |svg, n| svg.replace(&format!("var(--series-{n})"), COLOURS[n]))
+}
+
 /// Draws one bar for each network, from zero.
 ///
 /// # Errors
@@ -177,6 +248,18 @@ mod tests {
         is_page_coloured(&lines("t", &[series(&[(1.0, 0.2), (2.0, 0.4)])], &|y| y.to_string()).unwrap());
         let bar = Bar { label: "a < b".to_owned(), value: 2.0, spread: Some(0.5), text: "2".to_owned() };
         is_page_coloured(&bars("t", &[bar]).unwrap());
+    }
+
+    #[test]
+    fn logarithmic_plots_need_positive_points() {
+        let draw = |points: &[(f64, f64)]| {
+            log_lines("t", "x", &[series(points)], &|x| x.to_string(), &|y| y.to_string())
+        };
+        let svg = draw(&[(1.0, 0.2), (100.0, 40.0)]).unwrap();
+        is_page_coloured(&svg);
+        let alone = standalone(&svg);
+        assert!(!alone.contains("var(") && !alone.contains("currentColor"), "{alone}");
+        assert!(draw(&[(1.0, 0.0)]).is_err() && draw(&[]).is_err());
     }
 
     #[test]

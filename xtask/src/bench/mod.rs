@@ -1,0 +1,357 @@
+//! `cargo xtask bench`: measures cfconv and PyTorch in turn and writes how they compare.
+//!
+//! First both sides compute the same step from the same operands, and every result and gradient is compared. Then
+//! each work is measured in rounds, one process of each side after the other, so that a machine that slows down
+//! slows both. Results gather in one folder: `report.json`, `report.html`, `table.md` and a drawing for each
+//! scaling curve; they are written anew after each row, so that an interrupted call leaves what it measured.
+
+mod check;
+mod contestants;
+mod curves;
+mod goal;
+mod page;
+mod progress;
+mod python;
+mod report;
+mod rows;
+mod scaling;
+mod table;
+mod timing;
+mod work;
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use serde_json::Value;
+
+use self::check::Check;
+use self::contestants::{Contestants, Effort};
+use self::progress::Progress;
+use self::report::{Comparison, MlpShare, Report, RowReport};
+use self::rows::{Row, Side};
+use self::scaling::{Curve, Point, Scale, Sweep};
+use self::timing::Timing;
+use self::work::Work;
+use crate::build::{self, Profile};
+use crate::environment::Environment;
+use crate::{atomic, plots, workspace};
+
+/// Options of `cargo xtask bench`.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// One round of few steps and short curves: minutes.
+    #[arg(long)]
+    quick: bool,
+    /// Tiny sizes without optimisation: seconds; shows that everything works together, its figures mean nothing.
+    #[arg(long, conflicts_with = "quick")]
+    smoke: bool,
+    /// Only these rows of the table, separated by commas; `scaling` stands for the curves.
+    #[arg(long, value_name = "ROW", value_delimiter = ',')]
+    only: Vec<String>,
+    /// Threads of each side.
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..))]
+    threads: u16,
+    /// Rounds; in each, every program runs once. Default: 3, or 1 with --quick.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    rounds: Option<u32>,
+    /// Measured steps of a run; the peer takes fewer where one lasts seconds. Default: 7, or 3 with --quick.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    steps: Option<u32>,
+    /// A Python (3.11 or newer) that has torch. Default: an environment in target/bench/venv, made when needed.
+    #[arg(long, value_name = "PATH", conflicts_with = "no_peer")]
+    python: Option<PathBuf>,
+    /// Measure cfconv alone.
+    #[arg(long)]
+    no_peer: bool,
+    /// Measure PyTorch a second time through torch.compile, where it is able to compile.
+    #[arg(long, conflicts_with = "no_peer")]
+    compile: bool,
+    /// Folder for the results. Default: target/bench in the repository.
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+}
+
+impl Args {
+    fn scale(&self) -> Scale {
+        match (self.smoke, self.quick) {
+            (true, _) => Scale::Smoke,
+            (_, true) => Scale::Quick,
+            _ => Scale::Full,
+        }
+    }
+
+    fn rounds(&self) -> u32 {
+        self.rounds.unwrap_or(match self.scale() {
+            Scale::Full => 3,
+            Scale::Quick | Scale::Smoke => 1,
+        })
+    }
+
+    fn effort(&self) -> Effort {
+        let (steps, warmup) = match self.scale() {
+            Scale::Full => (7, 2),
+            Scale::Quick => (3, 1),
+            Scale::Smoke => (1, 0),
+        };
+        Effort { threads: self.threads.into(), steps: self.steps.unwrap_or(steps), warmup }
+    }
+}
+
+/// Guessed seconds of one run, for the estimate of the time that is left.
+const OUR_RUN_S: f64 = 2.0;
+const PEER_RUN_S: f64 = 5.0;
+const SLOW_PEER_RUN_S: f64 = 20.0;
+const CHECK_S: f64 = 6.0;
+
+/// Steps of a point of a curve.
+const CURVE_STEPS: u32 = 3;
+
+/// Checks, measures and writes the results.
+///
+/// # Errors
+/// Wrong options, a program of ours that fails, numbers on which both sides differ, files that cannot be written.
+pub(crate) fn run(args: &Args) -> Result<()> {
+    let (mut rows, scaling) = rows::choose(&args.only)?;
+    let scale = args.scale();
+    if scale == Scale::Smoke {
+        rows = rows.into_iter().map(Row::shrunk).collect();
+    }
+    let out = match &args.out {
+        Some(out) => std::path::absolute(out).context("--out")?,
+        None => workspace::root().join("target/bench"),
+    };
+    let (python, without_peer) = find_peer(args)?;
+    // Tests build the unoptimised program anyway.
+    let profile = if scale == Scale::Smoke { Profile::Dev } else { Profile::Release };
+    let ours = build::program("cfconv-bench", "cfconv-bench", profile)?;
+    let with_peer = python.is_some();
+    let report = Report {
+        command: std::iter::once("cargo xtask".to_owned())
+            .chain(std::env::args().skip(1))
+            .collect::<Vec<_>>()
+            .join(" "),
+        scale: scale.name().to_owned(),
+        threads: args.threads.into(),
+        rounds: args.rounds(),
+        steps: args.effort().steps,
+        environment: Environment::here(),
+        instruction_set: None,
+        peer: python.as_ref().map(|python| python.versions.clone()),
+        without_peer,
+        checks: vec![],
+        rows: vec![],
+        mlp_share: None,
+        scaling: vec![],
+        failures: vec![],
+        complete: false,
+    };
+    let sweeps = if scaling { scaling::sweeps(scale, args.threads.into(), with_peer) } else { vec![] };
+    let checks = if with_peer { distinct_checks(&rows) } else { vec![] };
+    let total = CHECK_S * checks.len() as f64
+        + f64::from(args.rounds())
+            * rows.iter().map(|row| row_seconds(row, with_peer, args.compile)).sum::<f64>()
+        + sweeps.iter().map(sweep_seconds).sum::<f64>();
+    let mut session = Session {
+        args,
+        contestants: Contestants { ours, python },
+        report,
+        progress: Progress::new(total),
+        out,
+    };
+    session.check(&checks)?;
+    for row in &rows {
+        session.measure_row(row)?;
+    }
+    for sweep in &sweeps {
+        session.measure_curve(sweep)?;
+    }
+    session.report.complete = true;
+    session.progress.finish();
+    session.write()?;
+    println!("\n{}", table::text(&session.report));
+    println!("written: {}", session.out.display());
+    Ok(())
+}
+
+/// The peer, or why there is none.
+fn find_peer(args: &Args) -> Result<(Option<python::Python>, Option<String>)> {
+    if args.no_peer {
+        return Ok((None, Some("--no-peer was given".to_owned())));
+    }
+    if let Some(path) = &args.python {
+        return Ok((Some(python::given(path)?), None));
+    }
+    match python::environment(&workspace::root().join("target/bench/venv")) {
+        Ok(python) => Ok((Some(python), None)),
+        Err(error) => {
+            let reason = format!("{error:#}");
+            eprintln!("note: PyTorch is not at hand, only cfconv is measured: {reason}");
+            Ok((None, Some(reason)))
+        }
+    }
+}
+
+/// The checks of the rows, each once.
+fn distinct_checks(rows: &[Row]) -> Vec<Work> {
+    let mut checks: Vec<Work> = Vec::new();
+    for check in rows.iter().flat_map(|row| &row.checks) {
+        if !checks.contains(check) {
+            checks.push(check.clone());
+        }
+    }
+    checks
+}
+
+fn row_seconds(row: &Row, with_peer: bool, compile: bool) -> f64 {
+    let opponent = |opponent: &rows::Opponent| match (opponent.side, opponent.max_steps) {
+        (Side::Ours, _) => OUR_RUN_S,
+        (Side::Peer, _) if !with_peer => 0.0,
+        (Side::Peer, Some(_)) => SLOW_PEER_RUN_S,
+        (Side::Peer, None) => PEER_RUN_S,
+    };
+    let opponents: f64 = row.opponents.iter().map(opponent).sum();
+    OUR_RUN_S + if compile { 2.0 * opponents } else { opponents }
+}
+
+fn sweep_seconds(sweep: &Sweep) -> f64 {
+    let run = if sweep.side == Side::Ours { OUR_RUN_S } else { PEER_RUN_S };
+    run * sweep.points.len() as f64
+}
+
+/// Works whose PyTorch form goes through `torch.compile` with `--compile`.
+fn can_compile(work: &Work) -> bool {
+    matches!(work.command(), "layer" | "net" | "infer")
+}
+
+/// A call under way.
+struct Session<'a> {
+    args: &'a Args,
+    contestants: Contestants,
+    report: Report,
+    progress: Progress,
+    out: PathBuf,
+}
+
+/// An opponent of a row while its rounds run.
+struct Contest<'a> {
+    label: String,
+    opponent: &'a rows::Opponent,
+    compile: bool,
+    runs: Vec<Value>,
+    failure: Option<String>,
+}
+
+impl Session<'_> {
+    fn check(&mut self, checks: &[Work]) -> Result<()> {
+        if checks.is_empty() {
+            return Ok(());
+        }
+        let folder = tempfile::tempdir().context("making a temporary folder")?;
+        let dump = folder.path().join("step.safetensors");
+        for work in checks {
+            self.progress.begin(&format!("same numbers? {work}"));
+            let found = self.contestants.check(work, self.report.threads, &dump)?;
+            let check = Check::judge(&work.to_string(), &found)?;
+            self.progress.note(&format!("  {}: {:.1e}, {work}", check.largest_of, check.largest));
+            self.report.checks.push(check);
+            self.progress.advance(CHECK_S);
+        }
+        self.write()
+    }
+
+    fn measure_row(&mut self, row: &Row) -> Result<()> {
+        let with_peer = self.contestants.python.is_some();
+        let mut contests = Vec::new();
+        for opponent in row.opponents.iter().filter(|o| o.side == Side::Ours || with_peer) {
+            let contest =
+                |label: String, compile| Contest { label, opponent, compile, runs: vec![], failure: None };
+            contests.push(contest(opponent.label.to_owned(), false));
+            if self.args.compile && opponent.side == Side::Peer && can_compile(&opponent.work) {
+                contests.push(contest(format!("{}, compiled", opponent.label), true));
+            }
+        }
+        let effort = self.args.effort();
+        let mut ours = Vec::new();
+        for round in 1..=self.args.rounds() {
+            self.progress.begin(&format!("{}, round {round} of {}", row.label, self.args.rounds()));
+            ours.push(self.contestants.measure(Side::Ours, &row.work, effort, false)?);
+            for contest in contests.iter_mut().filter(|contest| contest.failure.is_none()) {
+                let opponent = contest.opponent;
+                let effort = effort.at_most(opponent.max_steps);
+                match self.contestants.measure(opponent.side, &opponent.work, effort, contest.compile) {
+                    Ok(run) => contest.runs.push(run),
+                    // The peer may run out of memory, or be unable to compile; the others go on.
+                    Err(error) => {
+                        contest.failure = Some(format!("{}, {}: {error:#}", row.label, contest.label))
+                    }
+                }
+            }
+            self.progress.advance(row_seconds(row, with_peer, self.args.compile));
+        }
+        if let Some(set) = ours[0]["instruction_set"].as_str() {
+            self.report.instruction_set = Some(set.to_owned());
+        }
+        let ours = Timing::gather(row.work.to_string(), Side::Ours, ours);
+        let mut result = RowReport::new(row.id, row.label, ours, row.memory_goal_mib);
+        for Contest { label, opponent, compile, runs, failure } in contests {
+            if let Some(failure) = failure {
+                self.progress.note(&format!("NOT MEASURED: {failure}"));
+                self.report.failures.push(failure);
+            }
+            if !runs.is_empty() {
+                let theirs = Timing::gather(opponent.work.to_string(), opponent.side, runs);
+                let goal = if compile { None } else { opponent.goal };
+                result.comparisons.push(Comparison::new(&label, &result.ours, theirs, goal));
+            }
+        }
+        self.report.rows.push(result);
+        self.report.mlp_share = MlpShare::of(&self.report.rows);
+        self.write()
+    }
+
+    fn measure_curve(&mut self, sweep: &Sweep) -> Result<()> {
+        let effort = self.args.effort();
+        let effort = Effort { threads: sweep.threads, ..effort.at_most(Some(CURVE_STEPS)) };
+        let mut curve = Curve {
+            axis: sweep.axis.to_owned(),
+            label: sweep.label(),
+            threads: sweep.threads,
+            points: vec![],
+        };
+        for (x, work) in &sweep.points {
+            self.progress.begin(&format!("{} over {}: {x}", curve.label, sweep.axis));
+            match self.contestants.measure(sweep.side, work, effort, false) {
+                Ok(run) => {
+                    let timing = Timing::gather(work.to_string(), sweep.side, vec![run]);
+                    curve.points.push(Point {
+                        x: *x,
+                        command: timing.command,
+                        median_s: timing.median_s,
+                        min_s: timing.min_s,
+                        scratch_mib: timing.scratch_mib,
+                    });
+                }
+                // Large sizes may not fit this machine's memory.
+                Err(error) => {
+                    let failure = format!("{}, {work}: {error:#}", curve.label);
+                    self.progress.note(&format!("NOT MEASURED: {failure}"));
+                    self.report.failures.push(failure);
+                }
+            }
+            self.progress.advance(if sweep.side == Side::Ours { OUR_RUN_S } else { PEER_RUN_S });
+        }
+        self.report.scaling.push(curve);
+        self.write()
+    }
+
+    /// Writes all files with what was measured so far.
+    fn write(&self) -> Result<()> {
+        self.report.write(&self.out.join("report.json"))?;
+        atomic::write(&self.out.join("table.md"), &table::markdown(&self.report))?;
+        let drawings = curves::draw(&self.report.scaling)?;
+        for drawing in &drawings {
+            atomic::write(&self.out.join(&drawing.file), &plots::standalone(&drawing.svg))?;
+        }
+        atomic::write(&self.out.join("report.html"), &page::page(&self.report, &drawings))
+    }
+}

@@ -1,0 +1,242 @@
+//! What the table compares, as data.
+//!
+//! Shape S, the default of `cfconv-bench`: batch 32, 32→32 channels, 64×64, one 4→64→64→2 sine network.
+
+use anyhow::{Result, bail};
+
+use super::goal::Goal;
+use super::work::Work;
+
+/// Who carries a work out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Side {
+    /// `cfconv-bench`.
+    Ours,
+    /// The PyTorch script.
+    Peer,
+}
+
+/// What a row is compared with.
+pub(crate) struct Opponent {
+    pub(crate) label: &'static str,
+    pub(crate) side: Side,
+    pub(crate) work: Work,
+    pub(crate) goal: Option<Goal>,
+    /// Fewer steps where one takes seconds.
+    pub(crate) max_steps: Option<u32>,
+}
+
+/// One work of ours and its opponents.
+pub(crate) struct Row {
+    pub(crate) id: &'static str,
+    pub(crate) label: &'static str,
+    pub(crate) work: Work,
+    pub(crate) memory_goal_mib: Option<f64>,
+    pub(crate) opponents: Vec<Opponent>,
+    /// Works of the same kind, small enough for double precision, whose numbers both sides must agree on.
+    pub(crate) checks: Vec<Work>,
+}
+
+/// The name that stands for the scaling curves in `--only`.
+pub(crate) const SCALING: &str = "scaling";
+
+/// The row whose rate of the kernel network is compared with that of matrix products.
+pub(crate) const MLP_ROW: &str = "layer-2e18";
+
+/// The row of matrix products.
+pub(crate) const SGEMM_ROW: &str = "sgemm";
+
+/// Share of the rate of matrix products that the kernel network should reach.
+pub(crate) const MLP_SHARE_GOAL: f64 = 0.6;
+
+const SCRATCH_GOAL_MIB: f64 = 64.0;
+const CF_CONV_NET: &str = "configs/cats-vs-dogs-cfconv.toml";
+const CONV_NET: &str = "configs/cats-vs-dogs-conv3x3.toml";
+
+impl Row {
+    fn new(id: &'static str, label: &'static str, work: Work) -> Self {
+        Self { id, label, work, memory_goal_mib: None, opponents: vec![], checks: vec![] }
+    }
+
+    /// Against the same work in PyTorch.
+    fn peer(self, goal: impl Into<Option<Goal>>) -> Self {
+        let work = self.work.clone();
+        self.against("PyTorch", Side::Peer, work, goal)
+    }
+
+    fn against(mut self, label: &'static str, side: Side, work: Work, goal: impl Into<Option<Goal>>) -> Self {
+        self.opponents.push(Opponent { label, side, work, goal: goal.into(), max_steps: None });
+        self
+    }
+
+    fn slow_peer(mut self, max_steps: u32) -> Self {
+        self.opponents.iter_mut().for_each(|opponent| opponent.max_steps = Some(max_steps));
+        self
+    }
+
+    fn scratch(mut self) -> Self {
+        self.memory_goal_mib = Some(SCRATCH_GOAL_MIB);
+        self
+    }
+
+    fn check(mut self, work: Work) -> Self {
+        self.checks.push(work);
+        self
+    }
+
+    /// The row at sizes that take milliseconds.
+    pub(crate) fn shrunk(mut self) -> Self {
+        self.work = self.work.shrunk();
+        self.opponents.iter_mut().for_each(|opponent| opponent.work = opponent.work.clone().shrunk());
+        self.checks.iter_mut().for_each(|check| *check = check.clone().shrunk());
+        self
+    }
+}
+
+/// All rows, in the order of the table.
+pub(crate) fn all() -> Vec<Row> {
+    use Goal::{TimeAtMost, TimesAsFast};
+    let fft = |id, label, size, goal| {
+        let work = Work::new("fft").size(size);
+        let check = work.clone().with("batch", 2).channels(8);
+        Row::new(id, label, work).peer(TimesAsFast(goal)).check(check)
+    };
+    let layer = |positions: &str| Work::new("layer").with("positions", positions);
+    let small = |work: Work| work.with("batch", 4).channels(8);
+    let sampled = layer("4096").with("batch", 4);
+    // With α = 1 nothing of an earlier kernel is left: a lattice has no positions to remember.
+    let lattice = |size: usize| Work::new("layer").with("lattice", size).with("ema-alpha", 1);
+    let conv = |size: usize| Work::new("conv3x3").with("kernel-size", size);
+    let small_conv = |size: usize| conv(size).with("batch", 4);
+    let net = |config: &str, batch: usize| Work::new("net").with("config", config).with("batch", batch);
+    let infer = |batch: usize| Work::new("infer").with("batch", batch);
+    let infer_net = |batch: usize| infer(batch).with("config", CF_CONV_NET);
+    vec![
+        fft("fft-64", "rfft2 + irfft2, 1,024 planes of 64×64", 64, 2.0),
+        fft("fft-60", "rfft2 + irfft2, 60×60", 60, 1.0),
+        fft("fft-96", "rfft2 + irfft2, 96×96", 96, 1.0),
+        fft("fft-128", "rfft2 + irfft2, 128×128", 128, 1.0),
+        fft("fft-150", "rfft2 + irfft2, 150×150", 150, 1.0),
+        fft("fft-31", "rfft2 + irfft2, 31×31", 31, 1.0),
+        Row::new(
+            "fft-64-lanes",
+            "rfft2 + irfft2, 64×64, batch innermost as in the engine",
+            Work::new("fft").size(64).with("layout", "lanes"),
+        )
+        .against("PyTorch, batch outermost", Side::Peer, Work::new("fft").size(64), None),
+        Row::new("layer-2e12", "layer, 2^12 positions", layer("4096"))
+            .peer(TimesAsFast(5.0))
+            .check(sampled.clone()),
+        Row::new("layer-2e15", "layer, 2^15 positions", layer("32768"))
+            .peer(TimesAsFast(5.0))
+            .check(sampled.clone()),
+        Row::new(MLP_ROW, "layer, 2^18 positions", layer("262144"))
+            .peer(TimesAsFast(7.0))
+            .scratch()
+            .check(sampled),
+        Row::new("layer-all", "layer, all 2,162,688 positions", layer("all"))
+            .peer(TimesAsFast(8.0))
+            .slow_peer(2)
+            .scratch()
+            .check(small(layer("all"))),
+        Row::new("layer-2e21", "layer, 2^21 positions sampled", layer("2097152"))
+            .peer(TimesAsFast(8.0))
+            .slow_peer(2)
+            .scratch()
+            .check(small(layer("131072"))),
+        Row::new("lattice-3", "layer, lattice 3×3", lattice(3))
+            .against("cfconv, 3×3 convolution", Side::Ours, conv(3), TimeAtMost(1.3))
+            .peer(None)
+            .scratch()
+            .check(lattice(3).with("batch", 4)),
+        Row::new("lattice-5", "layer, lattice 5×5", lattice(5))
+            .against("cfconv, 5×5 convolution", Side::Ours, conv(5), TimeAtMost(1.3))
+            .peer(None)
+            .scratch()
+            .check(lattice(5).with("batch", 4)),
+        Row::new("lattice-9", "layer, lattice 9×9", lattice(9))
+            .peer(None)
+            .scratch()
+            .check(lattice(9).with("batch", 4)),
+        Row::new("conv3x3", "3×3 convolution", conv(3))
+            .peer(TimesAsFast(1.0))
+            .check(small_conv(3))
+            .check(small_conv(3).with("circular", "")),
+        Row::new("conv5x5", "5×5 convolution", conv(5)).peer(None).check(small_conv(5)),
+        Row::new("net-cfconv", "training step, 6-layer CF-Conv network, batch 64", net(CF_CONV_NET, 64))
+            .peer(TimesAsFast(6.0))
+            .against("PyTorch, 3×3 network", Side::Peer, net(CONV_NET, 64), TimeAtMost(1.5))
+            .check(net(CF_CONV_NET, 4)),
+        Row::new("net-conv3x3", "training step, 3×3 network, batch 64", net(CONV_NET, 64))
+            .peer(None)
+            .check(net(CONV_NET, 4)),
+        Row::new("infer-1", "inference, layer, batch 1", infer(1)).peer(TimesAsFast(3.0)).check(infer(1)),
+        Row::new("infer-256", "inference, layer, batch 256", infer(256))
+            .peer(TimesAsFast(3.0))
+            .check(infer(4)),
+        Row::new("infer-net-1", "inference, CF-Conv network, batch 1", infer_net(1))
+            .peer(None)
+            .check(infer_net(1)),
+        Row::new("infer-net-64", "inference, CF-Conv network, batch 64", infer_net(64))
+            .peer(None)
+            .check(infer_net(1)),
+        Row::new(SGEMM_ROW, "product of 1,024×1,024 matrices", Work::new("sgemm")).peer(None),
+    ]
+}
+
+/// The rows that were asked for, all if none was, and whether the scaling curves are among them.
+///
+/// # Errors
+/// A name that is no row, with those there are.
+pub(crate) fn choose(only: &[String]) -> Result<(Vec<Row>, bool)> {
+    let rows = all();
+    let names: Vec<_> = rows.iter().map(|row| row.id).chain([SCALING]).collect();
+    if let Some(unknown) = only.iter().find(|name| !names.contains(&name.as_str())) {
+        bail!("--only: there is no row `{unknown}`; there are: {}", names.join(", "));
+    }
+    let wanted = |id: &str| only.is_empty() || only.iter().any(|name| name == id);
+    let scaling = wanted(SCALING);
+    Ok((rows.into_iter().filter(|row| wanted(row.id)).collect(), scaling))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_row_has_a_name_of_its_own() {
+        let mut names: Vec<_> = all().iter().map(|row| row.id).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), all().len());
+        assert!(names.contains(&MLP_ROW) && names.contains(&SGEMM_ROW) && !names.contains(&SCALING));
+    }
+
+    #[test]
+    fn goals_are_those_of_the_layer() {
+        let rows = all();
+        let row = |id: &str| rows.iter().find(|row| row.id == id).unwrap();
+        assert_eq!(row("layer-all").opponents[0].goal, Some(Goal::TimesAsFast(8.0)));
+        assert_eq!(row("layer-all").memory_goal_mib, Some(64.0));
+        assert_eq!(row("lattice-5").opponents[0].work.option("kernel-size"), Some("5"));
+        assert_eq!(row("net-cfconv").opponents[1].goal, Some(Goal::TimeAtMost(1.5)));
+    }
+
+    #[test]
+    fn only_chooses_and_refuses_unknown_names() {
+        let names = |list: &[&str]| list.iter().map(|&name| name.to_owned()).collect::<Vec<_>>();
+        let (rows, scaling) = choose(&names(&["fft-31", "conv3x3"])).unwrap();
+        assert_eq!((rows.len(), scaling), (2, false));
+        assert!(choose(&[]).unwrap().1);
+        assert!(choose(&names(&["scaling"])).unwrap().0.is_empty());
+        let error = choose(&names(&["ftt-31"])).err().unwrap().to_string();
+        assert!(error.contains("`ftt-31`") && error.contains("fft-31, fft-64-lanes"), "{error}");
+    }
+
+    #[test]
+    fn configurations_are_files() {
+        for config in [CF_CONV_NET, CONV_NET] {
+            assert!(crate::workspace::root().join(config).is_file(), "{config}");
+        }
+    }
+}
