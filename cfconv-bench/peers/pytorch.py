@@ -9,7 +9,8 @@ that both can be run in turn and compared:
 `--compile` passes the measured function through `torch.compile`. `--check FILE` measures nothing: it takes the
 operands that `cfconv-bench` wrote with the same options and `--dump FILE`, computes outputs and gradients from them
 in single and in double precision, and prints the relative distance ‖theirs − ours‖/‖ours‖ of each tensor, with the
-larger of the two. `peak_scratch_mib` is the growth of the process in the steps, less output and gradients.
+larger of the two. `peak_scratch_mib` is the growth of the process in the steps, less output and gradients; of a
+network, the growth from before it was made.
 """
 
 import argparse
@@ -271,7 +272,8 @@ def bench_net(args):
         F.cross_entropy(apply(images), labels, label_smoothing=config["train"].get("label_smoothing", 0.0)).backward()
         optimizer.step()
 
-    return step, {"batch": batch, "size": size, "parameters": sum(p.numel() for p in model.parameters())}
+    parameters = sum(p.numel() for p in model.parameters())
+    return step, {"batch": batch, "size": size, "parameters": parameters, "results_mib": 0.0}
 
 
 def load_network(model, ours):
@@ -329,7 +331,10 @@ def bench_infer(args):
         with torch.inference_mode():
             apply(x)
 
-    return step, {"batch": args.batch, "subject": "network" if args.config else "layer"}
+    results = 0 if args.config else 4 * args.batch * args.out_channels * args.height * args.width
+    return step, {
+        "batch": args.batch, "subject": "network" if args.config else "layer", "results_mib": results / 2**20,
+    }
 
 
 def check_infer(args, ours):
@@ -490,10 +495,9 @@ def main():
             seconds.append(time.perf_counter() - start)
     growth = memory.growth_mib()
     if growth is not None:
-        report |= {
-            "peak_growth_mib": growth,
-            "peak_scratch_mib": max(growth - report.get("results_mib", 0.0), 0.0),
-        }
+        report["peak_growth_mib"] = growth
+        if "results_mib" in report:
+            report["peak_scratch_mib"] = max(growth - report["results_mib"], 0.0)
     report |= {
         "median_s": statistics.median(seconds),
         "min_s": min(seconds),
