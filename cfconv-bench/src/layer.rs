@@ -55,6 +55,23 @@ fn parse_positions(text: &str) -> Result<NumPositions, String> {
 }
 
 impl KernelArgs {
+    /// The default kernel network, at random positions.
+    pub fn sampled(positions: usize) -> Self {
+        Self {
+            positions: NumPositions::Count(positions),
+            lattice: None,
+            hidden_width: 64,
+            hidden_layers: 2,
+            ema_alpha: 0.5,
+            zero_padding: false,
+        }
+    }
+
+    /// The default kernel network, on a lattice.
+    pub fn lattice(size: usize) -> Self {
+        Self { lattice: Some(size), ema_alpha: 1.0, ..Self::sampled(1) }
+    }
+
     /// The layer's configuration.
     pub(crate) fn layer(&self, shape: ShapeArgs) -> CfConv2dConfig {
         let mut config =
@@ -312,14 +329,7 @@ mod tests {
 
     #[test]
     fn operations_of_shape_s_are_those_of_the_design() {
-        let kernel = KernelArgs {
-            positions: NumPositions::Count(1 << 18),
-            lattice: None,
-            hidden_width: 64,
-            hidden_layers: 2,
-            ema_alpha: 1.0,
-            zero_padding: false,
-        };
+        let kernel = KernelArgs::sampled(1 << 18);
         // 2·(3·(256 + 4096 + 128) − 256) a position; 2^18 positions cost 7 billion.
         assert_eq!(kernel.flops(), 26_368.0);
         assert!((kernel.flops() * f64::from(1 << 18) / 1e9 - 6.9).abs() < 0.1);

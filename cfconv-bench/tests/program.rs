@@ -1,6 +1,7 @@
 //! The program prints what it promises, on small sizes. Times are not judged.
 
 use assert_cmd::Command;
+use cfconv_train::checkpoint::TensorFile;
 use serde_json::Value;
 
 fn measure(arguments: &str) -> Value {
@@ -65,6 +66,49 @@ fn shipped_networks_are_measured_in_training_and_inference() {
     assert!(report["loss"].as_f64().unwrap().is_finite());
     assert!(report["parameters"].as_u64().unwrap() > 10_000);
     assert_eq!(measure(&format!("infer --config {config} --batch 2"))["subject"], "network");
+}
+
+#[test]
+fn operands_and_results_are_written_in_place_of_times() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("step.safetensors");
+    let config = concat!(env!("CARGO_MANIFEST_DIR"), "/../configs/embedded-cfconv.toml");
+    let cases = [
+        (format!("fft {SHAPE}"), vec!["input", "output", "spectrum"]),
+        (
+            format!("layer {SHAPE} --positions 40"),
+            vec![
+                "grad.bias",
+                "grad.input",
+                "grad.mlp.output.weight",
+                "positions",
+                "state_after",
+                "state_before",
+            ],
+        ),
+        (format!("conv3x3 {SHAPE} --circular"), vec!["grad.input", "grad.weight", "output"]),
+        (format!("infer {SHAPE}"), vec!["output", "output_scale", "state_before"]),
+        (
+            format!("net --config {config} --batch 2"),
+            vec![
+                "after.layers.0.kernel_state",
+                "grad.layers.0.mlp.layer0.weight",
+                "layers.0.positions",
+                "logits",
+            ],
+        ),
+        (format!("infer --config {config} --batch 2"), vec!["before.layers.0.kernel_state", "logits"]),
+    ];
+    for (arguments, expected) in cases {
+        let mut command = Command::cargo_bin("cfconv-bench").unwrap();
+        command.args(arguments.split(' ')).arg("--dump").arg(&file).assert().success().stdout("");
+        let tensors = TensorFile::read(&file).unwrap().tensors().unwrap();
+        for name in expected {
+            assert!(tensors.iter().any(|tensor| tensor.name == name), "{arguments}: no {name}");
+        }
+        std::fs::remove_file(&file).unwrap();
+    }
+    Command::cargo_bin("cfconv-bench").unwrap().args(["sgemm", "--dump"]).arg(&file).assert().failure();
 }
 
 #[test]

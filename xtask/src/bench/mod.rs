@@ -277,7 +277,11 @@ impl Session<'_> {
             ours.push(self.contestants.measure(Side::Ours, &row.work, effort, false)?);
             for contest in contests.iter_mut().filter(|contest| contest.failure.is_none()) {
                 let opponent = contest.opponent;
-                let effort = effort.at_most(opponent.max_steps);
+                let mut effort = effort.at_most(opponent.max_steps);
+                if contest.compile {
+                    // The first step compiles.
+                    effort.warmup = effort.warmup.max(1);
+                }
                 match self.contestants.measure(opponent.side, &opponent.work, effort, contest.compile) {
                     Ok(run) => contest.runs.push(run),
                     // The peer may run out of memory, or be unable to compile; the others go on.

@@ -51,36 +51,36 @@ pub(crate) fn environment(folder: &Path) -> Result<Python> {
     }
     let base = ["python3", "python"]
         .into_iter()
-        .find(|name| run(Command::new(name).arg("-c").arg("import tomllib, venv")).is_ok())
+        .find(|name| run("", Command::new(name).args(["-c", "import tomllib, venv"])).is_ok())
         .context("there is no Python 3.11 or newer with `venv` on the path")?;
     eprintln!("making {} and installing {} (several GB, once)", folder.display(), PACKAGES.join(" and "));
     // Half an installation is in the way of a whole one.
     if folder.exists() {
         std::fs::remove_dir_all(folder).with_context(|| format!("removing {}", folder.display()))?;
     }
-    run(Command::new(base).args(["-m", "venv"]).arg(folder))?;
-    run(Command::new(&path).args(["-m", "pip", "install", "--quiet"]).args(PACKAGES))?;
+    run("making a virtual environment", Command::new(base).args(["-m", "venv"]).arg(folder))?;
+    let install = format!("pip install {}", PACKAGES.join(" "));
+    run(&install, Command::new(&path).args(["-m", "pip", "install", "--quiet"]).args(PACKAGES))?;
     probe(&path)
 }
 
 fn probe(path: &Path) -> Result<Python> {
-    let versions = run(Command::new(path).args(["-c", PROBE]))?;
+    let versions = run("importing torch and tomllib", Command::new(path).args(["-c", PROBE]))?;
     let versions = serde_json::from_str(versions.trim())
         .with_context(|| format!("{} printed {versions:?} in place of versions", path.display()))?;
     Ok(Python { path: path.to_owned(), versions })
 }
 
-/// Runs a command and returns what it prints; an error ends with the last line of its messages.
-fn run(command: &mut Command) -> Result<String> {
-    let output = command
-        .current_dir(workspace::root())
-        .stdin(Stdio::null())
-        .output()
-        .with_context(|| format!("could not start {command:?}"))?;
+/// Runs a command that does `what` and returns what it prints; an error ends with the last line of its messages.
+fn run(what: &str, command: &mut Command) -> Result<String> {
+    let output =
+        command.current_dir(workspace::root()).stdin(Stdio::null()).output().with_context(|| {
+            format!("{what}: could not start {}", command.get_program().to_string_lossy())
+        })?;
     if !output.status.success() {
         let messages = String::from_utf8_lossy(&output.stderr);
         let last = messages.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("no message");
-        bail!("{command:?} failed ({}): {last}", output.status);
+        bail!("{what} failed ({}): {last}", output.status);
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }

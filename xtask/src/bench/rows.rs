@@ -166,6 +166,7 @@ pub(crate) fn all() -> Vec<Row> {
         Row::new("net-cfconv", "training step, 6-layer CF-Conv network, batch 64", net(CF_CONV_NET, 64))
             .peer(TimesAsFast(6.0))
             .against("PyTorch, 3×3 network", Side::Peer, net(CONV_NET, 64), TimeAtMost(1.5))
+            .slow_peer(4)
             .check(net(CF_CONV_NET, 4)),
         Row::new("net-conv3x3", "training step, 3×3 network, batch 64", net(CONV_NET, 64))
             .peer(None)

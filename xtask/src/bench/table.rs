@@ -106,15 +106,19 @@ pub(crate) fn mib(mib: f64) -> String {
 pub(crate) fn origin(report: &Report) -> String {
     let environment = &report.environment;
     let set = report.instruction_set.as_ref().map_or(String::new(), |set| format!(" ({set})"));
-    let peer = match (&report.peer, &report.without_peer) {
-        (Some(versions), _) => format!("PyTorch {}", versions.torch),
-        (None, Some(reason)) => format!("PyTorch not measured: {reason}"),
-        (None, None) => "PyTorch not measured".to_owned(),
-    };
+    let peer = report.peer.as_ref().map_or("no peer".to_owned(), |peer| format!("PyTorch {}", peer.torch));
     format!(
-        "{}{set}, {} threads, {} rounds of up to {} steps, commit {}; {peer}.",
-        environment.cpu, report.threads, report.rounds, report.steps, environment.commit
+        "{}{set}, {}, {} of up to {}, commit {}; {peer}.",
+        environment.cpu,
+        counted(report.threads, "thread"),
+        counted(report.rounds as usize, "round"),
+        counted(report.steps as usize, "step"),
+        environment.commit
     )
+}
+
+fn counted(count: usize, noun: &str) -> String {
+    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
 }
 
 /// What a reader must know before the figures.
