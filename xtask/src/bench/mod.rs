@@ -66,6 +66,9 @@ pub(crate) struct Args {
     /// Measure PyTorch a second time through torch.compile, where it is able to compile.
     #[arg(long, conflicts_with = "no_peer")]
     compile: bool,
+    /// Keep what an earlier call with the same settings measured, and measure the rest.
+    #[arg(long)]
+    resume: bool,
     /// Folder for the results. Default: target/bench in the repository.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -125,7 +128,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let profile = if scale == Scale::Smoke { Profile::Dev } else { Profile::Release };
     let ours = build::program("cfconv-bench", "cfconv-bench", profile)?;
     let with_peer = python.is_some();
-    let report = Report {
+    let mut report = Report {
         command: std::iter::once("cargo xtask".to_owned())
             .chain(std::env::args().skip(1))
             .collect::<Vec<_>>()
@@ -145,8 +148,17 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         failures: vec![],
         complete: false,
     };
-    let sweeps = if scaling { scaling::sweeps(scale, args.threads.into(), with_peer) } else { vec![] };
-    let checks = if with_peer { distinct_checks(&rows) } else { vec![] };
+    if args.resume {
+        report.resume(&out.join("report.json"))?;
+        rows.retain(|row| report.rows.iter().all(|done| done.id != row.id));
+    }
+    let mut sweeps = if scaling { scaling::sweeps(scale, args.threads.into(), with_peer) } else { vec![] };
+    let measured = |sweep: &Sweep| {
+        report.scaling.iter().any(|curve| (curve.axis.as_str(), &curve.label) == (sweep.axis, &sweep.label()))
+    };
+    sweeps.retain(|sweep| !measured(sweep));
+    let mut checks = if with_peer { distinct_checks(&rows) } else { vec![] };
+    checks.retain(|work| report.checks.iter().all(|done| done.command != work.to_string()));
     let total = CHECK_S * checks.len() as f64
         + f64::from(args.rounds())
             * rows.iter().map(|row| row_seconds(row, with_peer, args.compile)).sum::<f64>()
@@ -309,6 +321,9 @@ impl Session<'_> {
             }
         }
         self.report.rows.push(result);
+        // A resumed call measures what is missing; the table keeps its order.
+        let order: Vec<_> = rows::all().iter().map(|row| row.id).collect();
+        self.report.rows.sort_by_key(|row| order.iter().position(|id| *id == row.id));
         self.report.mlp_share = MlpShare::of(&self.report.rows);
         self.write()
     }

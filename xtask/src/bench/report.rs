@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 
 use super::check::Check;
@@ -120,6 +120,39 @@ impl MlpShare {
 }
 
 impl Report {
+    /// Takes over what an earlier call with the same settings measured, if there is one at `path`.
+    ///
+    /// # Errors
+    /// What is there is no report, or was measured otherwise: on another commit or machine, with another peer,
+    /// or with other numbers of threads, rounds or steps.
+    pub(crate) fn resume(&mut self, path: &Path) -> Result<()> {
+        let text = match std::fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(error).with_context(|| format!("reading {}", path.display())),
+        };
+        let earlier: Self = serde_json::from_str(&text)
+            .with_context(|| format!("--resume: {} is no report of this version", path.display()))?;
+        for (setting, before, now) in [
+            ("scale", earlier.scale.clone(), self.scale.clone()),
+            ("threads", earlier.threads.to_string(), self.threads.to_string()),
+            ("rounds", earlier.rounds.to_string(), self.rounds.to_string()),
+            ("steps", earlier.steps.to_string(), self.steps.to_string()),
+            ("commit", earlier.environment.commit.clone(), self.environment.commit.clone()),
+            ("processor", earlier.environment.cpu.clone(), self.environment.cpu.clone()),
+            ("peer", format!("{:?}", earlier.peer), format!("{:?}", self.peer)),
+        ] {
+            ensure!(
+                before == now,
+                "--resume: {} was measured with another {setting}: {before}, now {now}; leave out --resume",
+                path.display()
+            );
+        }
+        let Self { checks, rows, mlp_share, scaling, instruction_set, .. } = earlier;
+        *self = Self { checks, rows, mlp_share, scaling, instruction_set, ..self.clone() };
+        Ok(())
+    }
+
     /// Writes the report, in place of an earlier one.
     ///
     /// # Errors
@@ -208,6 +241,25 @@ pub(crate) mod tests {
         assert_eq!(value["peer"]["torch"], "2.9.0");
         assert_eq!(value["rows"][0]["ours"]["runs"][0]["seconds"], json!([1.0, 1.0]));
         assert_eq!(value["rows"][0]["comparisons"][0]["goal"], json!({ "times-as-fast": 7.0 }));
+    }
+
+    #[test]
+    fn resuming_keeps_rows_of_the_same_settings_only() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("report.json");
+        let fresh = || Report { rows: vec![], instruction_set: None, complete: false, ..report() };
+        let mut absent = fresh();
+        absent.resume(&path).unwrap();
+        assert!(absent.rows.is_empty());
+        report().write(&path).unwrap();
+        let mut resumed = fresh();
+        resumed.resume(&path).unwrap();
+        assert_eq!((resumed.rows.len(), resumed.complete), (1, false));
+        let mut other = Report { threads: 1, ..fresh() };
+        let error = other.resume(&path).unwrap_err().to_string();
+        assert!(error.contains("another threads: 2, now 1"), "{error}");
+        std::fs::write(&path, "{}").unwrap();
+        assert!(fresh().resume(&path).is_err());
     }
 
     /// [`report`] with the environment of a written one, whose date may be a second later.
