@@ -131,6 +131,11 @@ pub(crate) fn log_lines(
             points().map(value).fold((f64::INFINITY, 0.0_f64), |(low, high), v| (low.min(v), high.max(v)));
         low / 1.3..high * 1.3
     };
+    let (x_range, y_range) = (range(|(x, _)| x), range(|(_, y)| y));
+    let mut x_ticks: Vec<f64> = points().map(|(x, _)| x).collect();
+    x_ticks.sort_by(f64::total_cmp);
+    x_ticks.dedup();
+    let y_ticks = decade_ticks(&y_range);
     let mut svg = String::new();
     {
         let area = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
@@ -139,7 +144,10 @@ pub(crate) fn log_lines(
             .margin(10)
             .x_label_area_size(36)
             .y_label_area_size(70)
-            .build_cartesian_2d(range(|(x, _)| x).log_scale(), range(|(_, y)| y).log_scale())?;
+            .build_cartesian_2d(
+                x_range.log_scale().with_key_points(x_ticks),
+                y_range.log_scale().with_key_points(y_ticks),
+            )?;
         chart
             .configure_mesh()
             .light_line_style(TRANSPARENT)
@@ -173,6 +181,16 @@ pub(crate) fn log_lines(
         area.present()?;
     }
     Ok(finish(&svg, title))
+}
+
+/// Powers of ten inside the range; also twice and five times them where there would be few.
+fn decade_ticks(range: &std::ops::Range<f64>) -> Vec<f64> {
+    let (low, high) = (range.start.log10(), range.end.log10());
+    let steps: &[f64] = if high - low < 2.5 { &[1.0, 2.0, 5.0] } else { &[1.0] };
+    (low.floor() as i32..=high.ceil() as i32)
+        .flat_map(|decade| steps.iter().map(move |step| step * 10.0_f64.powi(decade)))
+        .filter(|tick| range.contains(tick))
+        .collect()
 }
 
 /// Gives a drawing colours of its own, which can be read on light and dark grounds, for use outside a page.
@@ -260,6 +278,12 @@ mod tests {
         let alone = standalone(&svg);
         assert!(!alone.contains("var(") && !alone.contains("currentColor"), "{alone}");
         assert!(draw(&[(1.0, 0.0)]).is_err() && draw(&[]).is_err());
+    }
+
+    #[test]
+    fn narrow_ranges_have_ticks_between_the_powers_of_ten() {
+        assert_eq!(decade_ticks(&(0.9..60.0)), [1.0, 2.0, 5.0, 10.0, 20.0, 50.0]);
+        assert_eq!(decade_ticks(&(0.5..2e3)), [1.0, 10.0, 100.0, 1000.0]);
     }
 
     #[test]

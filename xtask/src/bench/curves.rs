@@ -42,7 +42,6 @@ pub(crate) fn draw(curves: &[Curve]) -> Result<Vec<Drawing>> {
         let times = series(|point| Some(point.median_s));
         // Zero has no logarithm; a tenth of a MiB is below what can be measured.
         let memory = series(|point| point.scratch_mib.map(|mib| mib.max(0.1)));
-        let x_text = |x: f64| thousands(x.round() as u64);
         if !times.is_empty() {
             let title = format!("Time of a step over {description}");
             let svg = plots::log_lines(&title, description, &times, &x_text, &time)?;
@@ -50,12 +49,18 @@ pub(crate) fn draw(curves: &[Curve]) -> Result<Vec<Drawing>> {
         }
         if !memory.is_empty() {
             let title = format!("Memory beyond operands and results over {description}");
-            let mib_text = |mib: f64| format!("{mib} MiB");
+            let mib_text = |mib: f64| format!("{} MiB", (1e3 * mib).round() / 1e3);
             let svg = plots::log_lines(&title, description, &memory, &x_text, &mib_text)?;
             drawings.push(Drawing { file: format!("scaling-{axis}-memory.svg"), svg });
         }
     }
     Ok(drawings)
+}
+
+/// Large powers of two as such: twelve of them written out would run into each other.
+fn x_text(x: f64) -> String {
+    let count = x.round() as u64;
+    if count >= 1024 && count.is_power_of_two() { format!("2^{}", count.ilog2()) } else { thousands(count) }
 }
 
 #[cfg(test)]
