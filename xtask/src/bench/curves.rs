@@ -8,11 +8,8 @@ use crate::number_text::thousands;
 use crate::plots::{self, Series};
 
 /// The axes with their names for readers.
-const AXES: [(&str, &str); 3] = [
-    ("positions", "positions of a step"),
-    ("size", "rows and columns"),
-    ("channels", "channels on each side"),
-];
+const AXES: [(&str, &str); 3] =
+    [("positions", "positions"), ("size", "rows and columns"), ("channels", "channels on each side")];
 
 /// A drawing and the name of its file.
 pub(crate) struct Drawing {

@@ -69,6 +69,7 @@ impl Row {
         self
     }
 
+    /// Fewer steps of the opponents so far.
     fn slow_peer(mut self, max_steps: u32) -> Self {
         self.opponents.iter_mut().for_each(|opponent| opponent.max_steps = Some(max_steps));
         self
@@ -132,6 +133,7 @@ pub(crate) fn all() -> Vec<Row> {
             .check(sampled.clone()),
         Row::new(MLP_ROW, "layer, 2^18 positions", layer("262144"))
             .peer(TimesAsFast(7.0))
+            .slow_peer(4)
             .scratch()
             .check(sampled),
         Row::new("layer-all", "layer, all 2,162,688 positions", layer("all"))
@@ -156,6 +158,7 @@ pub(crate) fn all() -> Vec<Row> {
             .check(lattice(5).with("batch", 4)),
         Row::new("lattice-9", "layer, lattice 9×9", lattice(9))
             .peer(None)
+            .slow_peer(4)
             .scratch()
             .check(lattice(9).with("batch", 4)),
         Row::new("conv3x3", "3×3 convolution", conv(3))
