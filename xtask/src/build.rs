@@ -12,7 +12,7 @@ use crate::workspace;
 /// How a program is compiled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Profile {
-    /// As the tests are.
+    /// With the tests of the workspace, from the same build: nothing is compiled for this program alone.
     Dev,
     /// For measurements.
     Release,
@@ -23,10 +23,11 @@ pub(crate) enum Profile {
 /// # Errors
 /// Cargo cannot be started or fails.
 pub(crate) fn program(package: &str, name: &str, profile: Profile) -> Result<PathBuf> {
-    let mut arguments = vec!["build", "--locked", "--package", package, "--bin", name];
-    if profile == Profile::Release {
-        arguments.insert(1, "--release");
-    }
+    let arguments = match profile {
+        // A selection of packages would have features of its own, and be compiled a second time.
+        Profile::Dev => vec!["test", "--no-run", "--locked", "--workspace"],
+        Profile::Release => vec!["build", "--release", "--locked", "--package", package, "--bin", name],
+    };
     eprintln!("building: cargo {}", arguments.join(" "));
     let mut child = workspace::cargo()
         .args(&arguments)
@@ -46,7 +47,9 @@ pub(crate) fn program(package: &str, name: &str, profile: Profile) -> Result<Pat
 
 fn executable(name: &str, message: &str) -> Option<PathBuf> {
     let message: Value = serde_json::from_str(message).ok()?;
-    let named = message["reason"] == "compiler-artifact" && message["target"]["name"] == name;
+    let named = message["reason"] == "compiler-artifact"
+        && message["target"]["name"] == name
+        && message["profile"]["test"] != true;
     named.then(|| message["executable"].as_str().map(PathBuf::from))?
 }
 
@@ -61,6 +64,8 @@ mod tests {
         assert_eq!(executable("cfconv-bench", message), None);
         let library = r#"{"reason":"compiler-artifact","target":{"name":"cfconv"},"executable":null}"#;
         assert_eq!(executable("cfconv", library), None);
+        let tests = message.replace("{\"reason\"", "{\"profile\":{\"test\":true},\"reason\"");
+        assert_eq!(executable("cfconv", &tests), None);
         assert_eq!(executable("cfconv", "Compiling"), None);
     }
 }
