@@ -110,12 +110,15 @@ fn direct_is_faster(config: &CfConv2dConfig, size: usize, torus: (usize, usize))
     ((size * size) as f64) < spectral
 }
 
-/// Cost of the complex mix for each bin and channel pair, in taps of the direct form. An estimate, as is
-/// [`TRANSFORM_COST`]: they put the tie at k = 3 to 5, and are to be measured again when a kernel changes.
-const MIX_COST: f64 = 6.0;
+/// Cost of the complex mix for each bin and channel pair, in taps of the direct form.
+///
+/// Both costs are fitted to training steps of `cfconv-bench layer --lattice K --application direct|fft` with 8, 32
+/// and 64 channels at 16×16, 32×32 and 64×64, K = 3, 5, 7, on two AVX2 cores: a 3×3 lattice is faster in space with
+/// few channels, by spectra with many; larger ones by spectra. To be measured again when a kernel changes.
+const MIX_COST: f64 = 6.7;
 
 /// Cost of the transforms for each bin and channel and doubling of the torus, in taps.
-const TRANSFORM_COST: f64 = 6.0;
+const TRANSFORM_COST: f64 = 1.6;
 
 /// The smallest product of 2, 3 and 5 that is at least `least`.
 fn fast_size(least: usize) -> usize {
@@ -135,6 +138,19 @@ fn fast_size(least: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::SamplerConfig;
+
+    #[test]
+    fn small_lattices_of_few_channels_are_applied_in_space() {
+        let form = |channels: usize, size: usize| {
+            let mut config = CfConv2dConfig::new(channels, channels, 64, 64);
+            config.sampler = SamplerConfig::Lattice { size };
+            EnginePlan::new(&config).form
+        };
+        assert_eq!(form(8, 3), AppliedForm::LatticeDirect);
+        assert_eq!(form(32, 3), AppliedForm::LatticeFft);
+        assert_eq!(form(8, 7), AppliedForm::LatticeFft);
+    }
 
     #[test]
     fn fast_sizes_have_small_factors() {
