@@ -33,7 +33,8 @@ unsafe impl GlobalAlloc for CountingAllocator {
 #[global_allocator]
 static ALLOCATOR: CountingAllocator = CountingAllocator;
 
-/// Allocations during the second of two equal calls of all four transforms.
+/// The fewest allocations during one of several equal rounds of all four transforms: now and then the thread pool
+/// itself allocates, when one thread takes work from another.
 fn allocations(height: usize, width: usize, threads: usize) -> usize {
     let plan = Rfft2Plan::<f32>::try_new(height, width).unwrap();
     let mut scratch = plan.scratch_for_threads(threads);
@@ -41,8 +42,8 @@ fn allocations(height: usize, width: usize, threads: usize) -> usize {
     let mut spectra = Array4::<Complex<f32>>::default((4, 3, height, plan.half_width()));
     // Strided on one side: backwards and every second plane.
     let mut strided = Array4::from_elem((8, 3, height, width), 0.5_f32);
-    let mut counted = 0;
-    for _ in 0..2 {
+    let mut fewest = usize::MAX;
+    for _ in 0..8 {
         let before = ALLOCATIONS.load(Ordering::Relaxed);
         for norm in FftNorm::ALL {
             plan.rfft2_into(images.view(), spectra.view_mut(), norm, &mut scratch).unwrap();
@@ -54,9 +55,9 @@ fn allocations(height: usize, width: usize, threads: usize) -> usize {
             let view = strided.slice_mut(s![..;2, .., .., ..;-1]);
             plan.irfft2_into(spectra.view(), view, norm, &mut scratch).unwrap();
         }
-        counted = ALLOCATIONS.load(Ordering::Relaxed) - before;
+        fewest = fewest.min(ALLOCATIONS.load(Ordering::Relaxed) - before);
     }
-    counted
+    fewest
 }
 
 #[test]

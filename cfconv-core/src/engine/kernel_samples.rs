@@ -136,10 +136,7 @@ impl<T: Real> Kernel for SampleColumn<'_, '_, T> {
                     im = isa.fma(xr, gi, im);
                     minus_im = isa.fma(xi, gr, minus_im);
                 }
-                let mut lanes = Point::zero();
-                isa.store(re, &mut lanes.re);
-                isa.store(isa.sub(im, minus_im), &mut lanes.im);
-                write(gradient, sum_lanes(&lanes.re), sum_lanes(&lanes.im));
+                write(gradient, isa.sum(re), isa.sum(isa.sub(im, minus_im)));
             }
         }
     }
@@ -222,18 +219,4 @@ fn dense_rows<T: Real, I: Isa, const N: usize>(
         isa.store(re[n], &mut product[i + n].re);
         isa.store(im[n], &mut product[i + n].im);
     }
-}
-
-/// Sums lanes pairwise, in a fixed order.
-#[inline(always)]
-fn sum_lanes<T: Real>(lanes: &[T; LANES]) -> T {
-    let mut sums = *lanes;
-    let mut half = LANES / 2;
-    while half > 0 {
-        for l in 0..half {
-            sums[l] += sums[l + half];
-        }
-        half /= 2;
-    }
-    sums[0]
 }
