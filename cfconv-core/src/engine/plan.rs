@@ -138,19 +138,6 @@ fn fast_size(least: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::SamplerConfig;
-
-    #[test]
-    fn small_lattices_of_few_channels_are_applied_in_space() {
-        let form = |channels: usize, size: usize| {
-            let mut config = CfConv2dConfig::new(channels, channels, 64, 64);
-            config.sampler = SamplerConfig::Lattice { size };
-            EnginePlan::new(&config).form
-        };
-        assert_eq!(form(8, 3), AppliedForm::LatticeDirect);
-        assert_eq!(form(32, 3), AppliedForm::LatticeFft);
-        assert_eq!(form(8, 7), AppliedForm::LatticeFft);
-    }
 
     #[test]
     fn fast_sizes_have_small_factors() {

@@ -119,13 +119,14 @@ fn lattice_of_the_image_size_is_the_dense_kernel() {
 }
 
 #[test]
-fn small_lattices_are_applied_directly_and_large_ones_by_spectra() {
-    let form = |size| {
-        let config = small_config((32, 32, 16, 16), SamplerConfig::Lattice { size });
+fn small_lattices_of_few_channels_are_applied_directly_and_others_by_spectra() {
+    let form = |channels, size| {
+        let config = small_config((64, 64, channels, channels), SamplerConfig::Lattice { size });
         engine::<f32>(&config).0.plan().form
     };
-    assert_eq!(form(3), AppliedForm::LatticeDirect);
-    assert_eq!(form(31), AppliedForm::LatticeFft);
+    assert_eq!(form(8, 3), AppliedForm::LatticeDirect);
+    assert_eq!(form(32, 3), AppliedForm::LatticeFft);
+    assert_eq!(form(8, 31), AppliedForm::LatticeFft);
 }
 
 proptest! {
