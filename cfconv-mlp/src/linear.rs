@@ -149,14 +149,11 @@ impl<T: Real> GradLinear<T> {
     /// Adds the gradients to `grad_weight` `[out_features, in_features]` and `grad_bias`, and begins anew.
     pub(crate) fn drain_into(&mut self, grad_weight: &mut [T], grad_bias: &mut [T]) {
         let long = self.in_features.max(self.out_features).next_multiple_of(LANES);
+        let (o_step, i_step) = if self.lanes_are_outputs() { (1, long) } else { (long, 1) };
         let sums = self.weight.as_flattened_mut();
         for (o, row) in grad_weight.chunks_exact_mut(self.in_features).enumerate() {
             for (i, value) in row.iter_mut().enumerate() {
-                *value += if self.out_features >= self.in_features {
-                    sums[i * long + o]
-                } else {
-                    sums[o * long + i]
-                };
+                *value += sums[o * o_step + i * i_step];
             }
         }
         sums.fill(T::ZERO);
