@@ -4,6 +4,7 @@ use ndarray::{Array4, ArrayView2, ArrayView4, ArrayViewMut2, ArrayViewMut4};
 
 use crate::error::check_shape;
 use crate::plan::{COLUMN_BLOCK, ColumnScale, Workspace, gather_columns, scatter_columns};
+use crate::work::WorkItem;
 use crate::{Complex, FftNorm, Real, Result, Rfft2Plan, Rfft2Scratch};
 
 impl<T: Real> Rfft2Plan<T> {
@@ -22,8 +23,8 @@ impl<T: Real> Rfft2Plan<T> {
     /// Shapes that do not fit the plan or each other; scratch of another plan size.
     ///
     /// # Source
-    /// Separable column-row algorithm. realfft refuses rows whose dc or Nyquist bin has an imaginary part;
-    /// dropping it after the column transforms is exactly the Hermitian projection.
+    /// Separable column-row algorithm, as [`rfft2_into`](Self::rfft2_into). realfft refuses rows whose dc or Nyquist
+    /// bin has an imaginary part; dropping it after the column transforms is exactly the Hermitian projection.
     ///
     /// # Examples
     /// ```
@@ -97,7 +98,7 @@ impl<T: Real> Rfft2Plan<T> {
     pub fn irfft2(&self, input: ArrayView4<'_, Complex<T>>, norm: FftNorm) -> Result<Array4<T>> {
         let (batch, channels, _, _) = input.dim();
         let mut output = Array4::default((batch, channels, self.height, self.width));
-        self.irfft2_into(input, output.view_mut(), norm, &mut self.scratch())?;
+        self.irfft2_into(input, output.view_mut(), norm, &mut self.scratch_for_planes(batch * channels))?;
         Ok(output)
     }
 
@@ -112,7 +113,12 @@ impl<T: Real> Rfft2Plan<T> {
     ) -> Result<Array4<Complex<T>>> {
         let (batch, channels, _, _) = grad_output.dim();
         let mut grad_input = Array4::default((batch, channels, self.height, self.half_width()));
-        self.irfft2_adjoint_into(grad_output, grad_input.view_mut(), norm, &mut self.scratch())?;
+        self.irfft2_adjoint_into(
+            grad_output,
+            grad_input.view_mut(),
+            norm,
+            &mut self.scratch_for_planes(batch * channels),
+        )?;
         Ok(grad_input)
     }
 
@@ -130,8 +136,12 @@ impl<T: Real> Rfft2Plan<T> {
         let (batch, channels, _, _) = input.dim();
         check_shape(op, output_name, &[batch, channels, self.height, self.width], output.shape())?;
         self.check_scratch(op, scratch)?;
-        scratch.for_each_plane(input, output, |input, output, workspace| {
-            self.inverse_plane(input, output, scale, workspace);
+        scratch.for_each(self.work(input, output), |item, workspace| match (item, &self.group) {
+            (WorkItem::Group(input, output), Some(group)) => {
+                group.inverse(input, output, scale, &mut workspace.points);
+            }
+            (WorkItem::Group(..), None) => unreachable!("only a plan with group transforms makes groups"),
+            (WorkItem::Plane(input, output), _) => self.inverse_plane(input, output, scale, workspace),
         });
         Ok(())
     }
@@ -144,7 +154,7 @@ impl<T: Real> Rfft2Plan<T> {
         scale: ColumnScale<T>,
         workspace: &mut Workspace<T>,
     ) {
-        let Workspace { row, plane, block, line } = workspace;
+        let Workspace { row, plane, block, line, .. } = workspace;
         let (width, half_width) = (self.width, self.half_width());
         // Columns: a block at a time through contiguous memory, [H, Wr] → [columns, H] → plane [H, Wr].
         for first in (0..half_width).step_by(COLUMN_BLOCK) {

@@ -49,7 +49,8 @@
 //!
 //! # Choosing a size
 //! Every size works, primes too, in O(N log N). Sizes with small prime factors are fastest
-//! ([`next_fast_len`]), and an even width is about twice as fast as an odd one.
+//! ([`next_fast_len`]); an even width is faster than an odd one, by far where planes are transformed
+//! [one by one](Rfft2Plan#groups-of-planes).
 //!
 //! # Threads and instruction sets
 //! Planes are shared out over the current rayon pool. Results do not depend on the number of threads. Vector
@@ -75,6 +76,7 @@ mod rfft2;
 pub mod simd;
 mod spectrum;
 mod whole_array;
+mod work;
 
 pub use convolve::{
     Boundary, ConvolutionKind, ConvolutionOptions, ConvolutionPlan, Extent, centered_origin,

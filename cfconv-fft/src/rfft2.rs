@@ -4,6 +4,7 @@ use ndarray::{Array4, ArrayView2, ArrayView4, ArrayViewMut2, ArrayViewMut4};
 
 use crate::error::check_shape;
 use crate::plan::{COLUMN_BLOCK, ColumnScale, Workspace, gather_columns, scatter_columns};
+use crate::work::WorkItem;
 use crate::{Complex, FftNorm, Real, Result, Rfft2Plan, Rfft2Scratch};
 
 impl<T: Real> Rfft2Plan<T> {
@@ -20,8 +21,9 @@ impl<T: Real> Rfft2Plan<T> {
     /// Shapes that do not fit the plan or each other; scratch of another plan size.
     ///
     /// # Source
-    /// Separable row-column algorithm: realfft along rows, rustfft along columns that are transposed a few
-    /// at a time into contiguous memory.
+    /// Separable row-column algorithm. Plane by plane: realfft along rows, rustfft along columns that are transposed
+    /// a few at a time into contiguous memory. In [groups](Self#groups-of-planes): pairs of real rows as one complex
+    /// signal, then columns, across the planes.
     ///
     /// # Examples
     /// ```
@@ -94,7 +96,7 @@ impl<T: Real> Rfft2Plan<T> {
     pub fn rfft2(&self, input: ArrayView4<'_, T>, norm: FftNorm) -> Result<Array4<Complex<T>>> {
         let (batch, channels, _, _) = input.dim();
         let mut output = Array4::default((batch, channels, self.height, self.half_width()));
-        self.rfft2_into(input, output.view_mut(), norm, &mut self.scratch())?;
+        self.rfft2_into(input, output.view_mut(), norm, &mut self.scratch_for_planes(batch * channels))?;
         Ok(output)
     }
 
@@ -105,7 +107,12 @@ impl<T: Real> Rfft2Plan<T> {
     pub fn rfft2_adjoint(&self, grad_output: ArrayView4<'_, Complex<T>>, norm: FftNorm) -> Result<Array4<T>> {
         let (batch, channels, _, _) = grad_output.dim();
         let mut grad_input = Array4::default((batch, channels, self.height, self.width));
-        self.rfft2_adjoint_into(grad_output, grad_input.view_mut(), norm, &mut self.scratch())?;
+        self.rfft2_adjoint_into(
+            grad_output,
+            grad_input.view_mut(),
+            norm,
+            &mut self.scratch_for_planes(batch * channels),
+        )?;
         Ok(grad_input)
     }
 
@@ -124,8 +131,12 @@ impl<T: Real> Rfft2Plan<T> {
         let expected = [batch, channels, self.height, self.half_width()];
         check_shape(op, output_name, &expected, output.shape())?;
         self.check_scratch(op, scratch)?;
-        scratch.for_each_plane(input, output, |input, output, workspace| {
-            self.forward_plane(input, output, scale, workspace);
+        scratch.for_each(self.work(input, output), |item, workspace| match (item, &self.group) {
+            (WorkItem::Group(input, output), Some(group)) => {
+                group.forward(input, output, scale, &mut workspace.points);
+            }
+            (WorkItem::Group(..), None) => unreachable!("only a plan with group transforms makes groups"),
+            (WorkItem::Plane(input, output), _) => self.forward_plane(input, output, scale, workspace),
         });
         Ok(())
     }
@@ -138,7 +149,7 @@ impl<T: Real> Rfft2Plan<T> {
         scale: ColumnScale<T>,
         workspace: &mut Workspace<T>,
     ) {
-        let Workspace { row, plane, block, line } = workspace;
+        let Workspace { row, plane, block, line, .. } = workspace;
         let (width, half_width) = (self.width, self.half_width());
         // Rows: [H, W] → plane [H, Wr]. realfft overwrites its input, so each row is copied first.
         for (input_row, spectrum) in input.rows().into_iter().zip(plane.chunks_exact_mut(half_width)) {

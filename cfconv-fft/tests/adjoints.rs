@@ -5,7 +5,9 @@ mod common;
 use cfconv_fft::{
     FftNorm, Rfft2Plan, half_width, hermitian_project, resample_spectrum, resample_spectrum_adjoint,
 };
-use common::{SIZES, assert_adjoint, assert_close, plane_size, random_complex, random_real};
+use common::{
+    GROUP_SIZES, MANY, SIZES, assert_adjoint, assert_close, plane_size, random_complex, random_real,
+};
 use ndarray::Array4;
 use proptest::prelude::*;
 
@@ -33,6 +35,24 @@ fn irfft2_adjoint_passes_dot_test() {
             let forward = plan.irfft2(z.view(), norm).unwrap();
             let adjoint = plan.irfft2_adjoint(grad.view(), norm).unwrap();
             assert_adjoint(z.view(), forward.view(), grad.view(), adjoint.view());
+        }
+    }
+}
+
+#[test]
+fn adjoints_of_groups_of_planes_pass_dot_tests() {
+    let [batch, channels] = MANY;
+    for [height, width] in GROUP_SIZES {
+        let plan = Rfft2Plan::<f64>::try_new(height, width).unwrap();
+        let x = random_real::<f64, _>((batch, channels, height, width), 1);
+        let z = random_complex::<f64, _>((batch, channels, height, half_width(width)), 2);
+        for norm in FftNorm::ALL {
+            let forward = plan.rfft2(x.view(), norm).unwrap();
+            let adjoint = plan.rfft2_adjoint(z.view(), norm).unwrap();
+            assert_adjoint(x.view(), forward.view(), z.view(), adjoint.view());
+            let forward = plan.irfft2(z.view(), norm).unwrap();
+            let adjoint = plan.irfft2_adjoint(x.view(), norm).unwrap();
+            assert_adjoint(z.view(), forward.view(), x.view(), adjoint.view());
         }
     }
 }

@@ -3,7 +3,7 @@
 mod common;
 
 use cfconv_fft::{Complex, FftError, FftNorm, Rfft2Plan, fft2, half_width, ifft2, irfft2, naive, rfft2};
-use common::{SIZES, assert_close, plane_size, random_complex, random_real};
+use common::{GROUP_SIZES, MANY, SIZES, assert_close, plane_size, random_complex, random_real};
 use ndarray::{Array4, ArrayView2, s};
 use proptest::prelude::*;
 
@@ -41,6 +41,64 @@ fn planned_irfft2_equals_naive_sum_for_spectra_without_symmetry() {
                 assert_close(plane(&images, b, c), expected.view(), TOLERANCE);
             }
         }
+    }
+}
+
+#[test]
+fn groups_of_planes_equal_naive_sums_for_every_norm() {
+    let [batch, channels] = MANY;
+    for [height, width] in GROUP_SIZES {
+        let plan = Rfft2Plan::<f64>::try_new(height, width).unwrap();
+        let images = random_real::<f64, _>((batch, channels, height, width), 10);
+        let spectra = random_complex::<f64, _>((batch, channels, height, half_width(width)), 11);
+        for norm in FftNorm::ALL {
+            let forward = plan.rfft2(images.view(), norm).unwrap();
+            let inverse = plan.irfft2(spectra.view(), norm).unwrap();
+            // First and last of a group, of the groups, and of those left over.
+            for c in [0, 15, 16, 63, 64, 66] {
+                let expected = naive::rfft2(plane(&images, 0, c), norm);
+                assert_close(plane(&forward, 0, c), expected.view(), TOLERANCE);
+                let expected = naive::irfft2(plane(&spectra, 0, c), width, norm);
+                assert_close(plane(&inverse, 0, c), expected.view(), TOLERANCE);
+            }
+        }
+    }
+}
+
+#[test]
+fn groups_of_planes_agree_with_single_planes_at_every_plane() {
+    // Sizes of several stages, of more than one column block, and with a factor that has no butterfly.
+    for [height, width] in [[64, 64], [60, 60], [31, 62], [75, 96]] {
+        let plan = Rfft2Plan::<f32>::try_new(height, width).unwrap();
+        let images = random_real::<f32, _>((9, 8, height, width), 12);
+        let spectra = random_complex::<f32, _>((9, 8, height, half_width(width)), 13);
+        let forward = plan.rfft2(images.view(), FftNorm::Ortho).unwrap();
+        let inverse = plan.irfft2(spectra.view(), FftNorm::Ortho).unwrap();
+        for b in 0..9 {
+            // A single image has too few planes for groups.
+            let image = images.slice(s![b..=b, .., .., ..]);
+            let spectrum = spectra.slice(s![b..=b, .., .., ..]);
+            let limit = f64::from(f32::EPSILON) * ((height * width) as f64).log2().sqrt();
+            for c in 0..8 {
+                let single = plan.rfft2(image.slice(s![.., c..=c, .., ..]), FftNorm::Ortho).unwrap();
+                assert_close(plane(&forward, b, c), plane(&single, 0, 0), limit);
+                let single = plan.irfft2(spectrum.slice(s![.., c..=c, .., ..]), FftNorm::Ortho).unwrap();
+                assert_close(plane(&inverse, b, c), plane(&single, 0, 0), limit);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_plane_with_nan_leaves_the_others_of_its_group_alone() {
+    let plan = Rfft2Plan::<f32>::try_new(6, 16).unwrap();
+    let mut images = random_real::<f32, _>((64, 1, 6, 16), 14);
+    let expected = plan.rfft2(images.view(), FftNorm::Backward).unwrap();
+    images[[20, 0, 3, 4]] = f32::NAN;
+    let spectra = plan.rfft2(images.view(), FftNorm::Backward).unwrap();
+    assert!(plane(&spectra, 20, 0).iter().all(|bin| bin.re.is_nan()));
+    for b in (0..64).filter(|&b| b != 20) {
+        assert_eq!(plane(&spectra, b, 0), plane(&expected, b, 0));
     }
 }
 
@@ -144,9 +202,9 @@ proptest! {
     }
 }
 
-/// ‖f32 − f64‖/‖f64‖ of both transforms, the same f32 values given to both.
-fn f32_errors(height: usize, width: usize) -> [f64; 2] {
-    let images = random_real::<f32, _>((1, 2, height, width), 7);
+/// ‖f32 − f64‖/‖f64‖ of both transforms of so many planes, the same f32 values given to both.
+fn f32_errors(planes: usize, height: usize, width: usize) -> [f64; 2] {
+    let images = random_real::<f32, _>((1, planes, height, width), 7);
     let wide_images = images.mapv(f64::from);
     let narrow = Rfft2Plan::<f32>::try_new(height, width).unwrap();
     let wide = Rfft2Plan::<f64>::try_new(height, width).unwrap();
@@ -178,7 +236,7 @@ fn f32_error_stays_below_half_eps_root_log_n_for_composite_sizes() {
         [4096, 1],
     ] {
         let limit = 0.5 * f64::from(f32::EPSILON) * ((height * width) as f64).log2().sqrt();
-        let errors = f32_errors(height, width);
+        let errors = f32_errors(2, height, width);
         assert!(errors.iter().all(|&error| error < limit), "{height}×{width}: {errors:?}, limit {limit:e}");
     }
 }
@@ -201,7 +259,24 @@ fn f32_error_stays_below_0_8_eps_root_log_n_for_prime_sizes() {
         [1013, 1],
     ] {
         let limit = 0.8 * f64::from(f32::EPSILON) * ((height * width) as f64).log2().sqrt();
-        let errors = f32_errors(height, width);
+        let errors = f32_errors(2, height, width);
+        assert!(errors.iter().all(|&error| error < limit), "{height}×{width}: {errors:?}, limit {limit:e}");
+    }
+}
+
+#[test]
+fn f32_error_of_groups_of_planes_stays_within_the_same_bounds() {
+    for ([height, width], factor) in [
+        ([64, 64], 0.5),
+        ([6, 50], 0.5),
+        ([48, 100], 0.5),
+        ([1, 4096], 0.5),
+        ([7, 17], 0.8),
+        ([31, 31], 0.8),
+        ([23, 29], 0.8),
+    ] {
+        let limit = factor * f64::from(f32::EPSILON) * ((height * width) as f64).log2().sqrt();
+        let errors = f32_errors(64, height, width);
         assert!(errors.iter().all(|&error| error < limit), "{height}×{width}: {errors:?}, limit {limit:e}");
     }
 }
@@ -229,10 +304,33 @@ fn views_with_any_strides_give_the_same_result() {
 }
 
 #[test]
+fn strided_views_of_many_planes_agree_with_groups_of_contiguous_ones() {
+    let plan = Rfft2Plan::<f64>::try_new(6, 16).unwrap();
+    let mut scratch = plan.scratch_for_threads(2);
+    let images = random_real::<f64, _>((8, 9, 6, 16), 15);
+    // The same images, stored with batch and channels exchanged.
+    let stored = images.view().permuted_axes([1, 0, 2, 3]).as_standard_layout().into_owned();
+    let strided = stored.view().permuted_axes([1, 0, 2, 3]);
+    let grouped = plan.rfft2(images.view(), FftNorm::Backward).unwrap();
+    let mut spectra = Array4::from_elem(grouped.dim(), Complex::new(f64::NAN, f64::NAN));
+    plan.rfft2_into(strided, spectra.view_mut(), FftNorm::Backward, &mut scratch).unwrap();
+    assert_close(spectra.view(), grouped.view(), TOLERANCE);
+
+    // Contiguous spectra into every second image.
+    let mut spaced = Array4::from_elem((16, 9, 6, 16), f64::NAN);
+    let output = spaced.slice_mut(s![..;2, .., .., ..]);
+    plan.irfft2_into(grouped.view(), output, FftNorm::Backward, &mut scratch).unwrap();
+    assert_close(spaced.slice(s![..;2, .., .., ..]), images.view(), TOLERANCE);
+    assert!(spaced.slice(s![1..;2, .., .., ..]).iter().all(|value| value.is_nan()), "wrote between");
+}
+
+#[test]
 fn scratch_content_and_thread_count_do_not_matter() {
-    for [height, width] in SIZES {
+    let few = SIZES.map(|size| ([3, 3], size));
+    let many = GROUP_SIZES.map(|size| (MANY, size));
+    for ([batch, channels], [height, width]) in few.into_iter().chain(many) {
         let plan = Rfft2Plan::<f32>::try_new(height, width).unwrap();
-        let images = random_real::<f32, _>((3, 3, height, width), 9);
+        let images = random_real::<f32, _>((batch, channels, height, width), 9);
         let expected = plan.rfft2(images.view(), FftNorm::Backward).unwrap();
         let expected_images = plan.irfft2(expected.view(), FftNorm::Backward).unwrap();
         for threads in [0, 1, 2, 5] {

@@ -55,13 +55,19 @@ impl<T: Real> Bluestein<T> {
         target: (&mut [Point<T>], usize),
         scratch: &mut [Point<T>],
     ) {
-        dispatch(Process { plan: self, source, target, scratch });
+        dispatch(Process { plan: self, source: Some(source), target, scratch });
+    }
+
+    /// Transforms the points of `signal` that lie a step apart in place.
+    pub(super) fn process_in_place(&self, signal: (&mut [Point<T>], usize), scratch: &mut [Point<T>]) {
+        dispatch(Process { plan: self, source: None, target: signal, scratch });
     }
 }
 
 struct Process<'a, T> {
     plan: &'a Bluestein<T>,
-    source: (&'a [Point<T>], usize),
+    /// Where the signal lies, if not in `target`.
+    source: Option<(&'a [Point<T>], usize)>,
     target: (&'a mut [Point<T>], usize),
     scratch: &'a mut [Point<T>],
 }
@@ -71,7 +77,8 @@ impl<T: Real> Kernel for Process<'_, T> {
 
     #[inline(always)]
     fn run<I: Isa>(self, isa: I) {
-        let Self { plan, source: (source, source_step), target: (target, target_step), scratch } = self;
+        let Self { plan, source, target: (target, target_step), scratch } = self;
+        let (source, source_step) = source.unwrap_or((&*target, target_step));
         let (padded, scratch) = scratch.split_at_mut(plan.inner.length());
         let (product, scratch) = scratch.split_at_mut(plan.inner.length());
         for (j, &factor) in plan.chirp.iter().enumerate() {

@@ -28,13 +28,17 @@ enum Algorithm<T> {
 impl<T: Real> LanesFft<T> {
     /// Plans transforms of `length` ≥ 1 points.
     pub fn new(length: usize) -> Self {
-        let direct = factorize(length).into_iter().all(|factor| factor <= LARGEST_DIRECT_PRIME);
-        let algorithm = if direct {
+        let algorithm = if Self::is_direct(length) {
             Algorithm::Stockham(Stockham::new(length))
         } else {
             Algorithm::Bluestein(Bluestein::new(length))
         };
         Self { algorithm }
+    }
+
+    /// Whether transforms of `length` ≥ 1 points need no padding.
+    pub(super) fn is_direct(length: usize) -> bool {
+        factorize(length).into_iter().all(|factor| factor <= LARGEST_DIRECT_PRIME)
     }
 
     /// Number of points of each signal.
@@ -72,6 +76,47 @@ impl<T: Real> LanesFft<T> {
         match &self.algorithm {
             Algorithm::Stockham(stockham) => stockham.process(source, target, scratch),
             Algorithm::Bluestein(bluestein) => bluestein.process(source, target, scratch),
+        }
+    }
+
+    /// Transforms `length` points of `signal`, `step` apart, in place; `scratch` as for
+    /// [`process`](Self::process).
+    pub fn process_in_place(&self, signal: &mut [Point<T>], step: usize, scratch: &mut [Point<T>]) {
+        debug_assert!(signal.len() > (self.length() - 1) * step);
+        debug_assert!(scratch.len() >= self.scratch_len());
+        match &self.algorithm {
+            Algorithm::Stockham(stockham) => stockham.process_in_place((signal, step), scratch),
+            Algorithm::Bluestein(bluestein) => bluestein.process_in_place((signal, step), scratch),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::simd::LANES;
+
+    #[test]
+    fn process_in_place_equals_process() {
+        // No stage, one stage of each kind, several, and Bluestein's algorithm.
+        for length in [1, 2, 3, 4, 5, 31, 8, 64, 60, 37] {
+            let step = 3;
+            let fft = LanesFft::<f64>::new(length);
+            let mut signal: Vec<Point<f64>> = (0..length * step)
+                .map(|n| Point {
+                    re: std::array::from_fn(|l| ((n * 7 + l * 5) % 23) as f64),
+                    im: std::array::from_fn(|l| ((n * 11 + l * 3) % 19) as f64),
+                })
+                .collect();
+            let before = signal.clone();
+            let nan = Point { re: [f64::NAN; LANES], im: [f64::NAN; LANES] };
+            let mut expected = vec![nan; length];
+            fft.process(&signal, step, &mut expected, 1, &mut vec![nan; fft.scratch_len()]);
+            fft.process_in_place(&mut signal, step, &mut vec![nan; fft.scratch_len()]);
+            for (n, point) in signal.iter().enumerate() {
+                let expected = if n % step == 0 { &expected[n / step] } else { &before[n] };
+                assert_eq!((point.re, point.im), (expected.re, expected.im), "length {length}, point {n}");
+            }
         }
     }
 }

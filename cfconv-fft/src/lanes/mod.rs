@@ -9,6 +9,7 @@
 mod bluestein;
 mod butterfly;
 mod fft1d;
+mod group;
 mod plane;
 mod point;
 mod rfft2;
@@ -17,6 +18,7 @@ mod stockham;
 
 pub use crate::simd::LANES;
 pub use fft1d::LanesFft;
+pub(crate) use group::PlaneGroup;
 pub use plane::LanesPlane;
 pub use point::{Point, load_lanes, store_lanes};
 pub use rfft2::LanesRfft2;

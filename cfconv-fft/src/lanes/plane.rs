@@ -139,7 +139,7 @@ impl<T: Real> Kernel for RowsForward<'_, T> {
             }
             rows.process(line, 1, z, 1, scratch);
             let (a, b) = spectra.split_at_mut(plan.half_width());
-            row_pair::split(isa, z, a, if b.is_empty() { None } else { Some(b) });
+            row_pair::split(isa, z, a, if b.is_empty() { None } else { Some(b) }, |_| T::ONE);
         }
         below.fill(Point::zero());
     }

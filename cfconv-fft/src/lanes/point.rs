@@ -16,6 +16,12 @@ pub struct Point<T> {
     pub im: [T; LANES],
 }
 
+// SAFETY: two arrays of plain values, and no padding: 32 of them fill whole multiples of 64 bytes.
+unsafe impl<T: Real> bytemuck::Zeroable for Point<T> {}
+
+// SAFETY: as above.
+unsafe impl<T: Real> bytemuck::Pod for Point<T> {}
+
 impl<T: Real> Point<T> {
     /// Zero in each lane.
     pub const fn zero() -> Self {

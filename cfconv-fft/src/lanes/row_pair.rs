@@ -9,16 +9,18 @@ use super::butterfly::{Registers, load, store};
 use crate::Real;
 use crate::simd::Isa;
 
-/// Separates the half spectra `a` and `b` of the two rows from the transform `z` of their complex sum.
+/// Separates the half spectra `a` and `b` of the two rows from the transform `z` of their complex sum, bin k
+/// multiplied by `scale(k)`.
 #[inline(always)]
 pub(super) fn split<T: Real, I: Isa>(
     isa: I,
     z: &[Point<T>],
     a: &mut [Point<T>],
     mut b: Option<&mut [Point<T>]>,
+    scale: impl Fn(usize) -> T,
 ) {
-    let half = isa.splat(T::cast(0.5));
     for (k, a) in a.iter_mut().enumerate() {
+        let half = isa.splat(scale(k) * T::cast(0.5));
         let (forward, backward) = (load(isa, &z[k]), load(isa, &z[if k == 0 { 0 } else { z.len() - k }]));
         let re = isa.mul(half, isa.add(forward.re, backward.re));
         let im = isa.mul(half, isa.sub(forward.im, backward.im));
@@ -39,11 +41,38 @@ pub(super) fn split<T: Real, I: Isa>(
 /// imaginary part is what the inverse of a real transform discards.
 #[inline(always)]
 pub(super) fn join<T: Real, I: Isa>(isa: I, z: &mut [Point<T>], a: &[Point<T>], b: Option<&[Point<T>]>) {
+    join_mapped(isa, z, a, b, |_, point| point);
+}
+
+/// [`join`] of points that are not swapped, bin k multiplied by `scale(k)`.
+#[inline(always)]
+pub(super) fn join_scaled<T: Real, I: Isa>(
+    isa: I,
+    z: &mut [Point<T>],
+    a: &[Point<T>],
+    b: Option<&[Point<T>]>,
+    scale: impl Fn(usize) -> T,
+) {
+    join_mapped(isa, z, a, b, |k, point| {
+        let scale = isa.splat(scale(k));
+        Registers { re: isa.mul(scale, point.im), im: isa.mul(scale, point.re) }
+    });
+}
+
+/// [`join`] of what `swapped` makes of a bin and its point.
+#[inline(always)]
+fn join_mapped<T: Real, I: Isa>(
+    isa: I,
+    z: &mut [Point<T>],
+    a: &[Point<T>],
+    b: Option<&[Point<T>]>,
+    swapped: impl Fn(usize, Registers<I, T>) -> Registers<I, T>,
+) {
     let zero = isa.splat(T::ZERO);
     for (k, a) in a.iter().enumerate() {
         let mirror = if k == 0 { 0 } else { z.len() - k };
-        let a = load(isa, a);
-        let b = b.map_or(Registers { re: zero, im: zero }, |b| load(isa, &b[k]));
+        let a = swapped(k, load(isa, a));
+        let b = b.map_or(Registers { re: zero, im: zero }, |b| swapped(k, load(isa, &b[k])));
         // Real parts are in `im`, imaginary ones in `re`.
         if mirror == k {
             store(isa, Registers { re: b.im, im: a.im }, &mut z[k]);

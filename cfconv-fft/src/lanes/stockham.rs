@@ -64,13 +64,21 @@ impl<T: Real> Stockham<T> {
         target: (&mut [Point<T>], usize),
         scratch: &mut [Point<T>],
     ) {
-        dispatch(Process { plan: self, source, target, scratch });
+        dispatch(Process { plan: self, source: Some(source), target, scratch });
+    }
+
+    /// Transforms the points of `signal` that lie a step apart in place: only the first stage reads them and only
+    /// the last one writes them.
+    #[inline(never)]
+    pub(super) fn process_in_place(&self, signal: (&mut [Point<T>], usize), scratch: &mut [Point<T>]) {
+        dispatch(Process { plan: self, source: None, target: signal, scratch });
     }
 }
 
 struct Process<'a, T> {
     plan: &'a Stockham<T>,
-    source: (&'a [Point<T>], usize),
+    /// Where the signal lies, if not in `target`.
+    source: Option<(&'a [Point<T>], usize)>,
     target: (&'a mut [Point<T>], usize),
     scratch: &'a mut [Point<T>],
 }
@@ -83,14 +91,29 @@ impl<T: Real> Kernel for Process<'_, T> {
         let Self { plan, source, target, scratch } = self;
         let (buffers, pairs) = scratch.split_at_mut(2 * plan.length);
         let (mut from, mut to) = buffers.split_at_mut(plan.length);
+        let (target, target_step) = target;
         let Some(last) = plan.stages.len().checked_sub(1) else {
-            target.0[0] = source.0[0];
+            if let Some((source, _)) = source {
+                target[0] = source[0];
+            }
             return;
         };
+        if source.is_none() && last == 0 {
+            // A single stage would overwrite what it still has to read.
+            for (j, point) in from.iter_mut().enumerate() {
+                *point = target[j * target_step];
+            }
+            plan.stages[0].run(isa, (from, 1), (target, target_step), pairs);
+            return;
+        }
         for (index, stage) in plan.stages.iter().enumerate() {
-            let source = if index == 0 { source } else { (&*from, 1) };
-            let target = if index == last { (&mut *target.0, target.1) } else { (&mut *to, 1) };
-            stage.run(isa, source, target, pairs);
+            let (input, output) = match (index == 0, index == last) {
+                (true, true) => (source.expect("in place there are two stages"), (&mut *target, target_step)),
+                (true, false) => (source.unwrap_or((&*target, target_step)), (&mut *to, 1)),
+                (false, true) => ((&*from, 1), (&mut *target, target_step)),
+                (false, false) => ((&*from, 1), (&mut *to, 1)),
+            };
+            stage.run(isa, input, output, pairs);
             std::mem::swap(&mut from, &mut to);
         }
     }

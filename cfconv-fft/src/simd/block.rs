@@ -1,6 +1,6 @@
 //! [`LANES`] values held in the registers of one instruction set.
 
-use super::LANES;
+use super::{LANES, transpose};
 use crate::Real;
 
 /// `LANES` values in registers.
@@ -26,6 +26,9 @@ pub trait Block<T>: Copy {
     unsafe fn negate_where_odd(self, mantissa: Self) -> Self;
     /// The sum of all lanes: those a half apart are added, then a quarter, and so on.
     unsafe fn sum(self) -> T;
+    /// Transposes `LANES` rows of `LANES` values, each a step after the other, which can be read from `source`
+    /// and written to `target`.
+    unsafe fn transpose(source: (*const T, usize), target: (*mut T, usize));
 }
 
 /// The registers of each instruction set for one scalar type. Only this crate implements it.
@@ -117,6 +120,11 @@ macro_rules! array_block {
                 }
                 lanes[0]
             }
+            #[inline(always)]
+            unsafe fn transpose(source: (*const T, usize), target: (*mut T, usize)) {
+                // SAFETY: the caller vouches for the rows.
+                unsafe { transpose::transpose_values(source, target) }
+            }
         }
     };
 }
@@ -129,6 +137,7 @@ array_block!(RoundedOnce, |a: T, b: T, c: T| num_traits::Float::mul_add(a, b, c)
 mod x86 {
     use std::arch::x86_64::*;
 
+    use super::transpose::{transpose_pd256, transpose_ps256};
     use super::{Block, LANES};
 
     /// An operation on each register. A loop and no closure: closures in functions of the standard library are at
@@ -147,7 +156,7 @@ mod x86 {
 
     macro_rules! register_block {
         ($name:ident, $scalar:ty, $register:ty, $width:literal, $splat:ident, $load:ident, $store:ident,
-         $add:ident, $sub:ident, $mul:ident, $mul_add:ident, $negate_where_odd:ident, $sum:ident) => {
+         $add:ident, $sub:ident, $mul:ident, $mul_add:ident, $negate_where_odd:ident, $sum:ident, $transpose:ident) => {
             /// Lanes in vector registers.
             #[derive(Clone, Copy, Debug)]
             pub struct $name([$register; LANES / $width]);
@@ -202,6 +211,11 @@ mod x86 {
                     // SAFETY: see above.
                     unsafe { $sum(self.0) }
                 }
+                #[inline(always)]
+                unsafe fn transpose(source: (*const $scalar, usize), target: (*mut $scalar, usize)) {
+                    // SAFETY: see above; the caller vouches for the rows too.
+                    unsafe { $transpose(source, target) }
+                }
             }
         };
     }
@@ -219,7 +233,8 @@ mod x86 {
         _mm256_mul_ps,
         _mm256_fmadd_ps,
         negate_where_odd_ps256,
-        sum_ps256
+        sum_ps256,
+        transpose_ps256
     );
     register_block!(
         Avx2F64,
@@ -234,7 +249,8 @@ mod x86 {
         _mm256_mul_pd,
         _mm256_fmadd_pd,
         negate_where_odd_pd256,
-        sum_pd256
+        sum_pd256,
+        transpose_pd256
     );
     register_block!(
         Avx512F32,
@@ -249,7 +265,8 @@ mod x86 {
         _mm512_mul_ps,
         _mm512_fmadd_ps,
         negate_where_odd_ps512,
-        sum_ps512
+        sum_ps512,
+        transpose_ps256
     );
     register_block!(
         Avx512F64,
@@ -264,7 +281,8 @@ mod x86 {
         _mm512_mul_pd,
         _mm512_fmadd_pd,
         negate_where_odd_pd512,
-        sum_pd512
+        sum_pd512,
+        transpose_pd256
     );
 
     // SAFETY (of all of these): callers have the instruction set, as everywhere in this module.

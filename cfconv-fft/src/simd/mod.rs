@@ -8,6 +8,7 @@
 //! any number of threads on one instruction set, and agree to rounding between sets.
 
 mod block;
+mod transpose;
 
 use std::sync::OnceLock;
 
@@ -60,6 +61,18 @@ pub trait Isa: Copy + Send + Sync {
 
     /// The sum of all lanes; the same order of additions on every instruction set.
     fn sum<T: Real>(self, x: Self::Lanes<T>) -> T;
+
+    /// Transposes [`LANES`] rows of [`LANES`] values: `target[c·target_step + r] = source[r·source_step + c]`.
+    ///
+    /// # Panics
+    /// If a row does not lie within its slice.
+    fn transpose<T: Real>(self, source: (&[T], usize), target: (&mut [T], usize));
+}
+
+/// Whether [`LANES`] rows of [`LANES`] values, `step` apart, fit into `length` values; nothing overflows.
+#[inline(always)]
+const fn holds_rows(length: usize, step: usize) -> bool {
+    length >= LANES && (length - LANES) / (LANES - 1) >= step
 }
 
 /// AVX-512 with FMA; only `dispatch` makes this token.
@@ -140,6 +153,18 @@ macro_rules! instruction_set {
             fn sum<T: Real>(self, x: Self::Lanes<T>) -> T {
                 // SAFETY: see above.
                 unsafe { x.sum() }
+            }
+            #[inline(always)]
+            fn transpose<T: Real>(
+                self,
+                (source, source_step): (&[T], usize),
+                (target, target_step): (&mut [T], usize),
+            ) {
+                assert!(holds_rows(source.len(), source_step), "a row is not within the source");
+                assert!(holds_rows(target.len(), target_step), "a row is not within the target");
+                let (source, target) = ((source.as_ptr(), source_step), (target.as_mut_ptr(), target_step));
+                // SAFETY: see above; all rows lie within the slices.
+                unsafe { <$lanes as Block<T>>::transpose(source, target) }
             }
         }
     };
@@ -351,6 +376,54 @@ mod tests {
     fn lane_operations_equal_scalar_ones_in_both_precisions() {
         lane_operations_equal_scalar_ones::<f32>();
         lane_operations_equal_scalar_ones::<f64>();
+    }
+
+    /// Sixteen rows of one slice, a step apart, to sixteen of another.
+    struct Transposition<T>(Vec<T>, Vec<T>);
+
+    const STEPS: [usize; 2] = [LANES + 3, LANES + 7];
+
+    impl<T: Real> Kernel for Transposition<T> {
+        type Output = Vec<T>;
+
+        #[inline(always)]
+        fn run<I: Isa>(mut self, isa: I) -> Vec<T> {
+            isa.transpose((&self.0, STEPS[0]), (&mut self.1, STEPS[1]));
+            self.1
+        }
+    }
+
+    fn transpose_moves_each_value_and_no_other<T: Real>() {
+        let lengths = STEPS.map(|step| (LANES - 1) * step + LANES);
+        let source: Vec<T> = (0..lengths[0]).map(|n| T::cast(n as f64)).collect();
+        let untouched = vec![T::cast(-1.0); lengths[1]];
+        let mut expected = untouched.clone();
+        for r in 0..LANES {
+            for c in 0..LANES {
+                expected[c * STEPS[1] + r] = source[r * STEPS[0] + c];
+            }
+        }
+        let kernel = || Transposition(source.clone(), untouched.clone());
+        assert_eq!(dispatch(kernel()), expected);
+        assert_eq!(kernel().run(Portable), expected);
+        #[cfg(target_arch = "x86_64")]
+        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+            // SAFETY: the processor has AVX2 and FMA.
+            assert_eq!(unsafe { run_avx2(kernel()) }, expected);
+        }
+    }
+
+    #[test]
+    fn transpose_moves_each_value_and_no_other_in_both_precisions() {
+        transpose_moves_each_value_and_no_other::<f32>();
+        transpose_moves_each_value_and_no_other::<f64>();
+    }
+
+    #[test]
+    #[should_panic(expected = "a row is not within the source")]
+    fn transpose_refuses_a_source_without_the_last_row() {
+        let short = Transposition(vec![0.0_f32; (LANES - 1) * STEPS[0] + LANES - 1], vec![0.0; 1024]);
+        short.run(Portable);
     }
 
     #[test]

@@ -24,6 +24,14 @@ pub(crate) const SIZES: [[usize; 2]; 14] = [
     [9, 37],
 ];
 
+/// Enough planes `[batch, channels]` to be transformed in groups, and three that are left over.
+pub(crate) const MANY: [usize; 2] = [1, 67];
+
+/// Plane sizes that are transformed in groups: one block a row, partial blocks, odd, prime, non-square, one row,
+/// several stages, one stage.
+pub(crate) const GROUP_SIZES: [[usize; 2]; 9] =
+    [[1, 16], [2, 17], [3, 32], [5, 24], [4, 31], [13, 18], [16, 16], [12, 20], [9, 35]];
+
 /// Sizes for property tests.
 pub(crate) fn plane_size() -> impl Strategy<Value = [usize; 2]> {
     [1_usize..14, 1_usize..14]
