@@ -99,7 +99,8 @@ pub(crate) fn all() -> Vec<Row> {
     use Goal::{TimeAtMost, TimesAsFast};
     let fft = |id, label, size, goal| {
         let work = Work::new("fft").size(size);
-        let check = work.clone().with("batch", 2).channels(8);
+        // 64 planes: enough for transforms in groups.
+        let check = work.clone().with("batch", 8).channels(8);
         Row::new(id, label, work).peer(TimesAsFast(goal)).check(check)
     };
     let layer = |positions: &str| Work::new("layer").with("positions", positions);
