@@ -5,7 +5,7 @@ use anyhow::Result;
 use super::scaling::{Curve, Point};
 use super::table::time;
 use crate::number_text::thousands;
-use crate::plots::{self, Series};
+use crate::plots::{self, PlotAxis, Series, Spacing};
 
 /// The axes with their names for readers.
 const AXES: [(&str, &str); 3] =
@@ -41,17 +41,29 @@ pub(crate) fn draw(curves: &[Curve]) -> Result<Vec<Drawing>> {
         let memory = series(|point| point.scratch_mib.map(|mib| mib.max(0.1)));
         if !times.is_empty() {
             let title = format!("Time of a step over {description}");
-            let svg = plots::log_lines(&title, description, &times, &x_text, &time)?;
+            let svg = plots::lines(&title, &x_axis(description, &times), &y_axis(&time), &times)?;
             drawings.push(Drawing { file: format!("scaling-{axis}-time.svg"), svg });
         }
         if !memory.is_empty() {
             let title = format!("Memory beyond operands and results over {description}");
             let mib_text = |mib: f64| format!("{} MiB", (1e3 * mib).round() / 1e3);
-            let svg = plots::log_lines(&title, description, &memory, &x_text, &mib_text)?;
+            let svg = plots::lines(&title, &x_axis(description, &memory), &y_axis(&mib_text), &memory)?;
             drawings.push(Drawing { file: format!("scaling-{axis}-memory.svg"), svg });
         }
     }
     Ok(drawings)
+}
+
+/// Labels stand at the points.
+fn x_axis<'a>(description: &'a str, series: &[Series]) -> PlotAxis<'a> {
+    let mut ticks: Vec<f64> = series.iter().flat_map(|s| &s.lines).flatten().map(|&(x, _)| x).collect();
+    ticks.sort_by(f64::total_cmp);
+    ticks.dedup();
+    PlotAxis { description, spacing: Spacing::Logarithmic, text: &x_text, ticks: Some(ticks) }
+}
+
+fn y_axis(text: &dyn Fn(f64) -> String) -> PlotAxis<'_> {
+    PlotAxis { description: "", spacing: Spacing::Logarithmic, text, ticks: None }
 }
 
 /// Large powers of two as such: twelve of them written out would run into each other.

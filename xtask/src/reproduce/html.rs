@@ -3,19 +3,17 @@
 use anyhow::Result;
 use serde_json::Value;
 
-use super::report::{ExperimentReport, Row};
-use super::run_folder::EpochPoint;
+use super::figures;
+use super::report::ExperimentReport;
 use super::table;
-use crate::number_text::{percent, thousands};
 use crate::page::{self, escape};
-use crate::plots::{self, Bar, Series};
 
 /// Writes the page of a report: all its experiments, those of other versions by name only.
 ///
 /// # Errors
 /// A plot cannot be drawn.
 pub(crate) fn page(report: &Value) -> Result<String> {
-    let mut sections = String::new();
+    let mut sections = contents(report);
     for (name, value) in report["experiments"].as_object().into_iter().flatten() {
         sections += &match serde_json::from_value::<ExperimentReport>(value.clone()) {
             Ok(experiment) => section(name, &experiment)?,
@@ -28,72 +26,37 @@ pub(crate) fn page(report: &Value) -> Result<String> {
     Ok(page::document("cfconv: reproduced results", &sections))
 }
 
+/// Links to the sections, where there are several.
+fn contents(report: &Value) -> String {
+    let names: Vec<_> =
+        report["experiments"].as_object().into_iter().flatten().map(|(name, _)| name).collect();
+    if names.len() < 2 {
+        return String::new();
+    }
+    let links: Vec<_> = names.iter().map(|name| format!("<a href=\"#{0}\">{0}</a>", escape(name))).collect();
+    format!("<nav>{}</nav>\n", links.join(" · "))
+}
+
 fn section(name: &str, experiment: &ExperimentReport) -> Result<String> {
-    let mut html = format!("<section>\n<h2>{}</h2>\n<p>{}</p>\n", escape(name), escape(&experiment.about));
+    let mut html = format!(
+        "<section>\n<h2 id=\"{0}\">{0}</h2>\n<p>{1}</p>\n<p><strong>{2}</strong></p>\n",
+        escape(name),
+        escape(&experiment.about),
+        escape(&experiment.question)
+    );
+    if let Some(paper) = &experiment.paper {
+        html += &format!("<p>The paper: {}</p>\n", escape(paper));
+    }
     if experiment.scale == "smoke" {
         html += "<p class=\"note\">Smoke scale: a few steps that show that everything works together. \
                  The figures mean nothing.</p>\n";
     }
     let (heads, rows) = table::cells(experiment);
     html += &page::table(&heads, &rows);
-    html += &page::figures(&figures(experiment)?);
+    html += &page::figures(&figures::draw(experiment)?);
     html += &origin(experiment);
     html += "</section>\n";
     Ok(html)
-}
-
-fn figures(experiment: &ExperimentReport) -> Result<Vec<String>> {
-    let rows = &experiment.rows;
-    let mut drawings =
-        vec![plots::bars("Test accuracy", &bars(rows, |r| r.accuracy, |r| r.accuracy_std, percent))?];
-    let accuracy = series(rows, |p| p.validation_accuracy, |p| p.train_accuracy);
-    if has_points(&accuracy) {
-        drawings.push(plots::lines("Accuracy: validation, and training (faint)", &accuracy, &percent)?);
-    }
-    let loss = series(rows, |p| p.validation_loss, |p| p.train_loss);
-    if has_points(&loss) {
-        drawings.push(plots::lines("Loss: validation, and training (faint)", &loss, &|y| format!("{y:.2}"))?);
-    }
-    let none = |_: &Row| None;
-    drawings.push(plots::bars("Time per step", &bars(rows, |r| r.step_ms, none, |v| format!("{v:.1} ms")))?);
-    if rows.iter().all(|row| row.peak_mib.is_some()) {
-        let memory = bars(rows, |r| r.peak_mib.unwrap_or(0.0), none, |v| format!("{v:.0} MiB"));
-        drawings.push(plots::bars("Peak memory", &memory)?);
-    }
-    let parameters = bars(rows, |r| r.parameters as f64, none, |v| thousands(v as u64));
-    drawings.push(plots::bars("Parameters", &parameters)?);
-    Ok(drawings)
-}
-
-fn bars(
-    rows: &[Row],
-    value: impl Fn(&Row) -> f64,
-    spread: impl Fn(&Row) -> Option<f64>,
-    text: impl Fn(f64) -> String,
-) -> Vec<Bar> {
-    let bar = |row: &Row| {
-        let value = value(row);
-        Bar { label: row.label.clone(), value, spread: spread(row), text: text(value) }
-    };
-    rows.iter().map(bar).collect()
-}
-
-type Measure = fn(&EpochPoint) -> Option<f64>;
-
-fn series(rows: &[Row], solid: Measure, faint: Measure) -> Vec<Series> {
-    let lines = |row: &Row, measure: Measure| {
-        let line = |curve: &[EpochPoint]| {
-            curve.iter().filter_map(|point| Some((point.epoch as f64, measure(point)?))).collect::<Vec<_>>()
-        };
-        row.runs.iter().map(|run| line(&run.curve)).filter(|line| !line.is_empty()).collect()
-    };
-    let one =
-        |row: &Row| Series { label: row.label.clone(), lines: lines(row, solid), faint: lines(row, faint) };
-    rows.iter().map(one).collect()
-}
-
-fn has_points(series: &[Series]) -> bool {
-    series.iter().any(|series| !series.lines.is_empty() || !series.faint.is_empty())
 }
 
 fn origin(experiment: &ExperimentReport) -> String {
@@ -141,7 +104,7 @@ mod tests {
             "labels are not escaped"
         );
         assert!(html.contains("75.0 % ± 7.1"), "the table is missing");
-        assert_eq!(html.matches("<svg").count(), 6);
+        assert_eq!(html.matches("<svg").count(), 8);
         assert!(html.contains("[train]\nepochs = 3"), "the configuration is missing");
         assert!(html.contains("Written by another version"));
         assert!(html.contains("prefers-color-scheme: dark"));

@@ -153,6 +153,14 @@ impl Progress {
         }
     }
 
+    /// Prints a result, above the bar.
+    pub(crate) fn print(&self, text: &str) {
+        match &self.bar {
+            Some(bar) => bar.suspend(|| println!("{text}")),
+            None => println!("{text}"),
+        }
+    }
+
     pub(crate) fn begin(&mut self, title: &str) {
         self.title = format!("[{}/{}] {title}", self.finished + 1, self.runs);
         self.start = Instant::now();

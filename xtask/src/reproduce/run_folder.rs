@@ -16,6 +16,7 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::statistics::MeanStd;
 use crate::atomic;
 
 /// Everything that decides a run's result: equal requests give equal results.
@@ -79,6 +80,10 @@ pub(crate) struct EpochPoint {
     pub(crate) train_accuracy: Option<f64>,
     pub(crate) validation_loss: Option<f64>,
     pub(crate) validation_accuracy: Option<f64>,
+    /// Mean over the CF-Conv layers.
+    pub(crate) shadow_gap: Option<f64>,
+    /// Mean over the CF-Conv layers.
+    pub(crate) coverage: Option<f64>,
 }
 
 impl EpochPoint {
@@ -87,12 +92,19 @@ impl EpochPoint {
     fn from_event(event: &Value) -> Option<Self> {
         let validation = event.get("validation_averaged").or_else(|| event.get("validation"));
         let validation = validation.unwrap_or(&Value::Null);
+        let kernels = event["kernels"].as_array().map_or(&[][..], Vec::as_slice);
+        let over_layers = |measure: &str| {
+            let values: Vec<_> = kernels.iter().filter_map(|kernel| kernel[measure].as_f64()).collect();
+            MeanStd::of(&values).map(|value| value.mean)
+        };
         Some(Self {
             epoch: event["epoch"].as_u64()? + 1,
             train_loss: event["train"]["loss"].as_f64(),
             train_accuracy: event["train"]["accuracy"].as_f64(),
             validation_loss: validation["loss"].as_f64(),
             validation_accuracy: validation["accuracy"].as_f64(),
+            shadow_gap: over_layers("shadow_gap"),
+            coverage: over_layers("coverage"),
         })
     }
 }
@@ -200,7 +212,7 @@ pub(crate) mod tests {
             "metrics.jsonl",
             r#"{"event":"start","epochs":2,"steps_per_epoch":10}
 {"event":"step","step":10,"loss":0.9}
-{"event":"epoch","epoch":0,"train":{"loss":0.8,"accuracy":0.4},"validation":{"loss":0.9,"accuracy":0.5}}
+{"event":"epoch","epoch":0,"train":{"loss":0.8,"accuracy":0.4},"validation":{"loss":0.9,"accuracy":0.5},"kernels":[{"shadow_gap":0.2,"coverage":1.0},{"shadow_gap":0.4,"coverage":0.5}]}
 {"event":"epoch","epoch":1,"train":{"loss":0.7,"accuracy":0.5},"validation":{"loss":0.8,"accuracy":0.6},"validation_averaged":{"loss":0.7,"accuracy":0.65}}
 {"event":"end"}
 "#,
@@ -258,6 +270,8 @@ pub(crate) mod tests {
         let curve = folder.curve().unwrap();
         assert_eq!(curve.iter().map(|point| point.epoch).collect::<Vec<_>>(), [1, 2]);
         assert_eq!((curve[0].train_loss, curve[0].validation_accuracy), (Some(0.8), Some(0.5)));
+        assert!((curve[0].shadow_gap.unwrap() - 0.3).abs() < 1e-12, "the mean over layers");
+        assert_eq!((curve[0].coverage, curve[1].coverage), (Some(0.75), None));
         assert_eq!(curve[1].validation_accuracy, Some(0.65), "averaged parameters count where they exist");
 
         text += "{\"event\":\"epoch\",\"epoch\":1,\"train\":{\"loss\":0.1}}\n";

@@ -1,36 +1,35 @@
 //! The table that a terminal shows.
 
-use super::report::{ExperimentReport, Row};
+use super::report::ExperimentReport;
+use super::row::Row;
 use crate::number_text::{duration, percent, thousands};
 use crate::text_table;
 
-/// Heads and cells of the table of an experiment, as text.
+/// A column: its head, and what stands in it; `None` for what a network does not have.
+type Column = (&'static str, fn(&Row) -> Option<String>);
+
+const COLUMNS: &[Column] = &[
+    ("network", |row| Some(row.label.clone())),
+    ("parameters", |row| Some(thousands(row.parameters))),
+    ("test accuracy", |row| Some(accuracy(row))),
+    ("paper", |row| row.paper_accuracy.map(percent)),
+    ("validation", |row| row.validation_accuracy.map(percent)),
+    ("training", |row| row.train_accuracy.map(percent)),
+    ("shadow gap", |row| row.shadow_gap.map(|gap| format!("{gap:.3}"))),
+    ("coverage", |row| row.coverage.map(percent)),
+    ("time per step", |row| Some(format!("{:.1} ms", row.step_ms))),
+    ("peak memory", |row| row.peak_mib.map(|mib| format!("{mib:.0} MiB"))),
+    ("epochs", |row| Some(row.epochs.to_string())),
+    ("time", |row| Some(duration(row.seconds))),
+];
+
+/// Heads and cells of the table of an experiment, as text: the columns that some network has something in.
 pub(crate) fn cells(experiment: &ExperimentReport) -> (Vec<&'static str>, Vec<Vec<String>>) {
-    let heads = vec![
-        "network",
-        "parameters",
-        "test accuracy",
-        "validation",
-        "training",
-        "time per step",
-        "peak memory",
-        "epochs",
-        "time",
-    ];
-    let rows = experiment.rows.iter().map(|row| {
-        vec![
-            row.label.clone(),
-            thousands(row.parameters),
-            accuracy(row),
-            row.validation_accuracy.map_or_else(|| "–".to_owned(), percent),
-            row.train_accuracy.map_or_else(|| "–".to_owned(), percent),
-            format!("{:.1} ms", row.step_ms),
-            row.peak_mib.map_or_else(|| "–".to_owned(), |mib| format!("{mib:.0} MiB")),
-            row.epochs.to_string(),
-            duration(row.seconds),
-        ]
-    });
-    (heads, rows.collect())
+    let columns: Vec<&Column> =
+        COLUMNS.iter().filter(|(_, cell)| experiment.rows.iter().any(|row| cell(row).is_some())).collect();
+    let row =
+        |row: &Row| columns.iter().map(|(_, cell)| cell(row).unwrap_or_else(|| "–".to_owned())).collect();
+    (columns.iter().map(|(head, _)| *head).collect(), experiment.rows.iter().map(row).collect())
 }
 
 fn accuracy(row: &Row) -> String {
@@ -58,6 +57,7 @@ mod tests {
         assert_eq!(lines.len(), 3);
         assert!(lines[2].starts_with("CF-Conv <1>") && lines[2].contains("58,000"), "{text}");
         assert!(lines[2].contains("80.0 % ± 14.1"), "{text}");
+        assert!(lines[0].contains("shadow gap") && !lines[0].contains("paper"), "{text}");
         assert_eq!(lines[0].chars().count(), lines[2].chars().count(), "{text}");
     }
 }

@@ -1,0 +1,204 @@
+//! Results of one network of an experiment, over its seeds.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Result, ensure};
+use serde::{Deserialize, Serialize};
+
+use super::experiment::Variant;
+use super::run_folder::{EpochPoint, RunFolder, Summary};
+use super::statistics::MeanStd;
+
+/// Results of one network; figures are means over the seeds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Row {
+    pub(crate) model: String,
+    pub(crate) label: String,
+    /// What it has in common with the other rows on a line of a figure.
+    pub(crate) group: String,
+    /// Its place on each axis of the experiment; null for what is no number.
+    pub(crate) coordinates: BTreeMap<String, Option<f64>>,
+    pub(crate) parameters: u64,
+    /// Share of the test images classified rightly.
+    pub(crate) accuracy: f64,
+    pub(crate) accuracy_std: Option<f64>,
+    /// The paper's value.
+    pub(crate) paper_accuracy: Option<f64>,
+    pub(crate) validation_accuracy: Option<f64>,
+    pub(crate) train_accuracy: Option<f64>,
+    pub(crate) loss: Option<f64>,
+    pub(crate) test_images: Option<u64>,
+    pub(crate) step_ms: f64,
+    pub(crate) peak_mib: Option<f64>,
+    /// Shadow gap after the last epoch, mean over layers and seeds.
+    pub(crate) shadow_gap: Option<f64>,
+    /// Share of positions refreshed in the last epoch, mean over layers and seeds.
+    pub(crate) coverage: Option<f64>,
+    pub(crate) epochs: u64,
+    /// Training time of one seed.
+    pub(crate) seconds: f64,
+    pub(crate) runs: Vec<SeedRun>,
+}
+
+/// One run: a network trained from one seed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct SeedRun {
+    pub(crate) seed: u64,
+    pub(crate) accuracy: f64,
+    pub(crate) validation_accuracy: Option<f64>,
+    pub(crate) train_accuracy: Option<f64>,
+    pub(crate) step_ms: f64,
+    pub(crate) peak_mib: Option<f64>,
+    pub(crate) steps: Option<u64>,
+    pub(crate) seconds: f64,
+    pub(crate) curve: Vec<EpochPoint>,
+}
+
+impl SeedRun {
+    /// Reads what a finished run left.
+    ///
+    /// # Errors
+    /// The run is not finished, or a file is damaged.
+    pub(crate) fn read(folder: &RunFolder, seed: u64) -> Result<Self> {
+        Ok(Self::new(seed, &folder.summary()?, folder.curve()?))
+    }
+
+    pub(crate) fn new(seed: u64, summary: &Summary, curve: Vec<EpochPoint>) -> Self {
+        Self {
+            seed,
+            accuracy: summary.test_accuracy.unwrap_or(f64::NAN),
+            validation_accuracy: summary.validation_accuracy,
+            train_accuracy: summary.train_accuracy,
+            step_ms: summary.step_ms,
+            peak_mib: summary.peak_mib,
+            steps: summary.steps,
+            seconds: summary.total_seconds,
+            curve,
+        }
+    }
+
+    fn last(&self, measure: fn(&EpochPoint) -> Option<f64>) -> Option<f64> {
+        self.curve.last().and_then(measure)
+    }
+}
+
+impl Row {
+    /// Gathers the runs of one network, one a seed.
+    ///
+    /// # Errors
+    /// There is no run, or a run has no test accuracy.
+    pub(crate) fn gather(variant: &Variant, runs: Vec<(Summary, SeedRun)>) -> Result<Self> {
+        let label = &variant.label;
+        ensure!(!runs.is_empty(), "{label}: no run is finished");
+        let first = &runs[0].0;
+        let (parameters, epochs, test_images) = (first.parameters, first.epochs, first.test_images);
+        let tested = runs.iter().filter(|(summary, _)| summary.test_accuracy.is_some()).count();
+        ensure!(tested == runs.len(), "{label}: a run has no test accuracy; are there no test images?");
+        let over_seeds = |figure: fn(&(Summary, SeedRun)) -> Option<f64>| {
+            MeanStd::of(&runs.iter().filter_map(figure).collect::<Vec<_>>())
+        };
+        let mean = |figure| over_seeds(figure).map(|value| value.mean);
+        let accuracy = over_seeds(|(s, _)| s.test_accuracy).expect("there is at least one run");
+        Ok(Self {
+            model: variant.name.clone(),
+            label: label.clone(),
+            group: variant.group.clone(),
+            coordinates: variant.coordinates.iter().cloned().collect(),
+            parameters,
+            accuracy: accuracy.mean,
+            accuracy_std: accuracy.std,
+            paper_accuracy: variant.paper,
+            validation_accuracy: mean(|(s, _)| s.validation_accuracy),
+            train_accuracy: mean(|(s, _)| s.train_accuracy),
+            loss: mean(|(s, _)| s.test_loss),
+            test_images,
+            step_ms: mean(|(s, _)| Some(s.step_ms)).unwrap_or(f64::NAN),
+            peak_mib: mean(|(s, _)| s.peak_mib),
+            shadow_gap: mean(|(_, run)| run.last(|point| point.shadow_gap)),
+            coverage: mean(|(_, run)| run.last(|point| point.coverage)),
+            epochs,
+            seconds: mean(|(s, _)| Some(s.total_seconds)).unwrap_or(f64::NAN),
+            runs: runs.into_iter().map(|(_, run)| run).collect(),
+        })
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::super::images::ImageSet;
+    use super::*;
+
+    pub(crate) fn summary(accuracy: f64) -> Summary {
+        Summary {
+            parameters: 58_000,
+            epochs: 2,
+            steps: Some(20),
+            train_accuracy: Some(0.9),
+            validation_accuracy: Some(0.6),
+            test_accuracy: Some(accuracy),
+            test_loss: Some(0.5),
+            test_images: Some(100),
+            step_ms: 12.0,
+            total_seconds: 3.0,
+            peak_mib: Some(100.0),
+        }
+    }
+
+    pub(crate) fn variant(label: &str, x: Option<f64>) -> Variant {
+        Variant {
+            name: "cfconv".to_owned(),
+            label: label.to_owned(),
+            group: "CF-Conv <1>".to_owned(),
+            config: String::new(),
+            set: vec![],
+            images: ImageSet::Embedded,
+            paper: None,
+            coordinates: vec![("positions".to_owned(), x)],
+        }
+    }
+
+    /// A row with a run for each accuracy.
+    pub(crate) fn row(variant: &Variant, accuracies: &[f64]) -> Row {
+        let runs = accuracies.iter().enumerate().map(|(seed, &accuracy)| {
+            let point = |epoch: u32| EpochPoint {
+                epoch: u64::from(epoch),
+                train_loss: Some(1.0 / f64::from(epoch)),
+                validation_accuracy: Some(accuracy * f64::from(epoch) / 3.0),
+                shadow_gap: Some(0.2),
+                coverage: Some(0.25 * f64::from(epoch)),
+                ..EpochPoint::default()
+            };
+            let summary = summary(accuracy);
+            let run = SeedRun::new(seed as u64, &summary, vec![point(1), point(2), point(3)]);
+            (summary, run)
+        });
+        Row::gather(variant, runs.collect()).unwrap()
+    }
+
+    #[test]
+    fn rows_hold_mean_and_spread_over_seeds() {
+        let row = row(&variant("v", Some(4.0)), &[0.7, 0.8, 0.9]);
+        assert!((row.accuracy - 0.8).abs() < 1e-12);
+        assert!((row.accuracy_std.unwrap() - 0.1).abs() < 1e-12);
+        assert_eq!(row.runs.iter().map(|run| run.accuracy).collect::<Vec<_>>(), [0.7, 0.8, 0.9]);
+        assert_eq!((row.shadow_gap.unwrap() * 10.0).round(), 2.0);
+        assert_eq!(row.coverage, Some(0.75), "of the last epoch");
+        assert_eq!(row.coordinates["positions"], Some(4.0));
+    }
+
+    #[test]
+    fn untested_networks_are_no_result() {
+        let untested = Summary { test_accuracy: None, ..summary(0.0) };
+        let run = SeedRun::new(0, &untested, vec![]);
+        assert!(Row::gather(&variant("v", None), vec![(untested, run)]).is_err());
+        assert!(Row::gather(&variant("v", None), vec![]).is_err());
+    }
+
+    #[test]
+    fn rows_have_the_promised_fields() {
+        let value = serde_json::to_value(row(&variant("v", None), &[0.5])).unwrap();
+        for field in ["model", "parameters", "accuracy", "step_ms", "peak_mib"] {
+            assert!(!value[field].is_null(), "{field}");
+        }
+    }
+}

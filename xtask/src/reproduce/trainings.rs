@@ -1,0 +1,233 @@
+//! The training runs of an experiment: what is to be done, done, and gathered.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+use super::experiment::{Experiment, Variant};
+use super::images::ImageSet;
+use super::program::Program;
+use super::progress::Progress;
+use super::report::ExperimentReport;
+use super::row::{Row, SeedRun};
+use super::run_folder::{Plan, Request, RunFolder};
+use super::scale::Scale;
+use crate::environment::Environment;
+use crate::workspace;
+
+/// What decides the runs of an experiment besides its description.
+pub(crate) struct Options<'a> {
+    pub(crate) scale: Scale,
+    pub(crate) seeds: u64,
+    /// What `--data` says.
+    pub(crate) data: Option<&'a Path>,
+    /// Whether other experiments may take other images from there.
+    pub(crate) one_of_many: bool,
+    pub(crate) resume: bool,
+}
+
+/// One training run.
+struct Run {
+    /// Its place among the variants.
+    variant: usize,
+    request: Request,
+    folder: RunFolder,
+}
+
+/// All runs of one experiment.
+pub(crate) struct Trainings {
+    name: &'static str,
+    experiment: Experiment,
+    variants: Vec<Variant>,
+    runs: Vec<Run>,
+    /// Images that stand in for missing ones in a smoke run.
+    stand_in: bool,
+}
+
+impl Trainings {
+    /// Lists the runs, seed by seed so that an early look at the results compares networks.
+    ///
+    /// # Errors
+    /// Images or configuration files are missing.
+    pub(crate) fn plan(
+        name: &'static str,
+        experiment: Experiment,
+        options: &Options<'_>,
+        out: &Path,
+    ) -> Result<Self> {
+        let stand_in = options.scale == Scale::Smoke && options.data.is_none();
+        let variants = experiment.variants(options.scale);
+        let folder = out.join("runs").join(name).join(options.scale.name());
+        let mut runs = Vec::new();
+        for seed in 0..options.seeds {
+            for (index, variant) in variants.iter().enumerate() {
+                let images = if stand_in { ImageSet::Embedded } else { variant.images };
+                let data =
+                    images.find(options.data, !options.one_of_many).with_context(|| name.to_owned())?;
+                let config = std::fs::read_to_string(workspace::root().join(&variant.config))
+                    .with_context(|| format!("reading {}", variant.config))?;
+                let arguments =
+                    variant.set.iter().flat_map(|setting| ["--set".to_owned(), setting.clone()]).collect();
+                let request = Request { config, arguments, data, seed };
+                let folder = RunFolder::new(folder.join(format!("{}-seed-{seed}", variant.name)));
+                runs.push(Run { variant: index, request, folder });
+            }
+        }
+        Ok(Self { name, experiment, variants, runs, stand_in })
+    }
+
+    pub(crate) fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// Number of runs.
+    pub(crate) fn len(&self) -> usize {
+        self.runs.len()
+    }
+
+    /// Trains what is missing.
+    ///
+    /// # Errors
+    /// A run that fails: with the end of what it printed.
+    pub(crate) fn train(&self, program: &Program, resume: bool, progress: &mut Progress) -> Result<()> {
+        if self.stand_in && self.experiment.images != ImageSet::Embedded {
+            progress.note(&format!(
+                "{}: images that the program draws stand in for {}, which --data does not give",
+                self.name,
+                self.experiment.images.label()
+            ));
+        }
+        for run in &self.runs {
+            let variant = &self.variants[run.variant];
+            progress.begin(&format!("{}: {}, seed {}", self.name, variant.label, run.request.seed));
+            let plan = run.folder.plan(&run.request, resume);
+            match plan {
+                Plan::Skip => progress.note("  finished earlier, kept"),
+                Plan::Resume => progress.note("  interrupted earlier, goes on"),
+                Plan::Start => run.folder.start(&run.request)?,
+            }
+            if plan != Plan::Skip {
+                let config = workspace::root().join(&variant.config);
+                program.train(&config, &run.request, &run.folder, plan == Plan::Resume, progress)?;
+            }
+            progress.finish_run(plan == Plan::Skip);
+        }
+        Ok(())
+    }
+
+    /// Reads the results of all runs.
+    ///
+    /// # Errors
+    /// A run is not finished, or a file is damaged.
+    pub(crate) fn gather(&self, options: &Options<'_>) -> Result<ExperimentReport> {
+        let mut config = BTreeMap::new();
+        let mut rows = Vec::new();
+        for (index, variant) in self.variants.iter().enumerate() {
+            let mut results = Vec::new();
+            for run in self.runs.iter().filter(|run| run.variant == index) {
+                let seed = run.request.seed;
+                results.push((run.folder.summary()?, SeedRun::read(&run.folder, seed)?));
+                config.insert(variant.name.clone(), run.folder.config()?);
+            }
+            rows.push(Row::gather(variant, results)?);
+        }
+        let mut data: Vec<PathBuf> = self.runs.iter().filter_map(|run| run.request.data.clone()).collect();
+        data.dedup();
+        Ok(ExperimentReport {
+            about: self.experiment.about.clone(),
+            question: self.experiment.question.clone(),
+            paper: self.experiment.paper.clone(),
+            command: command_line(self.name, options),
+            scale: options.scale.name().to_owned(),
+            data: (!data.is_empty())
+                .then(|| data.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")),
+            abscissa: self.experiment.abscissa.clone(),
+            config,
+            seeds: (0..options.seeds).collect(),
+            rows,
+            environment: Environment::here(),
+        })
+    }
+}
+
+/// The shortest call that gives the same results.
+fn command_line(name: &str, options: &Options<'_>) -> String {
+    let mut line = format!("cargo xtask reproduce {name}");
+    if let Some(data) = options.data {
+        line += &format!(" --data {}", data.display());
+    }
+    if options.scale != Scale::Full {
+        line += &format!(" --scale {}", options.scale.name());
+    }
+    if options.seeds != 1 {
+        line += &format!(" --seeds {}", options.seeds);
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::html;
+    use super::super::report;
+    use super::super::run_folder::tests::write_finished_run;
+    use super::super::suite;
+    use super::*;
+
+    fn options(seeds: u64) -> Options<'static> {
+        Options { scale: Scale::Quick, seeds, data: None, one_of_many: false, resume: true }
+    }
+
+    fn planned(out: &Path, seeds: u64) -> Trainings {
+        let entry = suite::choose(None, false).unwrap().remove(0);
+        Trainings::plan(entry.name, entry.experiment, &options(seeds), out).unwrap()
+    }
+
+    #[test]
+    fn finished_run_folders_become_a_report() {
+        let out = tempfile::tempdir().unwrap();
+        let trainings = planned(out.path(), 2);
+        assert_eq!(trainings.len(), 4);
+        for run in &trainings.runs {
+            let accuracy = if run.variant == 0 { 0.8 } else { 0.7 } + 0.02 * run.request.seed as f64;
+            write_finished_run(&run.folder, &run.request, accuracy);
+        }
+        let gathered = trainings.gather(&options(2)).unwrap();
+        assert_eq!(gathered.rows.len(), 2);
+        assert_eq!((gathered.rows[0].model.as_str(), gathered.rows[0].parameters), ("cfconv", 1234));
+        assert!((gathered.rows[0].accuracy - 0.81).abs() < 1e-12);
+        assert_eq!(gathered.rows[1].runs[1].curve.len(), 2);
+        assert_eq!(gathered.config["cfconv"]["train"]["epochs"], 2);
+        assert_eq!(gathered.seeds, [0, 1]);
+
+        let report = report::merge(&out.path().join("report.json"), trainings.name(), &gathered).unwrap();
+        assert!(html::page(&report).unwrap().contains("3×3 convolution"));
+    }
+
+    #[test]
+    fn settings_of_the_variant_and_the_scale_reach_the_program() {
+        let out = tempfile::tempdir().unwrap();
+        let trainings = planned(out.path(), 1);
+        assert_eq!(trainings.runs[0].request.arguments.join(" "), "--set train.epochs=3");
+        assert!(trainings.runs[0].folder.path().ends_with("runs/embedded/quick/cfconv-seed-0"));
+    }
+
+    #[test]
+    fn drawn_images_stand_in_for_missing_ones_in_smoke_runs_only() {
+        let out = tempfile::tempdir().unwrap();
+        let plan = |scale| {
+            let entry = suite::choose(Some("positions"), false).unwrap().remove(0);
+            Trainings::plan(entry.name, entry.experiment, &Options { scale, ..options(1) }, out.path())
+        };
+        let smoke = plan(Scale::Smoke).unwrap();
+        assert!(smoke.stand_in && smoke.runs.iter().all(|run| run.request.data.is_none()));
+        let message = format!("{:#}", plan(Scale::Quick).err().unwrap());
+        assert!(message.contains("positions") && message.contains("--data"), "{message}");
+    }
+
+    #[test]
+    fn command_line_repeats_what_decides_the_result() {
+        let line = command_line("embedded", &options(3));
+        assert_eq!(line, "cargo xtask reproduce embedded --scale quick --seeds 3");
+    }
+}
