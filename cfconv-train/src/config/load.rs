@@ -11,8 +11,8 @@ use super::source::Source;
 
 /// Reads the TOML file `path`, applies `overrides` of the form `key.path=value`, and deserialises the result.
 ///
-/// The value of an override is read as TOML, or taken as a string if it is none; `layers[2].kind` and
-/// `layers.2.kind` both name an item of an array.
+/// The value of an override is read as TOML, or taken as a string if it is none; with nothing behind the `=` the
+/// key is taken out, which leaves its default. `layers[2].kind` and `layers.2.kind` both name an item of an array.
 ///
 /// # Errors
 /// Every [`ConfigError`] of reading; ranges are the caller's to check.
@@ -70,6 +70,9 @@ fn apply_override(table: &mut Table, given: &str) -> Result<(), ConfigError> {
     let (path, text) =
         given.split_once('=').ok_or_else(|| refuse("expected `key.path=value`, found no `=`".into()))?;
     let path = KeyPath::parse(path.trim());
+    if text.trim().is_empty() {
+        return remove(table, &path).ok_or_else(|| refuse("there is no such key to take out".into()));
+    }
     let value = toml::from_str::<Table>(&format!("value = {text}"))
         .ok()
         // A text with line breaks could smuggle in further keys.
@@ -106,6 +109,22 @@ fn apply_override(table: &mut Table, given: &str) -> Result<(), ConfigError> {
     }
     *place = value;
     Ok(())
+}
+
+/// Takes a key out; `None` if it is not there or is no key of a table.
+fn remove(table: &mut Table, path: &KeyPath) -> Option<()> {
+    let (Segment::Key(last), above) = path.0.split_last()? else { return None };
+    let Some((Segment::Key(first), rest)) = above.split_first() else {
+        return table.remove(last).map(|_| ());
+    };
+    let mut place = table.get_mut(first)?;
+    for segment in rest {
+        place = match segment {
+            Segment::Key(key) => place.get_mut(key)?,
+            Segment::Index(index) => place.get_mut(*index)?,
+        };
+    }
+    place.as_table_mut()?.remove(last).map(|_| ())
 }
 
 #[cfg(test)]
@@ -213,6 +232,12 @@ mod tests {
         ] {
             assert!(message(text, &[set]).contains(part), "{set}: {}", message(text, &[set]));
         }
+        let text = "seed = 1\n[data]\nsize = 3\nresize = 'squash'";
+        let set = ["data.resize=".to_owned()];
+        let root: Root = parse_toml(Path::new("run.toml"), text, &set).unwrap();
+        assert_eq!(root.data, Data { size: 3, resize: Resize::Crop }, "the default is back");
+        assert!(message(text, &["data.reszie="]).contains("no such key"));
+        assert!(message(text, &["seed="]).contains("`seed` is missing"));
         assert!(message(text, &["data.sizes=3"]).contains("nearest valid key is `size`"));
     }
 

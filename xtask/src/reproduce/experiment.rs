@@ -23,7 +23,7 @@ pub(crate) struct Experiment {
     pub(crate) networks: Vec<NetworkSpec>,
     #[serde(default)]
     pub(crate) axes: Vec<Axis>,
-    /// The axis along which figures are drawn.
+    /// The axis along which figures are drawn, or [`PARAMETERS`].
     pub(crate) abscissa: Option<String>,
     /// Sizes at which the trained networks are tested besides their own.
     #[serde(default)]
@@ -35,6 +35,9 @@ pub(crate) struct Experiment {
     #[serde(default)]
     pub(crate) fit_positions_law: bool,
 }
+
+/// The abscissa that every network has a place on.
+pub(crate) const PARAMETERS: &str = "parameters";
 
 /// What the configurations become at each scale, as settings of `cfconv train`.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
@@ -64,6 +67,8 @@ pub(crate) struct NetworkSpec {
     pub(crate) name: String,
     /// Its name for readers.
     pub(crate) label: String,
+    /// The line of a figure that it stands on; its label if absent.
+    pub(crate) group: Option<String>,
     /// Its configuration file, from the top of the repository.
     pub(crate) config: String,
     /// Settings that differ from the file.
@@ -71,6 +76,9 @@ pub(crate) struct NetworkSpec {
     pub(crate) set: Vec<String>,
     /// The accuracy that the paper reports.
     pub(crate) paper: Option<f64>,
+    /// At smaller scales it is left out.
+    #[serde(default)]
+    pub(crate) full_only: bool,
 }
 
 /// Something that is varied.
@@ -92,7 +100,7 @@ pub(crate) struct Point {
     pub(crate) set: Vec<String>,
     /// Other images than the experiment's.
     pub(crate) images: Option<ImageSet>,
-    /// At quick scale this point is left out.
+    /// At smaller scales it is left out.
     #[serde(default)]
     pub(crate) full_only: bool,
 }
@@ -115,7 +123,8 @@ pub(crate) struct Variant {
 impl Experiment {
     /// All combinations at a scale: networks outermost, the last axis innermost.
     pub(crate) fn variants(&self, scale: Scale) -> Vec<Variant> {
-        let mut variants: Vec<Variant> = self.networks.iter().map(|network| self.variant(network)).collect();
+        let networks = self.networks.iter().filter(|network| scale == Scale::Full || !network.full_only);
+        let mut variants: Vec<Variant> = networks.map(|network| self.variant(network)).collect();
         for axis in &self.axes {
             let on_line = self.abscissa.as_deref() == Some(&axis.name);
             variants = variants
@@ -133,7 +142,7 @@ impl Experiment {
         Variant {
             name: network.name.clone(),
             label: network.label.clone(),
-            group: network.label.clone(),
+            group: network.group.clone().unwrap_or_else(|| network.label.clone()),
             config: network.config.clone(),
             set: network.set.clone(),
             images: self.images,
@@ -156,15 +165,14 @@ impl Experiment {
 
 /// The points of an axis at a scale: of a smoke run the first and the last.
 fn points(axis: &Axis, scale: Scale) -> impl Iterator<Item = &Point> {
-    let last = axis.points.len() - 1;
-    axis.points.iter().enumerate().filter_map(move |(index, point)| {
-        let taken = match scale {
-            Scale::Smoke => index == 0 || index == last,
-            Scale::Quick => !point.full_only,
-            Scale::Full => true,
-        };
-        taken.then_some(point)
-    })
+    let taken: Vec<_> = axis.points.iter().filter(|point| scale == Scale::Full || !point.full_only).collect();
+    let last = taken.len().saturating_sub(1);
+    let ends = move |index: usize| index == 0 || index == last;
+    taken
+        .into_iter()
+        .enumerate()
+        .filter(move |(index, _)| scale != Scale::Smoke || ends(*index))
+        .map(|(_, p)| p)
 }
 
 impl Variant {
@@ -214,6 +222,7 @@ mod tests {
         images = "cifar-10"
         [[axes.points]]
         label = "cats"
+        set = ["cats=1"]
         full_only = true
         [[axes]]
         name = "positions"
@@ -251,7 +260,7 @@ mod tests {
         assert_eq!(quick.len(), 2 * 3);
         assert_eq!(quick[0].set, ["seed=1", "p=2", "train.epochs=3"]);
         let smoke = experiment().variants(Scale::Smoke);
-        assert_eq!(smoke.len(), 2 * 2 * 2);
+        assert_eq!(smoke.len(), 2 * 2, "of the positions the first and the last, and one set of images");
         assert!(smoke[1].name.ends_with("all") && smoke[0].set.contains(&SMOKE[0].to_owned()));
     }
 

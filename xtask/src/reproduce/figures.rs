@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 
+use super::experiment::PARAMETERS;
 use super::report::ExperimentReport;
 use super::row::Row;
 use super::run_folder::EpochPoint;
@@ -103,13 +104,20 @@ fn compare(rows: &[Row]) -> Result<Vec<String>> {
 /// Lines over one axis of the experiment, one for each combination of everything else; rows that are no number on
 /// that axis (all positions) are drawn as level lines.
 fn over_abscissa(experiment: &ExperimentReport, abscissa: &str) -> Result<Vec<String>> {
-    let place = |row: &Row| row.coordinates.get(abscissa).copied().flatten();
+    let place = |row: &Row| match abscissa {
+        PARAMETERS => Some(row.parameters as f64),
+        _ => row.coordinates.get(abscissa).copied().flatten(),
+    };
     let mut ticks: Vec<f64> = experiment.rows.iter().filter_map(place).collect();
     ticks.sort_by(f64::total_cmp);
     ticks.dedup();
     let (Some(&first), Some(&last)) = (ticks.first(), ticks.last()) else { return Ok(vec![]) };
-    let mut groups: Vec<&str> = experiment.rows.iter().map(|row| row.group.as_str()).collect();
-    groups.dedup();
+    let mut groups: Vec<&str> = Vec::new();
+    for row in &experiment.rows {
+        if !groups.contains(&row.group.as_str()) {
+            groups.push(&row.group);
+        }
+    }
     let x_axis = PlotAxis {
         description: abscissa,
         spacing: if first > 0.0 && last >= 8.0 * first { Spacing::Logarithmic } else { Spacing::Linear },

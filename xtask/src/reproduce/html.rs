@@ -4,8 +4,10 @@ use anyhow::Result;
 use serde_json::Value;
 
 use super::figures;
+use super::law::PositionsLaw;
 use super::report::ExperimentReport;
 use super::table;
+use crate::number_text::{percent, thousands};
 use crate::page::{self, escape};
 
 /// Writes the page of a report: all its experiments, those of other versions by name only.
@@ -54,9 +56,40 @@ fn section(name: &str, experiment: &ExperimentReport) -> Result<String> {
     let (heads, rows) = table::cells(experiment);
     html += &page::table(&heads, &rows);
     html += &page::figures(&figures::draw(experiment)?);
+    if let Some(law) = &experiment.positions_law {
+        html += &positions_law(law);
+    }
     html += &origin(experiment);
     html += "</section>\n";
     Ok(html)
+}
+
+fn positions_law(law: &PositionsLaw) -> String {
+    let share = percent(law.share);
+    let mut html = format!("<h3>Positions that reach {share} of the accuracy of all positions</h3>\n");
+    html += &format!("<p><code>{}</code></p>\n", escape(&law.formula()));
+    let terms: Vec<_> = law
+        .terms
+        .iter()
+        .map(|t| vec![t.name.clone(), format!("{:.2}", t.value), format!("{:.2} to {:.2}", t.low, t.high)])
+        .collect();
+    if !terms.is_empty() {
+        html += &page::table(&["term (base 2)", "exponent", "95 % band"], &terms);
+    }
+    html += &law.r_squared.map_or_else(String::new, |r| format!("<p>R² = {r:.2}</p>\n"));
+    let cells: Vec<_> = law
+        .cells
+        .iter()
+        .map(|cell| {
+            let bound = if cell.at_most { "at most " } else { "" };
+            let positions = cell.positions.map_or_else(
+                || "more than tried".to_owned(),
+                |p| format!("{bound}{}", thousands(p.round() as u64)),
+            );
+            vec![cell.label.clone(), percent(cell.dense_accuracy), positions]
+        })
+        .collect();
+    html + &page::table(&["network", "accuracy of all positions", "positions needed"], &cells)
 }
 
 fn origin(experiment: &ExperimentReport) -> String {

@@ -8,6 +8,7 @@ mod experiment;
 mod figures;
 mod html;
 mod images;
+mod law;
 mod program;
 mod progress;
 mod report;
@@ -129,5 +130,8 @@ fn carry_out(
         options.scale.name(),
         table::text(&gathered)
     ));
+    if let Some(law) = &gathered.positions_law {
+        progress.print(&law.formula());
+    }
     Ok(())
 }

@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::law::PositionsLaw;
 use super::row::Row;
 use crate::atomic;
 use crate::environment::Environment;
@@ -32,6 +33,9 @@ pub(crate) struct ExperimentReport {
     pub(crate) config: BTreeMap<String, Value>,
     pub(crate) seeds: Vec<u64>,
     pub(crate) rows: Vec<Row>,
+    /// How many positions a step needs, where the experiment asks for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) positions_law: Option<PositionsLaw>,
     pub(crate) environment: Environment,
 }
 
@@ -73,6 +77,7 @@ pub(crate) mod tests {
             config: BTreeMap::new(),
             seeds: (0..accuracies.len() as u64).collect(),
             rows: vec![row(&variant("CF-Conv <1>", None), accuracies)],
+            positions_law: None,
             environment: Environment::here(),
         }
     }

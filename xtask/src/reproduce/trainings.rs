@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 
 use super::experiment::{Experiment, Variant};
 use super::images::ImageSet;
+use super::law;
 use super::program::Program;
 use super::progress::Progress;
 use super::report::ExperimentReport;
@@ -145,6 +146,7 @@ impl Trainings {
             abscissa: self.experiment.abscissa.clone(),
             config,
             seeds: (0..options.seeds).collect(),
+            positions_law: self.experiment.fit_positions_law.then(|| law::fit(&rows)),
             rows,
             environment: Environment::here(),
         })
