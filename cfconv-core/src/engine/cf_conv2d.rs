@@ -276,6 +276,14 @@ impl<T: Real> CfConv2dEngine<T> {
         self.application.prepare(values)
     }
 
+    /// Begins an evaluation with these values on the layer's grid.
+    pub(super) fn begin_evaluation_of(&mut self, values: Vec<Complex<T>>) -> Result<()> {
+        debug_assert_eq!(values.len(), self.plan.grid.num_positions());
+        self.evaluation_kernel = values;
+        self.phase = Phase::Evaluation { own_kernel: true };
+        self.application.prepare(&self.evaluation_kernel)
+    }
+
     /// Computes the output of a batch; in a training step keeps what [`backward`](Self::backward) needs.
     ///
     /// # Errors

@@ -14,8 +14,10 @@ mod kernel_samples;
 mod plan;
 mod scratch_pool;
 mod spectral_conv;
+mod transfer_function;
 
 pub use cf_conv2d::{CfConv2dEngine, CfConvWorkspace};
 pub use direct_conv::{DirectConv, DirectConvSizes, PaddingMode};
 pub use plan::{AppliedForm, EnginePlan};
 pub use spectral_conv::{SavedSpectrum, SpectralConv, SpectralConvSizes, SpectralWorkspace};
+pub use transfer_function::TransferFunction;

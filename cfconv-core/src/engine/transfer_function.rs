@@ -1,0 +1,321 @@
+//! A layer's kernel apart from the layer: the factor of each frequency, for images of this and of other sizes.
+
+use std::ops::Range;
+
+use cfconv_fft::lanes::LanesRfft2;
+use cfconv_fft::{Complex, Real, half_width};
+use cfconv_mlp::{KernelGrid, Positions};
+
+use super::cf_conv2d::CfConv2dEngine;
+use super::plan::{AppliedForm, EnginePlan};
+use crate::config::EvaluationKernel;
+use crate::error::{CoreError, Result, check_len};
+use crate::lattice::Lattice;
+use crate::sampler::SamplerConfig;
+
+/// What a layer multiplies each frequency of its input by.
+///
+/// A frequency means cycles per image here, so that the same function serves images of the same scene with more or
+/// fewer pixels: [`resampled`](Self::resampled) keeps the factors of the frequencies that both sizes have, and gives
+/// zero to those that the layer has never seen.
+///
+/// # Shapes
+/// `values` `[torus height, torus width/2 + 1, Cin, Cout]`; the torus is the image, or about twice as large where
+/// images are padded with zeros.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TransferFunction<T> {
+    /// The factors.
+    pub values: Vec<Complex<T>>,
+    /// The torus and the channels.
+    pub grid: KernelGrid,
+    /// Rows and columns of the images.
+    pub image: (usize, usize),
+}
+
+impl<T: Real> TransferFunction<T> {
+    /// The same function on the torus `height`×`width` of images of the size `image`.
+    ///
+    /// On an axis that shrinks to an even size the new Nyquist frequency gets the mean of the factors of both its
+    /// signs; on one that grows, both signs get the factor of the old Nyquist frequency, of whose column only the
+    /// Hermitian part has had an effect and is taken.
+    ///
+    /// # Errors
+    /// [`CoreError::ConflictingSettings`] unless both tori are equally many times as large as their images: bins
+    /// would lie between bins.
+    ///
+    /// # Examples
+    /// ```
+    /// use cfconv_core::engine::TransferFunction;
+    /// use cfconv_fft::Complex;
+    /// use cfconv_mlp::KernelGrid;
+    ///
+    /// let grid = KernelGrid { height: 1, width: 3, in_channels: 1, out_channels: 1 };
+    /// let values = vec![Complex::new(1.0, 0.0), Complex::new(0.5, 0.0)];
+    /// let function = TransferFunction { values, grid, image: (1, 3) };
+    /// let finer = function.resampled((1, 7), 1, 7)?;
+    /// let factors: Vec<f64> = finer.values.iter().map(|value| value.re).collect();
+    /// assert_eq!(factors, [1.0, 0.5, 0.0, 0.0]); // frequencies 2 and 3 are new
+    /// # Ok::<(), cfconv_core::CoreError>(())
+    /// ```
+    pub fn resampled(&self, image: (usize, usize), height: usize, width: usize) -> Result<Self> {
+        let old = self.grid;
+        let fits = |torus: usize, old_image: usize, new_torus: usize, image: usize| {
+            torus * image == new_torus * old_image
+        };
+        if !fits(old.height, self.image.0, height, image.0) || !fits(old.width, self.image.1, width, image.1)
+        {
+            return Err(CoreError::ConflictingSettings {
+                setting: "image size",
+                value: format!("{}×{} on a torus of {height}×{width}", image.0, image.1),
+                other: "size of the training",
+                other_value: format!(
+                    "{}×{} on a torus of {}×{}",
+                    self.image.0, self.image.1, old.height, old.width
+                ),
+                reason: "the tori are not equally many times as large as the images",
+            });
+        }
+        let pairs = old.num_channel_pairs();
+        let grid = KernelGrid { height, width, ..old };
+        let mut values = vec![Complex::default(); grid.num_positions()];
+        for (bin, factors) in values.chunks_exact_mut(pairs).enumerate() {
+            let (p, q) = (bin / half_width(width), bin % half_width(width));
+            if 2 * q > old.width {
+                continue;
+            }
+            let rows = source_rows(p, height, old.height);
+            let share = T::one() / T::cast(rows.len().max(1) as f64);
+            for row in rows {
+                let source = self.factors(row, q);
+                // The Nyquist column of the old torus is its own mirror image.
+                let mirror = (2 * q == old.width && width != old.width)
+                    .then(|| self.factors((old.height - row) % old.height, q));
+                for (pair, factor) in factors.iter_mut().enumerate() {
+                    let value = match mirror {
+                        Some(mirror) => (source[pair] + mirror[pair].conj()) * T::cast(0.5),
+                        None => source[pair],
+                    };
+                    *factor += value * share;
+                }
+            }
+        }
+        Ok(Self { values, grid, image })
+    }
+
+    /// The factors of one bin, `[Cin, Cout]`.
+    fn factors(&self, p: usize, q: usize) -> &[Complex<T>] {
+        let pairs = self.grid.num_channel_pairs();
+        &self.values[(p * self.grid.half_width() + q) * pairs..][..pairs]
+    }
+}
+
+/// The rows of a torus of `old` rows that hold the frequency of row `p` of `new` rows: none if it has none, both
+/// signs of what becomes the Nyquist frequency.
+fn source_rows(p: usize, new: usize, old: usize) -> Vec<usize> {
+    let (frequency, negative) = if 2 * p <= new { (p, false) } else { (new - p, true) };
+    if 2 * frequency > old {
+        return vec![];
+    }
+    let row = |negative: bool| if negative { (old - frequency) % old } else { frequency };
+    if 2 * frequency == new && new < old {
+        return vec![row(false), row(true)];
+    }
+    vec![row(negative)]
+}
+
+impl<T: Real> CfConv2dEngine<T> {
+    /// The transfer function of the kernel that [`begin_evaluation`](Self::begin_evaluation) would use
+    /// (`kernel = State`), or of Φ at every position (`Dense`). Of a lattice it is that of the taps.
+    ///
+    /// # Errors
+    /// [`CoreError::ShapeMismatch`] if `params` has the wrong length.
+    pub fn transfer_function(&self, params: &[T], kernel: EvaluationKernel) -> Result<TransferFunction<T>> {
+        check_len("CfConv2dEngine::transfer_function", "params", self.num_parameters(), params.len())?;
+        let config = self.config();
+        let mut values = match kernel {
+            EvaluationKernel::State => self.kernel_state().values().to_vec(),
+            EvaluationKernel::Dense => {
+                let mut values = vec![Complex::default(); self.plan().grid.num_positions()];
+                let network: Range<usize> = 0..self.mlp().num_parameters();
+                self.mlp().evaluate(&params[network], Positions::All, &mut values)?;
+                values
+            }
+        };
+        let mut dense = config.clone();
+        dense.sampler = SamplerConfig::All {};
+        let grid = EnginePlan::new(&dense).grid;
+        if self.plan().form != AppliedForm::Spectral {
+            let lattice = Lattice::try_new(self.plan().grid.height, config.in_channels, config.out_channels)?;
+            let mut taps = vec![T::zero(); lattice.num_taps()];
+            lattice.taps(&values, &mut taps)?;
+            let torus = LanesRfft2::try_new(grid.height, grid.width)?;
+            values = vec![Complex::default(); grid.num_positions()];
+            lattice.spectrum(&torus, &taps, &mut values)?;
+        }
+        Ok(TransferFunction { values, grid, image: (config.height, config.width) })
+    }
+
+    /// Begins an evaluation with the kernel of another layer, resampled to this one's images; the training state
+    /// stays as it is.
+    ///
+    /// # Errors
+    /// [`CoreError::ShapeMismatch`] if the channels differ; [`CoreError::InvalidSetting`] if this layer's sampler is
+    /// a lattice, which has no place for the kernel; as for [`TransferFunction::resampled`].
+    pub fn begin_transferred_evaluation(&mut self, function: &TransferFunction<T>) -> Result<()> {
+        let (grid, form) = (self.plan().grid, self.plan().form);
+        let channels = |grid: KernelGrid| vec![grid.in_channels, grid.out_channels];
+        if channels(grid) != channels(function.grid) {
+            return Err(CoreError::ShapeMismatch {
+                op: "CfConv2dEngine::begin_transferred_evaluation",
+                operand: "channels of the function",
+                expected: channels(grid),
+                got: channels(function.grid),
+            });
+        }
+        if form != AppliedForm::Spectral {
+            return Err(CoreError::InvalidSetting {
+                setting: "sampler.kind",
+                expected: "any but the lattice for a transferred kernel",
+                got: self.config().sampler.kind().to_owned(),
+            });
+        }
+        let image = (self.config().height, self.config().width);
+        let values = function.resampled(image, grid.height, grid.width)?.values;
+        self.begin_evaluation_of(values)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use cfconv_fft::{FftNorm, irfft2, resample_spectrum, rfft2};
+    use ndarray::{Array2, Array4};
+
+    use super::*;
+    use crate::engine::{CfConvWorkspace, PaddingMode};
+    use crate::{CfConv2dConfig, StepSeed};
+
+    fn layer(
+        height: usize,
+        width: usize,
+        padding: PaddingMode,
+        sampler: SamplerConfig,
+    ) -> CfConv2dEngine<f64> {
+        let mut config = CfConv2dConfig::new(2, 3, height, width);
+        config.padding = padding;
+        config.sampler = sampler;
+        config.bias = false;
+        config.mlp.hidden_width = 8;
+        CfConv2dEngine::try_new(&config).unwrap()
+    }
+
+    /// An image of noise without frequencies of `limit` cycles and more.
+    fn band_limited(height: usize, width: usize, limit: usize) -> Array2<f64> {
+        let noise = Array2::from_shape_fn((height, width), |(h, w)| ((h * 31 + w * 17) % 23) as f64 - 11.0);
+        let mut spectrum = rfft2(noise.view(), FftNorm::Backward).unwrap();
+        for ((p, q), value) in spectrum.indexed_iter_mut() {
+            if p.min(height - p) >= limit || q >= limit {
+                *value = Complex::default();
+            }
+        }
+        irfft2(spectrum.view(), width, FftNorm::Backward).unwrap()
+    }
+
+    /// The same image on another grid.
+    fn interpolated(image: &Array2<f64>, height: usize, width: usize) -> Array2<f64> {
+        let spectrum = rfft2(image.view(), FftNorm::Backward).unwrap();
+        let finer =
+            resample_spectrum(spectrum.view(), image.ncols(), height, width, FftNorm::Backward).unwrap();
+        irfft2(finer.view(), width, FftNorm::Backward).unwrap()
+    }
+
+    fn forward(layer: &mut CfConv2dEngine<f64>, params: &[f64], image: &Array2<f64>) -> Vec<Array2<f64>> {
+        let (height, width) = image.dim();
+        let input =
+            Array4::from_shape_fn((2, height, width, 1), |(c, h, w, _)| image[[h, w]] * (1.0 + c as f64));
+        let mut output = vec![0.0; 3 * height * width];
+        let mut workspace = CfConvWorkspace::default();
+        layer.forward(params, 1, input.as_slice().unwrap(), &mut output, &mut workspace).unwrap();
+        let plane = |values: &[f64]| Array2::from_shape_vec((height, width), values.to_vec()).unwrap();
+        output.chunks(height * width).map(plane).collect()
+    }
+
+    /// Convolving and interpolating give the same in either order, for images that both grids can hold.
+    fn check(sizes: [(usize, usize); 2], padding: PaddingMode, sampler: SamplerConfig) {
+        let [(height, width), (new_height, new_width)] = sizes;
+        let limit = height.min(width).min(new_height).min(new_width).div_ceil(2);
+        let mut trained = layer(height, width, padding, sampler);
+        let mut params = vec![0.0; trained.num_parameters()];
+        trained.initialize(StepSeed { run_seed: 3, layer: 0, step: 0 }, &mut params).unwrap();
+        let function = trained.transfer_function(&params, EvaluationKernel::Dense).unwrap();
+        let mut other = layer(new_height, new_width, padding, SamplerConfig::All {});
+        other.begin_transferred_evaluation(&function).unwrap();
+        trained.begin_dense_evaluation(&params).unwrap();
+
+        let image = band_limited(height, width, limit);
+        let expected = forward(&mut trained, &params, &image);
+        let got = forward(&mut other, &params, &interpolated(&image, new_height, new_width));
+        for (expected, got) in expected.iter().zip(&got) {
+            let expected = interpolated(expected, new_height, new_width);
+            let error = (&expected - got).mapv(f64::abs).fold(0.0, |a: f64, &b| a.max(b));
+            let size = expected.mapv(f64::abs).fold(0.0, |a: f64, &b| a.max(b));
+            assert!(error < 1e-12 * size, "{sizes:?}: {error:e} of {size:e}");
+        }
+    }
+
+    #[test]
+    fn resampling_commutes_with_the_convolution() {
+        for sizes in [
+            [(8, 8), (12, 12)],
+            [(8, 8), (6, 6)],
+            [(8, 8), (8, 8)],
+            [(7, 9), (11, 5)],
+            [(6, 10), (9, 10)],
+            [(1, 4), (1, 6)],
+        ] {
+            check(sizes, PaddingMode::Circular, SamplerConfig::All {});
+            check(sizes, PaddingMode::Circular, SamplerConfig::Lattice { size: 3 });
+        }
+    }
+
+    #[test]
+    fn same_size_changes_nothing() {
+        for (padding, sampler) in [
+            (PaddingMode::Circular, SamplerConfig::All {}),
+            (PaddingMode::Zeros, SamplerConfig::All {}),
+            (PaddingMode::Zeros, SamplerConfig::Lattice { size: 3 }),
+        ] {
+            check([(8, 8), (8, 8)], padding, sampler);
+        }
+    }
+
+    #[test]
+    fn nyquist_bins_keep_their_effect() {
+        // The alternating image of 4 pixels lies on the Nyquist frequency; on 8 pixels it is a cosine.
+        let grid = KernelGrid { height: 1, width: 4, in_channels: 1, out_channels: 1 };
+        let values = vec![Complex::new(1.0, 0.0), Complex::new(2.0, 0.0), Complex::new(3.0, 5.0)];
+        let function = TransferFunction { values, grid, image: (1, 4) };
+        let finer = function.resampled((1, 8), 1, 8).unwrap();
+        assert_eq!(finer.values[2], Complex::new(3.0, 0.0), "the part without effect is gone");
+        assert_eq!(finer.values[3], Complex::default());
+        let tall = TransferFunction {
+            values: vec![Complex::new(1.0, 0.0), Complex::new(2.0, 1.0), Complex::new(6.0, 0.0)],
+            grid: KernelGrid { height: 3, width: 1, ..grid },
+            image: (3, 1),
+        };
+        let coarse = tall.resampled((2, 1), 2, 1).unwrap();
+        assert_eq!(coarse.values[1], Complex::new(4.0, 0.5), "the mean of both signs");
+    }
+
+    #[test]
+    fn what_cannot_be_transferred_is_refused() {
+        let trained = layer(5, 5, PaddingMode::Zeros, SamplerConfig::All {});
+        let params = vec![0.0; trained.num_parameters()];
+        let function = trained.transfer_function(&params, EvaluationKernel::State).unwrap();
+        // A torus of 9 for 5 pixels, of 15 for 8.
+        let message = function.resampled((8, 8), 15, 15).unwrap_err().to_string();
+        assert!(message.contains("5×5") && message.contains("8×8"), "{message}");
+        let mut lattice = layer(5, 5, PaddingMode::Zeros, SamplerConfig::Lattice { size: 3 });
+        assert!(lattice.begin_transferred_evaluation(&function).is_err());
+        assert!(trained.transfer_function(&params[1..], EvaluationKernel::State).is_err());
+    }
+}
