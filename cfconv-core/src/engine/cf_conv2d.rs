@@ -276,6 +276,15 @@ impl<T: Real> CfConv2dEngine<T> {
         self.application.prepare(values)
     }
 
+    /// The kernel of the current evaluation, on the layer's grid.
+    pub(super) fn evaluation_values(&self) -> Option<&[Complex<T>]> {
+        match self.phase {
+            Phase::Evaluation { own_kernel: true } => Some(&self.evaluation_kernel),
+            Phase::Evaluation { own_kernel: false } => Some(self.state.values()),
+            _ => None,
+        }
+    }
+
     /// Begins an evaluation with these values on the layer's grid.
     pub(super) fn begin_evaluation_of(&mut self, values: Vec<Complex<T>>) -> Result<()> {
         debug_assert_eq!(values.len(), self.plan.grid.num_positions());

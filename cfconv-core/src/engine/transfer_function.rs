@@ -1,15 +1,12 @@
 //! A layer's kernel apart from the layer: the factor of each frequency, for images of this and of other sizes.
 
-use std::ops::Range;
-
 use cfconv_fft::lanes::LanesRfft2;
 use cfconv_fft::{Complex, Real, half_width};
-use cfconv_mlp::{KernelGrid, Positions};
+use cfconv_mlp::KernelGrid;
 
 use super::cf_conv2d::CfConv2dEngine;
 use super::plan::{AppliedForm, EnginePlan};
-use crate::config::EvaluationKernel;
-use crate::error::{CoreError, Result, check_len};
+use crate::error::{CoreError, Result};
 use crate::lattice::Lattice;
 use crate::sampler::SamplerConfig;
 
@@ -124,23 +121,17 @@ fn source_rows(p: usize, new: usize, old: usize) -> Vec<usize> {
 }
 
 impl<T: Real> CfConv2dEngine<T> {
-    /// The transfer function of the kernel that [`begin_evaluation`](Self::begin_evaluation) would use
-    /// (`kernel = State`), or of Φ at every position (`Dense`). Of a lattice it is that of the taps.
+    /// The transfer function of the kernel that the current evaluation uses; of a lattice that of the taps.
     ///
     /// # Errors
-    /// [`CoreError::ShapeMismatch`] if `params` has the wrong length.
-    pub fn transfer_function(&self, params: &[T], kernel: EvaluationKernel) -> Result<TransferFunction<T>> {
-        check_len("CfConv2dEngine::transfer_function", "params", self.num_parameters(), params.len())?;
-        let config = self.config();
-        let mut values = match kernel {
-            EvaluationKernel::State => self.kernel_state().values().to_vec(),
-            EvaluationKernel::Dense => {
-                let mut values = vec![Complex::default(); self.plan().grid.num_positions()];
-                let network: Range<usize> = 0..self.mlp().num_parameters();
-                self.mlp().evaluate(&params[network], Positions::All, &mut values)?;
-                values
-            }
+    /// [`CoreError::WrongOrder`] unless an evaluation has begun.
+    pub fn transfer_function(&self) -> Result<TransferFunction<T>> {
+        let Some(values) = self.evaluation_values() else {
+            let op = "CfConv2dEngine::transfer_function";
+            return Err(CoreError::WrongOrder { op, needed: "begin_evaluation" });
         };
+        let mut values = values.to_vec();
+        let config = self.config();
         let mut dense = config.clone();
         dense.sampler = SamplerConfig::All {};
         let grid = EnginePlan::new(&dense).grid;
@@ -246,10 +237,10 @@ mod tests {
         let mut trained = layer(height, width, padding, sampler);
         let mut params = vec![0.0; trained.num_parameters()];
         trained.initialize(StepSeed { run_seed: 3, layer: 0, step: 0 }, &mut params).unwrap();
-        let function = trained.transfer_function(&params, EvaluationKernel::Dense).unwrap();
+        trained.begin_dense_evaluation(&params).unwrap();
+        let function = trained.transfer_function().unwrap();
         let mut other = layer(new_height, new_width, padding, SamplerConfig::All {});
         other.begin_transferred_evaluation(&function).unwrap();
-        trained.begin_dense_evaluation(&params).unwrap();
 
         let image = band_limited(height, width, limit);
         let expected = forward(&mut trained, &params, &image);
@@ -308,14 +299,15 @@ mod tests {
 
     #[test]
     fn what_cannot_be_transferred_is_refused() {
-        let trained = layer(5, 5, PaddingMode::Zeros, SamplerConfig::All {});
+        let mut trained = layer(5, 5, PaddingMode::Zeros, SamplerConfig::All {});
         let params = vec![0.0; trained.num_parameters()];
-        let function = trained.transfer_function(&params, EvaluationKernel::State).unwrap();
+        assert!(matches!(trained.transfer_function(), Err(CoreError::WrongOrder { .. })));
+        trained.begin_evaluation(&params).unwrap();
+        let function = trained.transfer_function().unwrap();
         // A torus of 9 for 5 pixels, of 15 for 8.
         let message = function.resampled((8, 8), 15, 15).unwrap_err().to_string();
         assert!(message.contains("5×5") && message.contains("8×8"), "{message}");
         let mut lattice = layer(5, 5, PaddingMode::Zeros, SamplerConfig::Lattice { size: 3 });
         assert!(lattice.begin_transferred_evaluation(&function).is_err());
-        assert!(trained.transfer_function(&params[1..], EvaluationKernel::State).is_err());
     }
 }

@@ -51,6 +51,31 @@ pub fn load_model<D: Device>(device: D, path: &Path, max_batch: usize) -> Result
     Ok(Model { metadata, network, weights })
 }
 
+/// As [`load_model`], for images of `size` rows and columns in place of those of the training; the same size loads
+/// the network as it is.
+///
+/// # Errors
+/// As [`load_model`], and for layers that cannot take other sizes.
+pub fn load_model_at<D: Device + Clone>(
+    device: D,
+    path: &Path,
+    max_batch: usize,
+    size: usize,
+) -> Result<Model<D>> {
+    let trained = load_model(device.clone(), path, max_batch)?;
+    let old = trained.metadata.config.data.size;
+    if size == old {
+        return Ok(trained);
+    }
+    let broken = |source| network_error(path, source);
+    let config = trained.metadata.config.network.resized(old, size).map_err(broken)?;
+    let input = InputShape { channels: CHANNELS, height: size, width: size };
+    let classes = trained.metadata.class_names.len();
+    let mut network = Network::try_new(device, &config, input, classes, max_batch).map_err(broken)?;
+    network.begin_transferred_evaluation(&trained.network).map_err(broken)?;
+    Ok(Model { network, ..trained })
+}
+
 /// The images that a checkpoint's network takes.
 pub fn input_shape(metadata: &Metadata) -> InputShape {
     let size = metadata.config.data.size;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context;
-use cfconv_train::checkpoint::load_model;
+use cfconv_train::checkpoint::{load_model, load_model_at};
 use cfconv_train::data::{DataConfig, Loader, Split, load_for_evaluation};
 use cfconv_train::device::Cpu;
 use cfconv_train::trainer::{Evaluation, evaluate};
@@ -26,6 +26,9 @@ pub(super) struct EvalArguments {
     /// Which of the images: `all` that are there, or the part of a split made as for the training.
     #[arg(long, value_enum, default_value_t = SplitChoice::All)]
     split: SplitChoice,
+    /// Rows and columns of the images; kernels of CF-Conv layers are resampled. Default: those of the training.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    size: Option<u32>,
     /// Images of a step.
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=65536))]
     batch_size: u32,
@@ -69,6 +72,8 @@ struct Report<'a> {
     checkpoint: String,
     data: &'a str,
     split: Split,
+    /// Rows and columns of the images.
+    size: usize,
     step: usize,
     averaged: bool,
 }
@@ -85,23 +90,24 @@ impl EvalArguments {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         set_log_level(self.json);
         start_threads(self.threads)?;
-        let mut model = load_model(Cpu::default(), &self.checkpoint, self.batch_size as usize)?;
+        let batch = self.batch_size as usize;
+        let mut model = match self.size {
+            Some(size) => load_model_at(Cpu::default(), &self.checkpoint, batch, size as usize)?,
+            None => load_model(Cpu::default(), &self.checkpoint, batch)?,
+        };
         // The embedded data set and the split are those of the training; `all` means every image.
         let trained_on = model.metadata.config.data.clone();
         let max_images_per_class = trained_on.max_images_per_class.filter(|_| self.split != SplitChoice::All);
-        let config = DataConfig { path: self.data.clone(), max_images_per_class, ..trained_on };
+        let size = self.size.map_or(trained_on.size, |size| size as usize);
+        let config = DataConfig { path: self.data.clone(), max_images_per_class, size, ..trained_on };
         let loading = LoadingBar::new(self.json);
         let dataset = load_for_evaluation(&config, &model.metadata.class_names, &|done, total| {
             loading.update(done, total);
         })?;
         loading.finish();
         let dataset = Arc::new(dataset);
-        let loader = Loader::evaluation(
-            Arc::clone(&dataset),
-            self.split.into(),
-            self.batch_size as usize,
-            model.metadata.normalization,
-        )?;
+        let loader =
+            Loader::evaluation(Arc::clone(&dataset), self.split.into(), batch, model.metadata.normalization)?;
         let evaluation = evaluate(&mut model.network, &loader)
             .with_context(|| format!("cannot evaluate {}", self.checkpoint.display()))?;
         let skipped = dataset.skip_summary();
@@ -117,6 +123,7 @@ impl EvalArguments {
             checkpoint: self.checkpoint.display().to_string(),
             data: dataset.origin(),
             split: self.split.into(),
+            size,
             step: metadata.step,
             averaged: metadata.averaged,
         };

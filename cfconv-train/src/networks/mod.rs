@@ -12,6 +12,7 @@ mod layer;
 mod memory_plan;
 mod network;
 mod plan;
+mod resolution;
 mod shape;
 mod tensors;
 

@@ -298,8 +298,13 @@ impl<D: Device> Network<D> {
                 outcome.map_err(|source| Self::layer_error(&layer.plan, source))?;
             }
         }
-        self.phase = Phase::Evaluation(Progress::Begun);
+        self.begin_evaluation_phase();
         Ok(())
+    }
+
+    /// The kernels of an evaluation are ready.
+    pub(super) fn begin_evaluation_phase(&mut self) {
+        self.phase = Phase::Evaluation(Progress::Begun);
     }
 
     /// Computes the logits of a batch.

@@ -55,6 +55,7 @@ const SMOKE: &[&str] = &[
     "train.batch_size=16",
     "data.max_images_per_class=10",
     "data.embedded_images=120",
+    "data.size=16",
     "data.validation_fraction=0.2",
     "data.test_fraction=0.2",
 ];

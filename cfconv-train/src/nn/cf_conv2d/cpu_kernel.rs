@@ -1,6 +1,6 @@
 //! The continuous Fourier convolution on the processor: the engine of `cfconv-core`.
 
-use cfconv_core::engine::{CfConv2dEngine, CfConvWorkspace};
+use cfconv_core::engine::{CfConv2dEngine, CfConvWorkspace, TransferFunction};
 use cfconv_core::{CfConv2dConfig, RefreshHistory, StepSeed};
 use cfconv_fft::Complex;
 use cfconv_mlp::ParameterSegment;
@@ -53,6 +53,14 @@ impl CfConv2d for CpuCfConv2d {
             EvaluationWeights::Other => self.engine.begin_dense_evaluation(params.as_slice())?,
         }
         Ok(())
+    }
+
+    fn transfer_function(&self) -> Result<TransferFunction<f32>> {
+        Ok(self.engine.transfer_function()?)
+    }
+
+    fn begin_transferred_evaluation(&mut self, function: &TransferFunction<f32>) -> Result<()> {
+        Ok(self.engine.begin_transferred_evaluation(function)?)
     }
 
     fn forward(

@@ -2,6 +2,7 @@
 
 mod cpu_kernel;
 
+use cfconv_core::engine::TransferFunction;
 use cfconv_core::{CfConv2dConfig, StepSeed};
 use cfconv_mlp::ParameterSegment;
 
@@ -82,6 +83,18 @@ pub trait CfConv2d: Sized + Send {
     /// # Errors
     /// What the layer reports.
     fn begin_evaluation(&mut self, weights: EvaluationWeights, params: Span<'_, Self::Device>) -> Result<()>;
+
+    /// The kernel of the current evaluation as the factor of each frequency.
+    ///
+    /// # Errors
+    /// If no evaluation has begun.
+    fn transfer_function(&self) -> Result<TransferFunction<f32>>;
+
+    /// Begins an evaluation with the kernel of a layer for images of another size.
+    ///
+    /// # Errors
+    /// If it does not fit this layer.
+    fn begin_transferred_evaluation(&mut self, function: &TransferFunction<f32>) -> Result<()>;
 
     /// Computes the output.
     ///
