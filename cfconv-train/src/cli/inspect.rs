@@ -4,10 +4,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
-use cfconv_train::checkpoint::{Metadata, TensorFile, input_shape};
+use cfconv_train::checkpoint::{Metadata, TensorFile, input_shape, load_model};
 use cfconv_train::config::TrainConfig;
 use cfconv_train::data::CHANNELS;
-use cfconv_train::networks::{InputShape, NetworkPlan, Shape};
+use cfconv_train::device::Cpu;
+use cfconv_train::networks::{InputShape, LayerKernels, NetworkPlan, Shape};
 use clap::Args;
 use serde::Serialize;
 
@@ -25,6 +26,9 @@ pub(super) struct InspectArguments {
     /// Override any key of the configuration, as for `cfconv train`; repeatable.
     #[arg(long, value_name = "KEY=VALUE", conflicts_with = "checkpoint")]
     set: Vec<String>,
+    /// With --json: add this many kernels of each CF-Conv layer, in space and over frequencies.
+    #[arg(long, value_name = "N", requires = "checkpoint", requires = "json")]
+    kernels: Option<usize>,
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
@@ -42,6 +46,8 @@ struct Report<'a> {
     layers: Vec<LayerReport<'a>>,
     tensors: Vec<TensorReport<'a>>,
     checkpoint: Option<&'a Metadata>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kernels: Option<Vec<LayerKernels>>,
 }
 
 #[derive(Debug, Serialize)]
@@ -83,6 +89,12 @@ impl InspectArguments {
         }
     }
 
+    fn read_kernels(&self) -> anyhow::Result<Option<Vec<LayerKernels>>> {
+        let (Some(path), Some(count)) = (&self.checkpoint, self.kernels) else { return Ok(None) };
+        let model = load_model(Cpu::default(), path, 1)?;
+        Ok(Some(model.network.kernels(count).with_context(|| path.display().to_string())?))
+    }
+
     fn print(
         &self,
         source: &str,
@@ -120,6 +132,7 @@ impl InspectArguments {
                     })
                     .collect(),
                 checkpoint: metadata,
+                kernels: self.read_kernels()?,
             };
             println!("{}", serde_json::to_string(&report)?);
             return Ok(ExitCode::SUCCESS);

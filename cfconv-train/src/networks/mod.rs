@@ -8,6 +8,7 @@ mod config;
 mod diagnostics;
 mod error;
 mod initialize;
+mod kernels;
 mod layer;
 mod memory_plan;
 mod network;
@@ -23,6 +24,7 @@ pub use config::{
 };
 pub use diagnostics::KernelDiagnostics;
 pub use error::{NetworkError, Result};
+pub use kernels::{LayerKernels, PairKernel};
 pub use network::{BatchLoss, Network};
 pub use plan::{LayerSummary, NetworkPlan, Segment};
 pub use shape::{InputShape, Shape};

@@ -30,6 +30,14 @@ fn trained_model_is_evaluated_applied_and_inspected() {
     let larger = eval(&["--batch-size", "168"]);
     assert_eq!(larger["accuracy"], all["accuracy"], "the batch size changed the result");
 
+    let own_size = eval(&["--split", "test", "--size", "8"]);
+    assert_eq!(own_size["loss"], test["loss"]);
+    let other_size = eval(&["--split", "test", "--size", "12"]);
+    assert_eq!((&other_size["size"], &other_size["images"]), (&12.into(), &test["images"]));
+    assert_ne!(other_size["loss"], test["loss"], "other images give other losses");
+    let loss = |report: &serde_json::Value| report["loss"].as_f64().unwrap();
+    assert!((loss(&other_size) - loss(&test)).abs() < 0.5 * loss(&test), "{other_size}");
+
     let image = place.path("image.png");
     image::RgbImage::from_fn(11, 9, |x, y| image::Rgb([20 * x as u8, 20 * y as u8, 90]))
         .save(&image)
@@ -55,7 +63,30 @@ fn trained_model_is_evaluated_applied_and_inspected() {
         // 8×5 frequencies of 3×4 channel pairs, 4×3 of 4×6; complex numbers of 8 bytes; 8 running statistics.
         assert_eq!(report["layers"][0]["state_bytes"], 8 * 5 * 12 * 8);
         assert_eq!(report["layers"][4]["state_bytes"], 4 * 3 * 24 * 8);
+        assert!(report["kernels"].is_null());
     }
+}
+
+#[test]
+fn kernels_are_printed_in_space_and_over_frequencies() {
+    let place = Workplace::new();
+    place.trained("run", &["--epochs", "1"]);
+    let best = place.path("run/best.safetensors");
+    let inspect =
+        |more: &[&str]| cfconv().args(["inspect", "--checkpoint"]).arg(&best).args(more).output().unwrap();
+    let kernels = json(&inspect(&["--json", "--kernels", "3"]))["kernels"].clone();
+    let layers: Vec<_> = kernels.as_array().unwrap().iter().map(|layer| layer["layer"].clone()).collect();
+    assert_eq!(layers, ["layers.0", "layers.4"]);
+    let pairs = kernels[1]["pairs"].as_array().unwrap();
+    assert_eq!((pairs.len(), &pairs[1]["in_channel"], &pairs[1]["out_channel"]), (3, &1.into(), &2.into()));
+    let values = |name: &str| -> Vec<f64> {
+        pairs[0][name].as_array().unwrap().iter().map(|value| value.as_f64().unwrap()).collect()
+    };
+    // Parseval: 4×4 taps and bins.
+    let energy = |values: &[f64]| values.iter().map(|value| value * value).sum::<f64>();
+    let (space, frequencies) = (energy(&values("spatial")), energy(&values("magnitude")));
+    assert!((frequencies / 16.0 - space).abs() < 1e-4 * space, "{space} {frequencies}");
+    assert!(!inspect(&["--kernels", "3"]).status.success(), "without --json they would not be printed");
 }
 
 /// The averages that the best model holds need no kernel state, so its file is the smaller one.
