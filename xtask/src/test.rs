@@ -40,7 +40,7 @@ const STEPS: &[Step] = &[
     // In a folder of its own: the results of real runs are kept.
     Step {
         name: "small run",
-        arguments: &["xtask", "reproduce", "--scale", "smoke", "--out", "target/reproduce-smoke"],
+        arguments: &["xtask", "reproduce", "all", "--scale", "smoke", "--out", "target/reproduce-smoke"],
         environment: &[],
     },
     // Every row and curve once, at tiny sizes; uses the build of the tests.

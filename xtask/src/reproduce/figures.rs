@@ -20,6 +20,7 @@ pub(crate) fn draw(experiment: &ExperimentReport) -> Result<Vec<String>> {
         None => compare(&experiment.rows)?,
     };
     if experiment.rows.len() <= SERIES_COLOURS {
+        drawings.extend(over_sizes(&experiment.rows)?);
         drawings.extend(over_epochs(&experiment.rows)?);
     }
     Ok(drawings)
@@ -170,6 +171,28 @@ fn seed_lines(
             members.iter().filter_map(point).collect()
         })
         .collect()
+}
+
+/// Accuracy over the sizes of the test images, where networks were tested at several.
+fn over_sizes(rows: &[Row]) -> Result<Option<String>> {
+    let line = |row: &Row| Series {
+        label: row.label.clone(),
+        lines: vec![row.sizes.iter().map(|point| (point.size as f64, point.accuracy)).collect()],
+        faint: vec![],
+    };
+    let series: Vec<_> = rows.iter().filter(|row| !row.sizes.is_empty()).map(line).collect();
+    if series.is_empty() {
+        return Ok(None);
+    }
+    let ticks = rows.iter().flat_map(|row| &row.sizes).map(|point| point.size as f64).collect();
+    let x_axis = PlotAxis {
+        description: "rows and columns of test images",
+        spacing: Spacing::Linear,
+        text: &x_text,
+        ticks: Some(ticks),
+    };
+    let y_axis = PlotAxis { description: "", spacing: Spacing::Linear, text: &percent, ticks: None };
+    plots::lines("Test accuracy over image size", &x_axis, &y_axis, &series).map(Some)
 }
 
 fn x_text(x: f64) -> String {

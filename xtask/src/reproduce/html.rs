@@ -4,6 +4,7 @@ use anyhow::Result;
 use serde_json::Value;
 
 use super::figures;
+use super::kernels::{NetworkKernels, Picture};
 use super::law::PositionsLaw;
 use super::report::ExperimentReport;
 use super::table;
@@ -59,6 +60,9 @@ fn section(name: &str, experiment: &ExperimentReport) -> Result<String> {
     if let Some(law) = &experiment.positions_law {
         html += &positions_law(law);
     }
+    for network in &experiment.kernels {
+        html += &kernels(network);
+    }
     html += &origin(experiment);
     html += "</section>\n";
     Ok(html)
@@ -90,6 +94,24 @@ fn positions_law(law: &PositionsLaw) -> String {
         })
         .collect();
     html + &page::table(&["network", "accuracy of all positions", "positions needed"], &cells)
+}
+
+fn kernels(network: &NetworkKernels) -> String {
+    let picture = |picture: &Picture| {
+        let name =
+            format!("{}, channel {} to {}", escape(&picture.layer), picture.in_channel, picture.out_channel);
+        format!(
+            "<figure class=\"kernel\"><img src=\"{}\" alt=\"taps of {name}\">\
+             <img src=\"{}\" alt=\"spectrum of {name}\"><figcaption>{name}</figcaption></figure>\n",
+            picture.spatial, picture.magnitude
+        )
+    };
+    format!(
+        "<h3>Kernels of {}: around the middle in space (blue below zero, red above), absolute values over all frequencies \
+         (zero in the middle)</h3>\n<div class=\"kernels\">\n{}</div>\n",
+        escape(&network.label),
+        network.pictures.iter().map(picture).collect::<String>()
+    )
 }
 
 fn origin(experiment: &ExperimentReport) -> String {

@@ -6,11 +6,14 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use serde_json::Value;
 
+use super::kernels;
 use super::progress::{MetricsReader, Progress};
 use super::run_folder::{Request, RunFolder};
+use super::sizes::SizeScore;
 use crate::build::{self, Profile};
-use crate::workspace;
+use crate::{atomic, workspace};
 
 /// Pause between two looks at a run's metrics.
 const LOOK_INTERVAL: Duration = Duration::from_millis(200);
@@ -67,6 +70,63 @@ impl Program {
             bail!("{command:?} failed ({status}); {} ends:\n{tail}", folder.log().display());
         }
         Ok(())
+    }
+}
+
+/// What is asked of a trained network beside the training's own test.
+impl Program {
+    /// Tests the network of a finished run on the run's test images at other sizes; what an earlier call has
+    /// written for the same sizes is kept.
+    ///
+    /// # Errors
+    /// The program fails.
+    pub(crate) fn evaluate_sizes(
+        &self,
+        request: &Request,
+        folder: &RunFolder,
+        sizes: &[usize],
+    ) -> Result<()> {
+        let known: Vec<u64> =
+            folder.size_scores().unwrap_or_default().iter().map(|score| score.size).collect();
+        if known == sizes.iter().map(|&size| size as u64).collect::<Vec<_>>() {
+            return Ok(());
+        }
+        let mut scores = Vec::new();
+        for size in sizes {
+            let mut arguments =
+                vec!["eval".to_owned(), "--json".to_owned(), "--split".to_owned(), "test".to_owned()];
+            arguments.extend(["--size".to_owned(), size.to_string()]);
+            if let Some(data) = &request.data {
+                arguments.extend(["--data".to_owned(), data.to_string_lossy().into_owned()]);
+            }
+            let report: Value = serde_json::from_str(&self.ask(&arguments, folder)?)?;
+            let accuracy = report["accuracy"].as_f64().context("cfconv eval printed no accuracy")?;
+            scores.push(SizeScore { size: *size as u64, accuracy });
+        }
+        folder.write_size_scores(&scores)
+    }
+
+    /// Writes some kernels of the network of a finished run beside it, unless they are there.
+    ///
+    /// # Errors
+    /// The program fails.
+    pub(crate) fn write_kernels(&self, folder: &RunFolder) -> Result<()> {
+        if folder.kernels().is_file() {
+            return Ok(());
+        }
+        let arguments = ["inspect", "--json", "--kernels", &kernels::PAIRS.to_string()].map(str::to_owned);
+        atomic::write(&folder.kernels(), &self.ask(&arguments, folder)?)
+    }
+
+    /// Runs the program on the best network of a run and returns what it prints.
+    fn ask(&self, arguments: &[String], folder: &RunFolder) -> Result<String> {
+        let mut command = Command::new(&self.path);
+        command.args(arguments).arg("--checkpoint").arg(folder.best()).current_dir(workspace::root());
+        let output = command.output().with_context(|| format!("could not start {command:?}"))?;
+        if !output.status.success() {
+            bail!("{command:?} failed ({}):\n{}", output.status, String::from_utf8_lossy(&output.stderr));
+        }
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
 }
 

@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::kernels::NetworkKernels;
 use super::law::PositionsLaw;
 use super::row::Row;
 use crate::atomic;
@@ -36,6 +37,9 @@ pub(crate) struct ExperimentReport {
     /// How many positions a step needs, where the experiment asks for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) positions_law: Option<PositionsLaw>,
+    /// Some learned kernels, where the experiment draws them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) kernels: Vec<NetworkKernels>,
     pub(crate) environment: Environment,
 }
 
@@ -78,6 +82,7 @@ pub(crate) mod tests {
             seeds: (0..accuracies.len() as u64).collect(),
             rows: vec![row(&variant("CF-Conv <1>", None), accuracies)],
             positions_law: None,
+            kernels: vec![],
             environment: Environment::here(),
         }
     }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::experiment::Variant;
 use super::run_folder::{EpochPoint, RunFolder, Summary};
+use super::sizes::{self, SizeAccuracy, SizeScore};
 use super::statistics::MeanStd;
 
 /// Results of one network; figures are means over the seeds.
@@ -34,6 +35,9 @@ pub(crate) struct Row {
     pub(crate) shadow_gap: Option<f64>,
     /// Share of positions refreshed in the last epoch, mean over layers and seeds.
     pub(crate) coverage: Option<f64>,
+    /// Accuracy on the test images at other sizes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) sizes: Vec<SizeAccuracy>,
     pub(crate) epochs: u64,
     /// Training time of one seed.
     pub(crate) seconds: f64,
@@ -52,6 +56,8 @@ pub(crate) struct SeedRun {
     pub(crate) steps: Option<u64>,
     pub(crate) seconds: f64,
     pub(crate) curve: Vec<EpochPoint>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) sizes: Vec<SizeScore>,
 }
 
 impl SeedRun {
@@ -74,6 +80,7 @@ impl SeedRun {
             steps: summary.steps,
             seconds: summary.total_seconds,
             curve,
+            sizes: vec![],
         }
     }
 
@@ -116,6 +123,7 @@ impl Row {
             peak_mib: mean(|(s, _)| s.peak_mib),
             shadow_gap: mean(|(_, run)| run.last(|point| point.shadow_gap)),
             coverage: mean(|(_, run)| run.last(|point| point.coverage)),
+            sizes: sizes::over_seeds(&runs.iter().map(|(_, run)| run.sizes.clone()).collect::<Vec<_>>()),
             epochs,
             seconds: mean(|(s, _)| Some(s.total_seconds)).unwrap_or(f64::NAN),
             runs: runs.into_iter().map(|(_, run)| run).collect(),

@@ -8,6 +8,8 @@
 //! summary.json             figures of the finished run
 //! request.json             what was asked for (written here, by xtask)
 //! log.txt                  what the program printed (written here, by xtask)
+//! sizes.json               tests at other image sizes, where the experiment has them (by xtask)
+//! kernels.json             some kernels, where the experiment draws them (by xtask)
 //! ```
 
 use std::path::{Path, PathBuf};
@@ -16,6 +18,7 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::sizes::SizeScore;
 use super::statistics::MeanStd;
 use crate::atomic;
 
@@ -120,6 +123,28 @@ impl RunFolder {
 
     pub(crate) fn log(&self) -> PathBuf {
         self.path.join("log.txt")
+    }
+
+    pub(crate) fn best(&self) -> PathBuf {
+        self.path.join("best.safetensors")
+    }
+
+    pub(crate) fn kernels(&self) -> PathBuf {
+        self.path.join("kernels.json")
+    }
+
+    /// Reads the tests at other image sizes.
+    ///
+    /// # Errors
+    /// The file is missing or damaged.
+    pub(crate) fn size_scores(&self) -> Result<Vec<SizeScore>> {
+        let path = self.path.join("sizes.json");
+        let text = std::fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
+        serde_json::from_str(&text).with_context(|| format!("reading {}", path.display()))
+    }
+
+    pub(crate) fn write_size_scores(&self, scores: &[SizeScore]) -> Result<()> {
+        atomic::write(&self.path.join("sizes.json"), &serde_json::to_string_pretty(scores)?)
     }
 
     pub(crate) fn metrics(&self) -> PathBuf {

@@ -2,6 +2,7 @@
 
 use super::report::ExperimentReport;
 use super::row::Row;
+use super::sizes::SizeAccuracy;
 use crate::number_text::{duration, percent, thousands};
 use crate::text_table;
 
@@ -13,6 +14,7 @@ const COLUMNS: &[Column] = &[
     ("parameters", |row| Some(thousands(row.parameters))),
     ("test accuracy", |row| Some(accuracy(row))),
     ("paper", |row| row.paper_accuracy.map(percent)),
+    ("at other sizes", |row| (!row.sizes.is_empty()).then(|| sizes(row))),
     ("validation", |row| row.validation_accuracy.map(percent)),
     ("training", |row| row.train_accuracy.map(percent)),
     ("shadow gap", |row| row.shadow_gap.map(|gap| format!("{gap:.3}"))),
@@ -37,6 +39,11 @@ fn accuracy(row: &Row) -> String {
         Some(std) => format!("{} ± {:.1}", percent(row.accuracy), 100.0 * std),
         None => percent(row.accuracy),
     }
+}
+
+fn sizes(row: &Row) -> String {
+    let one = |point: &SizeAccuracy| format!("{}: {}", point.size, percent(point.accuracy));
+    row.sizes.iter().map(one).collect::<Vec<_>>().join(", ")
 }
 
 /// Lays the table out for a terminal.

@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 
 use super::experiment::{Experiment, Variant};
 use super::images::ImageSet;
+use super::kernels::{self, NetworkKernels};
 use super::law;
 use super::program::Program;
 use super::progress::Progress;
@@ -112,9 +113,20 @@ impl Trainings {
                 let config = workspace::root().join(&variant.config);
                 program.train(&config, &run.request, &run.folder, plan == Plan::Resume, progress)?;
             }
+            if !self.experiment.evaluate_sizes.is_empty() {
+                program.evaluate_sizes(&run.request, &run.folder, &self.experiment.evaluate_sizes)?;
+            }
+            if self.draws_kernels(run) {
+                program.write_kernels(&run.folder)?;
+            }
             progress.finish_run(plan == Plan::Skip);
         }
         Ok(())
+    }
+
+    /// Kernels are drawn of the first seed.
+    fn draws_kernels(&self, run: &Run) -> bool {
+        self.experiment.draw_kernels && run.request.seed == 0
     }
 
     /// Reads the results of all runs.
@@ -123,12 +135,24 @@ impl Trainings {
     /// A run is not finished, or a file is damaged.
     pub(crate) fn gather(&self, options: &Options<'_>) -> Result<ExperimentReport> {
         let mut config = BTreeMap::new();
-        let mut rows = Vec::new();
+        let (mut rows, mut networks) = (Vec::new(), Vec::new());
         for (index, variant) in self.variants.iter().enumerate() {
             let mut results = Vec::new();
             for run in self.runs.iter().filter(|run| run.variant == index) {
-                let seed = run.request.seed;
-                results.push((run.folder.summary()?, SeedRun::read(&run.folder, seed)?));
+                let mut result = SeedRun::read(&run.folder, run.request.seed)?;
+                if !self.experiment.evaluate_sizes.is_empty() {
+                    result.sizes = run.folder.size_scores()?;
+                }
+                if self.draws_kernels(run) {
+                    let pictures = kernels::draw(&run.folder.kernels())?;
+                    let (model, label) = (variant.name.clone(), variant.label.clone());
+                    networks.extend((!pictures.is_empty()).then_some(NetworkKernels {
+                        model,
+                        label,
+                        pictures,
+                    }));
+                }
+                results.push((run.folder.summary()?, result));
                 config.insert(variant.name.clone(), run.folder.config()?);
             }
             rows.push(Row::gather(variant, results)?);
@@ -148,6 +172,7 @@ impl Trainings {
             seeds: (0..options.seeds).collect(),
             positions_law: self.experiment.fit_positions_law.then(|| law::fit(&rows)),
             rows,
+            kernels: networks,
             environment: Environment::here(),
         })
     }
