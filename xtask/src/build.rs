@@ -23,10 +23,22 @@ pub(crate) enum Profile {
 /// # Errors
 /// Cargo cannot be started or fails.
 pub(crate) fn program(package: &str, name: &str, profile: Profile) -> Result<PathBuf> {
+    target(package, "--bin", name, profile)
+}
+
+/// The same for an example of a package.
+///
+/// # Errors
+/// As for [`program`].
+pub(crate) fn example(package: &str, name: &str, profile: Profile) -> Result<PathBuf> {
+    target(package, "--example", name, profile)
+}
+
+fn target(package: &str, kind: &str, name: &str, profile: Profile) -> Result<PathBuf> {
     let arguments = match profile {
         // A selection of packages would have features of its own, and be compiled a second time.
         Profile::Dev => vec!["test", "--no-run", "--locked", "--workspace"],
-        Profile::Release => vec!["build", "--release", "--locked", "--package", package, "--bin", name],
+        Profile::Release => vec!["build", "--release", "--locked", "--package", package, kind, name],
     };
     eprintln!("building: cargo {}", arguments.join(" "));
     let mut child = workspace::cargo()

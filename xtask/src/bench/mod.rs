@@ -6,18 +6,18 @@
 //! scaling curve; they are written anew after each row, so that an interrupted call leaves what it measured.
 
 mod check;
-mod contestants;
+pub(crate) mod contestants;
 mod curves;
 mod goal;
 mod page;
 mod progress;
-mod python;
+pub(crate) mod python;
 mod report;
-mod rows;
+pub(crate) mod rows;
 mod scaling;
 mod table;
-mod timing;
-mod work;
+pub(crate) mod timing;
+pub(crate) mod work;
 
 use std::path::PathBuf;
 

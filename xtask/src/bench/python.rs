@@ -40,12 +40,21 @@ pub(crate) fn given(path: &Path) -> Result<Python> {
         .with_context(|| format!("--python {}: Python 3.11 or newer with torch is needed", path.display()))
 }
 
+/// Takes the environment in `folder` if it is there and works.
+pub(crate) fn present(folder: &Path) -> Option<Python> {
+    probe(&environment_program(folder)).ok()
+}
+
+fn environment_program(folder: &Path) -> PathBuf {
+    folder.join(if cfg!(windows) { "Scripts/python.exe" } else { "bin/python" })
+}
+
 /// Takes the environment in `folder`, which is made if it is not there or does not work.
 ///
 /// # Errors
 /// There is no Python, or the packages cannot be installed.
 pub(crate) fn environment(folder: &Path) -> Result<Python> {
-    let path = folder.join(if cfg!(windows) { "Scripts/python.exe" } else { "bin/python" });
+    let path = environment_program(folder);
     if let Ok(python) = probe(&path) {
         return Ok(python);
     }

@@ -47,7 +47,7 @@ impl Timing {
 }
 
 /// Memory beyond operands and results; a network's is counted from before it is made on both sides.
-fn memory(side: Side, run: &Value) -> Option<f64> {
+pub(crate) fn memory(side: Side, run: &Value) -> Option<f64> {
     let network = match side {
         Side::Ours => run["peak_mib"].as_f64(),
         Side::Peer => None,

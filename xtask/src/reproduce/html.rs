@@ -7,7 +7,9 @@ use super::figures;
 use super::kernels::{NetworkKernels, Picture};
 use super::law::PositionsLaw;
 use super::report::ExperimentReport;
+use super::study::{Figure, StudyReport};
 use super::table;
+use crate::environment::Environment;
 use crate::number_text::{percent, thousands};
 use crate::page::{self, escape};
 
@@ -18,8 +20,9 @@ use crate::page::{self, escape};
 pub(crate) fn page(report: &Value) -> Result<String> {
     let mut sections = contents(report);
     for (name, value) in report["experiments"].as_object().into_iter().flatten() {
-        sections += &match serde_json::from_value::<ExperimentReport>(value.clone()) {
-            Ok(experiment) => section(name, &experiment)?,
+        sections += &match serde_json::from_value::<Section>(value.clone()) {
+            Ok(Section::Trainings(experiment)) => section(name, &experiment)?,
+            Ok(Section::Study(study)) => study_section(name, &study)?,
             Err(_) => format!(
                 "<section>\n<h2>{}</h2>\n<p>Written by another version; its figures are in report.json.</p>\n</section>\n",
                 escape(name)
@@ -40,20 +43,63 @@ fn contents(report: &Value) -> String {
     format!("<nav>{}</nav>\n", links.join(" · "))
 }
 
-fn section(name: &str, experiment: &ExperimentReport) -> Result<String> {
+/// What a report holds of an experiment.
+#[derive(serde::Deserialize)]
+#[serde(untagged)]
+enum Section {
+    Trainings(Box<ExperimentReport>),
+    Study(Box<StudyReport>),
+}
+
+/// The beginning of a section.
+fn heading(name: &str, about: &str, question: &str, paper: Option<&str>, scale: &str) -> String {
     let mut html = format!(
         "<section>\n<h2 id=\"{0}\">{0}</h2>\n<p>{1}</p>\n<p><strong>{2}</strong></p>\n",
         escape(name),
-        escape(&experiment.about),
-        escape(&experiment.question)
+        escape(about),
+        escape(question)
     );
-    if let Some(paper) = &experiment.paper {
+    if let Some(paper) = paper {
         html += &format!("<p>The paper: {}</p>\n", escape(paper));
     }
-    if experiment.scale == "smoke" {
+    if scale == "smoke" {
         html += "<p class=\"note\">Smoke scale: a few steps that show that everything works together. \
                  The figures mean nothing.</p>\n";
     }
+    html
+}
+
+fn study_section(name: &str, study: &StudyReport) -> Result<String> {
+    let mut html = heading(name, &study.about, &study.question, study.paper.as_deref(), &study.scale);
+    for table in &study.tables {
+        let heads: Vec<_> = table.heads.iter().map(String::as_str).collect();
+        html += &format!("<h3>{}</h3>\n{}", escape(&table.title), page::table(&heads, &table.rows));
+    }
+    let drawings = study.figures.iter().map(Figure::draw).collect::<Result<Vec<_>>>()?;
+    html += &page::figures(&drawings);
+    let command = [("command", study.command.clone()), ("scale", study.scale.clone())];
+    html += &page::facts(&[&command[..], &machine(&study.environment)[..]].concat());
+    Ok(html + "</section>\n")
+}
+
+/// Where and of what it was measured.
+fn machine(environment: &Environment) -> [(&'static str, String); 4] {
+    [
+        ("processor", format!("{}, {} cores", environment.cpu, environment.cores)),
+        ("system", format!("{}, {}", environment.os, environment.rustc)),
+        ("commit", environment.commit.clone()),
+        ("date", environment.date.clone()),
+    ]
+}
+
+fn section(name: &str, experiment: &ExperimentReport) -> Result<String> {
+    let mut html = heading(
+        name,
+        &experiment.about,
+        &experiment.question,
+        experiment.paper.as_deref(),
+        &experiment.scale,
+    );
     let (heads, rows) = table::cells(experiment);
     html += &page::table(&heads, &rows);
     html += &page::figures(&figures::draw(experiment)?);
@@ -115,19 +161,14 @@ fn kernels(network: &NetworkKernels) -> String {
 }
 
 fn origin(experiment: &ExperimentReport) -> String {
-    let environment = &experiment.environment;
     let seeds: Vec<_> = experiment.seeds.iter().map(u64::to_string).collect();
     let facts = [
         ("command", experiment.command.clone()),
         ("scale", experiment.scale.clone()),
         ("images", experiment.data.clone().unwrap_or_else(|| "made by the program".to_owned())),
         ("seeds", seeds.join(", ")),
-        ("processor", format!("{}, {} cores", environment.cpu, environment.cores)),
-        ("system", format!("{}, {}", environment.os, environment.rustc)),
-        ("commit", environment.commit.clone()),
-        ("date", environment.date.clone()),
     ];
-    let mut html = page::facts(&facts);
+    let mut html = page::facts(&[&facts[..], &machine(&experiment.environment)[..]].concat());
     for (model, config) in &experiment.config {
         let text = toml::to_string_pretty(config).unwrap_or_else(|_| config.to_string());
         html += &format!(
@@ -142,6 +183,7 @@ fn origin(experiment: &ExperimentReport) -> String {
 #[cfg(test)]
 mod tests {
     use super::super::report::tests::experiment;
+    use super::super::study::{Line, Table};
     use super::*;
     use serde_json::json;
 
@@ -167,6 +209,35 @@ mod tests {
         for outside in ["http://", "https://", "<script", "<link", "@import", "url("] {
             assert!(!without_namespace.contains(outside), "the page refers to {outside}");
         }
+    }
+
+    #[test]
+    fn studies_have_tables_and_figures() {
+        let line = Line { label: "ours".to_owned(), points: vec![(1.0, 2.0), (4.0, 8.0)] };
+        let study = StudyReport {
+            about: "A test.".to_owned(),
+            question: "Is it one?".to_owned(),
+            paper: Some("Nothing.".to_owned()),
+            command: "cargo xtask reproduce memory".to_owned(),
+            scale: "quick".to_owned(),
+            tables: vec![Table {
+                title: "Sizes".to_owned(),
+                heads: vec!["size <px>".to_owned()],
+                rows: vec![vec!["1".to_owned()]],
+            }],
+            figures: vec![Figure {
+                title: "Memory".to_owned(),
+                x: "size".to_owned(),
+                unit: " MiB".to_owned(),
+                lines: vec![line],
+            }],
+            data: json!({}),
+            environment: Environment::here(),
+        };
+        let html = page(&json!({ "experiments": { "memory": study } })).unwrap();
+        assert!(
+            html.contains("size &lt;px&gt;") && html.contains("<svg") && html.contains("The paper: Nothing.")
+        );
     }
 
     #[test]

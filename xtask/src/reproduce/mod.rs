@@ -1,8 +1,8 @@
-//! `cargo xtask reproduce`: trains the networks of an experiment and reports what they reach.
+//! `cargo xtask reproduce`: runs an experiment, or all, and reports what was reached.
 //!
 //! Results gather in one folder: `report.json` and `report.html` with all experiments, and `runs/` with a folder
 //! for each training run, from which an interrupted call goes on. The experiments are files in
-//! `xtask/experiments`.
+//! `xtask/experiments`, or studies that a module here carries out.
 
 mod experiment;
 mod figures;
@@ -10,6 +10,7 @@ mod html;
 mod images;
 mod kernels;
 mod law;
+mod memory;
 mod program;
 mod progress;
 mod report;
@@ -17,7 +18,9 @@ mod row;
 mod run_folder;
 mod scale;
 mod sizes;
+mod spectral_bias;
 mod statistics;
+mod study;
 mod suite;
 mod table;
 mod trainings;
@@ -29,8 +32,10 @@ use anyhow::{Context, Result, bail};
 use self::program::Program;
 use self::progress::Progress;
 use self::scale::Scale;
+use self::study::{Study, StudyOptions};
+use self::suite::{Entry, Kind};
 use self::trainings::{Options, Trainings};
-use crate::{atomic, workspace};
+use crate::{atomic, text_table, workspace};
 
 /// Options of `cargo xtask reproduce`.
 #[derive(clap::Args)]
@@ -49,6 +54,9 @@ pub(crate) struct Args {
     /// Go on where an earlier call stopped: finished runs are kept, an interrupted one continues.
     #[arg(long)]
     resume: bool,
+    /// A Python with torch, for the memory of PyTorch beside ours. Default: the one that `cargo xtask bench` made.
+    #[arg(long, value_name = "PATH")]
+    python: Option<PathBuf>,
     /// Folder for the results. Default: target/reproduce in the repository.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -74,10 +82,15 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         resume: args.resume,
     };
     let (mut planned, mut failed) = (Vec::new(), Vec::new());
-    for entry in entries {
-        let name = entry.name;
-        match Trainings::plan(name, entry.experiment, &options, &out) {
-            Ok(trainings) => planned.push(trainings),
+    for Entry { name, kind } in entries {
+        let plan = match kind {
+            Kind::Study(study) => Ok(Planned::Study { name, study }),
+            Kind::Trainings(experiment) => {
+                Trainings::plan(name, *experiment, &options, &out).map(Planned::Trainings)
+            }
+        };
+        match plan {
+            Ok(plan) => planned.push(plan),
             Err(error) if many => {
                 eprintln!("left out: {error:#}");
                 failed.push(name);
@@ -85,14 +98,23 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             Err(error) => return Err(error),
         }
     }
-    let program = Program::build()?;
-    let mut progress = Progress::new(planned.iter().map(Trainings::len).sum());
-    for trainings in &planned {
-        let outcome = carry_out(trainings, &program, &options, &out, &mut progress);
+    let mut progress = Progress::new(planned.iter().map(|plan| plan.len(args.scale)).sum());
+    let mut program = None;
+    for plan in &planned {
+        let outcome = match plan {
+            Planned::Trainings(trainings) => {
+                let program = match &program {
+                    Some(program) => program,
+                    None => program.insert(Program::build(args.scale)?),
+                };
+                train(trainings, program, &options, &out, &mut progress)
+            }
+            Planned::Study { name, study } => measure(name, *study, args, &options, &out, &mut progress),
+        };
         match outcome {
             Err(error) if many => {
-                progress.note(&format!("{} failed: {error:#}", trainings.name()));
-                failed.push(trainings.name());
+                progress.note(&format!("{} failed: {error:#}", plan.name()));
+                failed.push(plan.name());
             }
             outcome => outcome?,
         }
@@ -105,6 +127,29 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
+/// An experiment that can be carried out.
+enum Planned {
+    Trainings(Trainings),
+    Study { name: &'static str, study: Study },
+}
+
+impl Planned {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Trainings(trainings) => trainings.name(),
+            Self::Study { name, .. } => name,
+        }
+    }
+
+    /// Number of steps of its progress.
+    fn len(&self, scale: Scale) -> usize {
+        match self {
+            Self::Trainings(trainings) => trainings.len(),
+            Self::Study { study, .. } => study.len(scale),
+        }
+    }
+}
+
 fn report_path(out: &Path) -> PathBuf {
     out.join("report.json")
 }
@@ -114,7 +159,7 @@ fn page_path(out: &Path) -> PathBuf {
 }
 
 /// Trains the networks of one experiment and puts its results into the report.
-fn carry_out(
+fn train(
     trainings: &Trainings,
     program: &Program,
     options: &Options<'_>,
@@ -123,8 +168,7 @@ fn carry_out(
 ) -> Result<()> {
     trainings.train(program, options.resume, progress)?;
     let gathered = trainings.gather(options)?;
-    let report = report::merge(&report_path(out), trainings.name(), &gathered)?;
-    atomic::write(&page_path(out), &html::page(&report)?)?;
+    write(out, trainings.name(), &gathered)?;
     let runs = if options.seeds == 1 { "1 run".to_owned() } else { format!("{} runs", options.seeds) };
     progress.print(&format!(
         "\n{} ({} scale, {runs} of each network)\n\n{}",
@@ -136,4 +180,31 @@ fn carry_out(
         progress.print(&law.formula());
     }
     Ok(())
+}
+
+/// Carries out a study and puts its results into the report.
+fn measure(
+    name: &str,
+    study: Study,
+    args: &Args,
+    options: &Options<'_>,
+    out: &Path,
+    progress: &mut Progress,
+) -> Result<()> {
+    let command = trainings::command_line(name, &Options { data: None, ..*options });
+    let study_options =
+        StudyOptions { scale: args.scale, seeds: args.seeds, python: args.python.as_deref(), command };
+    let report = study.run(&study_options, progress)?;
+    write(out, name, &report)?;
+    progress.print(&format!("\n{name} ({} scale)", args.scale.name()));
+    for table in &report.tables {
+        let heads: Vec<_> = table.heads.iter().map(String::as_str).collect();
+        progress.print(&format!("\n{}\n{}", table.title, text_table::columns(&heads, &table.rows)));
+    }
+    Ok(())
+}
+
+fn write(out: &Path, name: &str, results: &impl serde::Serialize) -> Result<()> {
+    let report = report::merge(&report_path(out), name, results)?;
+    atomic::write(&page_path(out), &html::page(&report)?)
 }

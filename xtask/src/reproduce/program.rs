@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::kernels;
 use super::progress::{MetricsReader, Progress};
 use super::run_folder::{Request, RunFolder};
+use super::scale::Scale;
 use super::sizes::SizeScore;
 use crate::build::{self, Profile};
 use crate::{atomic, workspace};
@@ -27,12 +28,13 @@ pub(crate) struct Program {
 }
 
 impl Program {
-    /// Builds the program in the release profile.
+    /// Builds the program: for smoke runs the one that the tests use, else for speed.
     ///
     /// # Errors
     /// Cargo cannot be started or fails.
-    pub(crate) fn build() -> Result<Self> {
-        Ok(Self { path: build::program("cfconv-train", "cfconv", Profile::Release)? })
+    pub(crate) fn build(scale: Scale) -> Result<Self> {
+        let profile = if scale == Scale::Smoke { Profile::Dev } else { Profile::Release };
+        Ok(Self { path: build::program("cfconv-train", "cfconv", profile)? })
     }
 
     /// Trains in `folder` and shows how far it is.

@@ -48,7 +48,7 @@ pub(crate) struct ExperimentReport {
 ///
 /// # Errors
 /// The file cannot be written, or what is there is no report; it is then left alone.
-pub(crate) fn merge(path: &Path, name: &str, experiment: &ExperimentReport) -> Result<Value> {
+pub(crate) fn merge(path: &Path, name: &str, experiment: &impl Serialize) -> Result<Value> {
     let mut report = match std::fs::read_to_string(path) {
         Ok(text) => serde_json::from_str(&text).with_context(|| {
             format!("{} is no report; move it away or choose another --out", path.display())

@@ -4,6 +4,7 @@ use anyhow::{Context, Result, bail};
 
 use super::experiment::Experiment;
 use super::images::ImageSet;
+use super::study::Study;
 
 /// The name that stands for every experiment.
 pub(crate) const ALL: &str = "all";
@@ -20,38 +21,67 @@ const DESCRIPTIONS: &[(&str, &str)] = &[
     ("resolution", include_str!("../../experiments/resolution.toml")),
 ];
 
+/// Experiments without a description of networks to train.
+const STUDIES: &[(&str, Study)] = &[("memory", Study::Memory), ("spectral-bias", Study::SpectralBias)];
+
 /// An experiment with its name.
 pub(crate) struct Entry {
     pub(crate) name: &'static str,
-    pub(crate) experiment: Experiment,
+    pub(crate) kind: Kind,
 }
 
-fn entry(&(name, text): &(&'static str, &'static str)) -> Result<Entry> {
+/// What an experiment is made of.
+pub(crate) enum Kind {
+    Trainings(Box<Experiment>),
+    Study(Study),
+}
+
+fn trainings(&(name, text): &(&'static str, &'static str)) -> Result<Entry> {
     let experiment = toml::from_str(text).with_context(|| format!("xtask/experiments/{name}.toml"))?;
-    Ok(Entry { name, experiment })
+    Ok(Entry { name, kind: Kind::Trainings(Box::new(experiment)) })
+}
+
+fn study(&(name, study): &(&'static str, Study)) -> Entry {
+    Entry { name, kind: Kind::Study(study) }
+}
+
+/// Every name in order.
+fn names() -> impl Iterator<Item = &'static str> {
+    STUDIES.iter().map(|(name, _)| *name).chain(DESCRIPTIONS.iter().map(|(name, _)| *name))
 }
 
 /// Finds the experiments that the options mean: the one named, all of them, else the one for the images given.
 ///
 /// # Errors
-/// An unknown name, with the valid ones, nearest first; images given to an experiment that makes its own.
+/// An unknown name, with the valid ones, nearest first; images given to an experiment that takes none.
 pub(crate) fn choose(name: Option<&str>, has_data: bool) -> Result<Vec<Entry>> {
     let name = name.unwrap_or(if has_data { "cats-vs-dogs" } else { "embedded" });
     if name == ALL {
-        return DESCRIPTIONS.iter().map(entry).collect();
+        return STUDIES
+            .iter()
+            .map(|entry| Ok(study(entry)))
+            .chain(DESCRIPTIONS.iter().map(trainings))
+            .collect();
     }
-    let Some(description) = DESCRIPTIONS.iter().find(|(valid, _)| *valid == name) else {
+    let entry = if let Some(known) = STUDIES.iter().find(|(valid, _)| *valid == name) {
+        study(known)
+    } else if let Some(description) = DESCRIPTIONS.iter().find(|(valid, _)| *valid == name) {
+        trainings(description)?
+    } else {
         bail!("there is no experiment `{name}`; there are: {}", nearest_first(name).join(", "));
     };
-    let entry = entry(description)?;
-    if has_data && entry.experiment.images == ImageSet::Embedded {
-        bail!("`{name}` makes its own images: leave out --data, or name another experiment");
+    let takes_images = match &entry.kind {
+        Kind::Trainings(experiment) => experiment.images != ImageSet::Embedded,
+        Kind::Study(_) => false,
+    };
+    if has_data && !takes_images {
+        bail!("`{name}` takes no images: leave out --data, or name another experiment");
     }
     Ok(vec![entry])
 }
 
 fn nearest_first(name: &str) -> Vec<&'static str> {
-    let mut names: Vec<_> = DESCRIPTIONS.iter().map(|(name, _)| *name).chain([ALL]).collect();
+    let mut names: Vec<_> = names().chain([ALL]).collect();
     let nearness = |valid: &str| strsim::jaro_winkler(&name.to_lowercase(), valid);
     names.sort_by(|a, b| nearness(b).total_cmp(&nearness(a)));
     names
@@ -63,16 +93,18 @@ mod tests {
     use super::super::scale::Scale;
     use super::*;
 
-    fn names(name: Option<&str>, has_data: bool) -> Vec<&'static str> {
+    fn chosen(name: Option<&str>, has_data: bool) -> Vec<&'static str> {
         choose(name, has_data).unwrap().iter().map(|entry| entry.name).collect()
     }
 
     #[test]
     fn options_choose_the_experiment() {
-        assert_eq!(names(None, false), ["embedded"]);
-        assert_eq!(names(None, true), ["cats-vs-dogs"]);
-        assert_eq!(names(Some("positions"), false), ["positions"]);
-        assert_eq!(names(Some(ALL), true).len(), DESCRIPTIONS.len());
+        assert_eq!(chosen(None, false), ["embedded"]);
+        assert_eq!(chosen(None, true), ["cats-vs-dogs"]);
+        assert_eq!(chosen(Some("positions"), false), ["positions"]);
+        assert_eq!(chosen(Some("memory"), false), ["memory"]);
+        assert_eq!(chosen(Some(ALL), true).len(), STUDIES.len() + DESCRIPTIONS.len());
+        assert!(choose(Some("memory"), true).is_err());
         assert!(choose(Some("embedded"), true).is_err());
     }
 
@@ -86,7 +118,9 @@ mod tests {
     #[test]
     fn every_description_can_be_planned_at_every_scale() {
         for description in DESCRIPTIONS {
-            let Entry { name, experiment } = entry(description).unwrap();
+            let Entry { name, kind: Kind::Trainings(experiment) } = trainings(description).unwrap() else {
+                panic!("a description is of trainings");
+            };
             for scale in [Scale::Smoke, Scale::Quick, Scale::Full] {
                 let variants = experiment.variants(scale);
                 assert!(!variants.is_empty(), "{name}");

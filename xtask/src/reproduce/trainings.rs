@@ -179,7 +179,7 @@ impl Trainings {
 }
 
 /// The shortest call that gives the same results.
-fn command_line(name: &str, options: &Options<'_>) -> String {
+pub(crate) fn command_line(name: &str, options: &Options<'_>) -> String {
     let mut line = format!("cargo xtask reproduce {name}");
     if let Some(data) = options.data {
         line += &format!(" --data {}", data.display());
@@ -205,9 +205,15 @@ mod tests {
         Options { scale: Scale::Quick, seeds, data: None, one_of_many: false, resume: true }
     }
 
+    fn described(name: &str) -> Experiment {
+        match suite::choose(Some(name), false).unwrap().remove(0).kind {
+            suite::Kind::Trainings(experiment) => *experiment,
+            suite::Kind::Study(_) => panic!("{name} trains no networks"),
+        }
+    }
+
     fn planned(out: &Path, seeds: u64) -> Trainings {
-        let entry = suite::choose(None, false).unwrap().remove(0);
-        Trainings::plan(entry.name, entry.experiment, &options(seeds), out).unwrap()
+        Trainings::plan("embedded", described("embedded"), &options(seeds), out).unwrap()
     }
 
     #[test]
@@ -243,8 +249,8 @@ mod tests {
     fn drawn_images_stand_in_for_missing_ones_in_smoke_runs_only() {
         let out = tempfile::tempdir().unwrap();
         let plan = |scale| {
-            let entry = suite::choose(Some("positions"), false).unwrap().remove(0);
-            Trainings::plan(entry.name, entry.experiment, &Options { scale, ..options(1) }, out.path())
+            let options = Options { scale, ..options(1) };
+            Trainings::plan("positions", described("positions"), &options, out.path())
         };
         let smoke = plan(Scale::Smoke).unwrap();
         assert!(smoke.stand_in && smoke.runs.iter().all(|run| run.request.data.is_none()));
