@@ -33,7 +33,7 @@ struct Arguments {
     #[arg(long, value_delimiter = ',', default_value = "5,15,45")]
     omegas: Vec<f64>,
     /// Learning rate.
-    #[arg(long, default_value_t = 1e-3)]
+    #[arg(long, default_value_t = 3e-3)]
     learning_rate: f64,
     /// Features of each of two hidden layers.
     #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..=512))]
@@ -75,7 +75,7 @@ struct Spread {
     space: f64,
     /// In cycles per pixel, from the centre of the half-plane's energy.
     frequency: f64,
-    /// Their product, at least 1/(2π) for a Gaussian on both axes together.
+    /// Their product: 1/(2π) for a Gaussian, the least of continuous kernels; a single tap of a grid has less.
     product: f64,
 }
 
@@ -303,15 +303,19 @@ impl<'a> Problem<'a> {
 
     fn fit(&self, kernel: &'static str, seed: u64, arguments: &Arguments) -> Fit {
         let steps = arguments.steps as usize;
-        let mut params = vec![0.0; self.network.num_parameters()];
-        self.network.initialize(&mut ChaCha8Rng::seed_from_u64(seed), &mut params);
+        let mut network = self.network.clone();
+        let mut params = vec![0.0; network.num_parameters()];
+        network.initialize(&mut ChaCha8Rng::seed_from_u64(seed), &mut params);
         let mut adam = Adam::new(params.len(), arguments.learning_rate);
         let mut values = vec![Complex::default(); self.positions.len()];
+        // As in a layer, a fixed scale gives the first kernel the energy that it should have.
+        network.evaluate(&params, Positions::List(&self.positions), &mut values).expect("lengths fit");
+        network.set_output_scale((energy(self.kernel) / energy(&self.taps(&values))).sqrt());
         let mut grads = vec![0.0; params.len()];
         let mut curve = Vec::new();
         for step in 0..=steps {
             let positions = Positions::List(&self.positions);
-            self.network.evaluate(&params, positions, &mut values).expect("lengths fit");
+            network.evaluate(&params, positions, &mut values).expect("lengths fit");
             if is_curve_point(step, steps) {
                 let error = self.taps(&values) - self.kernel;
                 curve.push(Point { step, error: energy(&error), bands: band_energy(&error) });

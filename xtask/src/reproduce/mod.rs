@@ -86,7 +86,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         let plan = match kind {
             Kind::Study(study) => Ok(Planned::Study { name, study }),
             Kind::Trainings(experiment) => {
-                Trainings::plan(name, *experiment, &options, &out).map(Planned::Trainings)
+                Trainings::plan(name, *experiment, &options, &out).map(Box::new).map(Planned::Trainings)
             }
         };
         match plan {
@@ -129,7 +129,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 
 /// An experiment that can be carried out.
 enum Planned {
-    Trainings(Trainings),
+    Trainings(Box<Trainings>),
     Study { name: &'static str, study: Study },
 }
 

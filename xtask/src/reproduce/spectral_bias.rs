@@ -21,8 +21,8 @@ pub(crate) fn run(options: &StudyOptions<'_>, progress: &mut Progress) -> Result
     progress.begin("spectral-bias: fits of kernels in space and in the Fourier domain");
     let (profile, size, steps) = match options.scale {
         Scale::Smoke => (Profile::Dev, 8, 4),
-        Scale::Quick => (Profile::Release, 32, 1000),
-        Scale::Full => (Profile::Release, 64, 4000),
+        Scale::Quick => (Profile::Release, 32, 600),
+        Scale::Full => (Profile::Release, 64, 3000),
     };
     let mut command = Command::new(build::example("cfconv-mlp", "spectral_bias", profile)?);
     let arguments = [("--size", size), ("--steps", steps), ("--seeds", options.seeds)];
@@ -179,7 +179,7 @@ impl Fits<'_> {
             }
         }
         Table {
-            title: "Spread in space (pixels) and in frequency (cycles per pixel), their product (at least 0.16), and the \
+            title: "Spread in space (pixels) and in frequency (cycles per pixel), their product (0.16 for a Gaussian, the least of continuous kernels), and the \
                     largest tap outside the kernel's support"
                 .to_owned(),
             heads: ["kernel", "space", "frequency", "product", "ringing"].map(str::to_owned).into(),
