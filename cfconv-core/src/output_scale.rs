@@ -1,4 +1,4 @@
-//! The factor that gives the initial kernel the output variance of a He-initialised convolution.
+//! The factor that gives the initial kernel a wanted output variance, as a rule He's.
 
 use cfconv_fft::lanes::LanesRfft2;
 use cfconv_fft::{Complex, Real};
@@ -9,9 +9,10 @@ use crate::error::{CoreError, Result};
 use crate::pair_planes::inverse_planes;
 
 /// Output variance, for inputs of unit mean square, of a convolution whose weights have variance 2/fan-in.
-const HE_VARIANCE: f64 = 2.0;
+pub(crate) const HE_VARIANCE: f64 = 2.0;
 
-/// Computes the factor by which to multiply `values` so that the output variance is He's.
+/// Computes the factor by which to multiply `values` so that the output variance is `wanted`, that of a
+/// He-initialised convolution for [`HE_VARIANCE`].
 ///
 /// White noise x of unit variance gives `y[o, p] = Σ_i Σ_δ t[i, o, δ]·x[i, p − δ]` the variance
 /// `Σ_i Σ_δ t²` at an output pixel p that every tap t reaches. With circular padding that is each pixel.
@@ -27,11 +28,12 @@ const HE_VARIANCE: f64 = 2.0;
 ///
 /// # Source
 /// He, Zhang, Ren and Sun, "Delving deep into rectifiers", 2015, equation 10.
-pub(crate) fn he_output_scale<T: Real>(
+pub(crate) fn variance_output_scale<T: Real>(
     grid: &KernelGrid,
     values: &[Complex<T>],
     padding: PaddingMode,
     (height, width): (usize, usize),
+    wanted: f64,
 ) -> Result<f64> {
     let plan = LanesRfft2::<T>::try_new(grid.height, grid.width)?;
     let scale = T::one() / T::cast((grid.height * grid.width) as f64);
@@ -59,7 +61,7 @@ pub(crate) fn he_output_scale<T: Real>(
         },
     );
     let variance = total / grid.out_channels as f64;
-    let factor = (HE_VARIANCE / variance).sqrt();
+    let factor = (wanted / variance).sqrt();
     if variance > 0.0 && factor.is_finite() && factor > 0.0 {
         Ok(factor)
     } else {

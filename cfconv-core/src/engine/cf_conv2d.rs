@@ -6,10 +6,11 @@ use cfconv_mlp::{KernelMlp, ParameterSegment, Positions};
 use super::direct_conv::add_plane_sums;
 use super::kernel_application::{ApplicationWorkspace, KernelApplication};
 use super::plan::EnginePlan;
-use crate::config::{CfConv2dConfig, EvaluationKernel, GradientScale, InitialFill};
+use super::{Domain, PaddingMode};
+use crate::config::{Application, CfConv2dConfig, EvaluationKernel, GradientScale, InitialFill};
 use crate::error::{CoreError, Result, check_len};
 use crate::kernel_state::{KernelState, ShadowGap};
-use crate::output_scale::he_output_scale;
+use crate::output_scale::{HE_VARIANCE, variance_output_scale};
 use crate::refresh_history::RefreshHistory;
 use crate::sampler::{PositionSampler, SampledPositions, draw_stratified};
 use crate::seed::{Purpose, StepSeed};
@@ -75,6 +76,8 @@ pub struct CfConv2dEngine<T: Real> {
     application: KernelApplication<T>,
     /// The kernel of an evaluation that does not use the state itself.
     evaluation_kernel: Vec<Complex<T>>,
+    /// Output variance on white noise of unit variance that the initial scale is chosen for.
+    initial_variance: f64,
     phase: Phase,
 }
 
@@ -116,7 +119,46 @@ impl<T: Real> CfConv2dEngine<T> {
     /// As for [`CfConv2dConfig::validate`], and what the kernel network's configuration refuses.
     pub fn try_new(config: &CfConv2dConfig) -> Result<Self> {
         config.validate()?;
-        let plan = EnginePlan::new(config);
+        Self::with_plan(config, EnginePlan::new(config), HE_VARIANCE)
+    }
+
+    /// Plans the layer's channel mix alone, between half spectra: a network that stays in the frequency domain
+    /// from layer to layer.
+    ///
+    /// ```text
+    /// Y[o] = Σ_i X[i]·K̃[i, o] + √(H·W)·bias[o]·δ          δ: 1 at the zero frequency
+    /// dX[i] = Σ_o conj(K̃[i, o])·dY[o];   dK(u) = Σ_b conj(X[i])·dY[o];   dbias[o] = √(H·W)·Σ_b Re dY[o, 0, 0]
+    /// ```
+    ///
+    /// Behind `rfft2` and before `irfft2`, both orthonormal, it is the layer with circular padding. The output
+    /// scale is chosen so that the output variance on white noise is `initial_variance`.
+    ///
+    /// # Shapes
+    /// `input` `[Cin, H, Wr, 2, batch]`, `output` `[Cout, H, Wr, 2, batch]`, both flat:
+    /// [`Domain::Spectra`](super::Domain::Spectra).
+    ///
+    /// # Errors
+    /// As for [`try_new`](Self::try_new); [`CoreError::InvalidSetting`] for `padding = zeros` and
+    /// `application = direct`, which need images, and for an `initial_variance` that is not above 0.
+    pub fn try_between_spectra(config: &CfConv2dConfig, initial_variance: f64) -> Result<Self> {
+        config.validate()?;
+        let refused = |setting, expected, got: &str| {
+            Err(CoreError::InvalidSetting { setting, expected, got: got.to_owned() })
+        };
+        if config.padding != PaddingMode::Circular {
+            return refused("padding", "circular between half spectra", "zeros");
+        }
+        if config.application == Application::Direct {
+            return refused("application", "auto or fft between half spectra", "direct");
+        }
+        if !(initial_variance > 0.0 && initial_variance.is_finite()) {
+            let got = initial_variance.to_string();
+            return refused("initial_variance", "finite and above 0", &got);
+        }
+        Self::with_plan(config, EnginePlan::between_spectra(config), initial_variance)
+    }
+
+    fn with_plan(config: &CfConv2dConfig, plan: EnginePlan, initial_variance: f64) -> Result<Self> {
         let sampler = PositionSampler::try_new(&config.sampler, plan.grid)?;
         Ok(Self {
             mlp: KernelMlp::try_new(&config.mlp, plan.grid)?,
@@ -125,6 +167,7 @@ impl<T: Real> CfConv2dEngine<T> {
             history: RefreshHistory::default(),
             application: plan.application()?,
             evaluation_kernel: Vec::new(),
+            initial_variance,
             phase: Phase::Idle,
             config: config.clone(),
             plan,
@@ -188,8 +231,8 @@ impl<T: Real> CfConv2dEngine<T> {
     /// Initialises the parameters and the kernel state.
     ///
     /// The network is initialised from `seed`, the bias is zero. Then the network's fixed output scale is
-    /// chosen so that the layer's output variance on white noise is that of a He-initialised convolution,
-    /// and the state is filled as configured. The history of refreshes is empty afterwards.
+    /// chosen so that the layer's output variance on white noise is that of a He-initialised convolution (or the
+    /// one given to [`try_between_spectra`](Self::try_between_spectra)), and the state is filled as configured. The history of refreshes is empty afterwards.
     ///
     /// # Errors
     /// [`CoreError::ShapeMismatch`] if `params` has the wrong length; [`CoreError::DegenerateKernel`] if the
@@ -202,7 +245,13 @@ impl<T: Real> CfConv2dEngine<T> {
         self.mlp.set_output_scale(T::one());
         self.mlp.evaluate(network, Positions::All, self.state.values_mut())?;
         let image = (self.config.height, self.config.width);
-        let scale = he_output_scale(&self.plan.grid, self.state.values(), self.config.padding, image)?;
+        let scale = variance_output_scale(
+            &self.plan.grid,
+            self.state.values(),
+            self.config.padding,
+            image,
+            self.initial_variance,
+        )?;
         self.mlp.set_output_scale(T::cast(scale));
         match self.config.initial_fill {
             InitialFill::Phi => self.mlp.evaluate(network, Positions::All, self.state.values_mut())?,
@@ -307,11 +356,11 @@ impl<T: Real> CfConv2dEngine<T> {
         workspace: &mut CfConvWorkspace<T>,
     ) -> Result<()> {
         const OP: &str = "CfConv2dEngine::forward";
-        let pixels = self.config.height * self.config.width;
+        let plane_len = self.plan.plane_len();
         check_batch(OP, batch)?;
         check_len(OP, "params", self.num_parameters(), params.len())?;
-        check_len(OP, "input", self.config.in_channels * pixels * batch, input.len())?;
-        check_len(OP, "output", self.config.out_channels * pixels * batch, output.len())?;
+        check_len(OP, "input", self.config.in_channels * plane_len * batch, input.len())?;
+        check_len(OP, "output", self.config.out_channels * plane_len * batch, output.len())?;
         let training = match self.phase {
             Phase::Idle => {
                 return Err(CoreError::WrongOrder { op: OP, needed: "begin_step or begin_evaluation" });
@@ -350,7 +399,7 @@ impl<T: Real> CfConv2dEngine<T> {
         workspace: &mut CfConvWorkspace<T>,
     ) -> Result<()> {
         const OP: &str = "CfConv2dEngine::backward";
-        let pixels = self.config.height * self.config.width;
+        let plane_len = self.plan.plane_len();
         check_len(OP, "params", self.num_parameters(), params.len())?;
         check_len(OP, "grad_params", self.num_parameters(), grad_params.len())?;
         match self.phase {
@@ -359,9 +408,9 @@ impl<T: Real> CfConv2dEngine<T> {
             }
             _ => return Err(CoreError::WrongOrder { op: OP, needed: "begin_step and forward" }),
         }
-        check_len(OP, "grad_output", self.config.out_channels * pixels * batch, grad_output.len())?;
+        check_len(OP, "grad_output", self.config.out_channels * plane_len * batch, grad_output.len())?;
         if let Some(grad_input) = &grad_input {
-            check_len(OP, "grad_input", self.config.in_channels * pixels * batch, grad_input.len())?;
+            check_len(OP, "grad_input", self.config.in_channels * plane_len * batch, grad_input.len())?;
         }
         let alpha = self.config.ema_alpha;
         let (constant, by_position) = match self.config.gradient_scale {
@@ -396,7 +445,15 @@ impl<T: Real> CfConv2dEngine<T> {
         }
         self.mlp.evaluate_vjp(network, self.positions.as_positions(), values, grad_network)?;
         if self.config.bias {
-            add_plane_sums(grad_output, pixels * batch, grad_bias);
+            match self.plan.domain {
+                Domain::Images => add_plane_sums(grad_output, plane_len * batch, grad_bias),
+                Domain::Spectra => {
+                    let pixels = T::cast((self.config.height * self.config.width) as f64);
+                    for (grad, plane) in grad_bias.iter_mut().zip(grad_output.chunks(plane_len * batch)) {
+                        *grad += pixels.sqrt() * plane[..batch].iter().copied().sum::<T>();
+                    }
+                }
+            }
         }
         Ok(())
     }

@@ -3,7 +3,7 @@
 use cfconv_fft::lanes::LanesRfft2;
 use cfconv_fft::{Complex, Real};
 
-use super::{DirectConv, DirectConvSizes, SavedSpectrum, SpectralConv, SpectralConvSizes, SpectralWorkspace};
+use super::{DirectConv, DirectConvSizes, SavedSpectrum, SpectralConv, SpectralWorkspace};
 use crate::error::Result;
 use crate::lattice::Lattice;
 
@@ -39,15 +39,16 @@ pub(super) enum KernelApplication<T: Real> {
 }
 
 impl<T: Real> KernelApplication<T> {
-    pub(super) fn spectral(sizes: SpectralConvSizes) -> Self {
-        Self::Spectral { conv: SpectralConv::new(sizes), saved: SavedSpectrum::default() }
+    pub(super) fn spectral(conv: SpectralConv<T>) -> Self {
+        Self::Spectral { conv, saved: SavedSpectrum::default() }
     }
 
-    pub(super) fn lattice_fft(size: usize, sizes: SpectralConvSizes) -> Result<Self> {
+    pub(super) fn lattice_fft(size: usize, conv: SpectralConv<T>) -> Result<Self> {
+        let sizes = conv.sizes();
         let lattice = Lattice::try_new(size, sizes.in_channels, sizes.out_channels)?;
         Ok(Self::LatticeFft {
             torus: LanesRfft2::try_new(sizes.kernel_height, sizes.kernel_width)?,
-            conv: SpectralConv::new(sizes),
+            conv,
             taps: vec![T::zero(); lattice.num_taps()],
             kernel: vec![Complex::default(); sizes.num_positions()],
             saved: SavedSpectrum::default(),

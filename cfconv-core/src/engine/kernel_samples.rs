@@ -54,7 +54,7 @@ pub(super) fn split_by_column<'a, T: Real>(
     columns
 }
 
-/// One column, all images of a group: `scale·m/(H·W)·Σ_b conj(X[b, i])·G[b, o]`.
+/// One column, all images of a group: `scale·Σ_b conj(X[b, i])·G[b, o]`.
 pub(super) struct SampleColumn<'a, 's, T: Real> {
     pub(super) sizes: SpectralConvSizes,
     pub(super) blocks: usize,
@@ -85,13 +85,10 @@ impl<T: Real> Kernel for SampleColumn<'_, '_, T> {
     #[inline(always)]
     fn run<I: Isa>(self, isa: I) {
         let Self { sizes, blocks, column, input, grad_output, scale, samples, accumulate, scratch } = self;
-        let SpectralConvSizes { in_channels, out_channels, kernel_height, kernel_width, .. } = sizes;
+        let SpectralConvSizes { in_channels, out_channels, kernel_height, .. } = sizes;
         let pairs = in_channels * out_channels;
-        let self_conjugate = column == 0 || 2 * column == kernel_width;
-        let multiplicity = if self_conjugate { T::ONE } else { T::ONE + T::ONE };
-        let factor = scale * multiplicity / T::cast((kernel_height * kernel_width) as f64);
         let write = |target: &mut Complex<T>, re: T, im: T| {
-            let value = Complex::new(factor * re, factor * im);
+            let value = Complex::new(scale * re, scale * im);
             *target = if accumulate { *target + value } else { value };
         };
         for FrequencySamples { row, positions, grad_kernel } in samples.iter_mut() {

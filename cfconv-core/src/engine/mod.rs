@@ -19,5 +19,5 @@ mod transfer_function;
 pub use cf_conv2d::{CfConv2dEngine, CfConvWorkspace};
 pub use direct_conv::{DirectConv, DirectConvSizes, PaddingMode};
 pub use plan::{AppliedForm, EnginePlan};
-pub use spectral_conv::{SavedSpectrum, SpectralConv, SpectralConvSizes, SpectralWorkspace};
+pub use spectral_conv::{Domain, SavedSpectrum, SpectralConv, SpectralConvSizes, SpectralWorkspace};
 pub use transfer_function::TransferFunction;

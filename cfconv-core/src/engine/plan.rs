@@ -1,10 +1,10 @@
 //! How a layer is carried out: everything that follows from its configuration alone.
 
-use cfconv_fft::Real;
+use cfconv_fft::{Real, half_width};
 use cfconv_mlp::KernelGrid;
 
 use super::kernel_application::KernelApplication;
-use super::{DirectConvSizes, PaddingMode, SpectralConvSizes};
+use super::{DirectConvSizes, Domain, PaddingMode, SpectralConv, SpectralConvSizes};
 use crate::config::{Application, CfConv2dConfig};
 use crate::error::Result;
 
@@ -45,11 +45,25 @@ pub struct EnginePlan {
     pub torus: (usize, usize),
     /// The form in which kernel values are applied.
     pub form: AppliedForm,
+    /// What the layer takes and gives.
+    pub domain: Domain,
     image: (usize, usize),
     padding: PaddingMode,
 }
 
 impl EnginePlan {
+    /// Plans the channel mix alone, between half spectra, for a configuration that
+    /// [`CfConv2dEngine::try_between_spectra`](super::CfConv2dEngine::try_between_spectra) takes. A lattice's
+    /// taps are applied by their spectrum: there is no image to convolve.
+    pub fn between_spectra(config: &CfConv2dConfig) -> Self {
+        let plan = Self::new(config);
+        let form = match plan.form {
+            AppliedForm::Spectral => AppliedForm::Spectral,
+            AppliedForm::LatticeFft | AppliedForm::LatticeDirect => AppliedForm::LatticeFft,
+        };
+        Self { form, domain: Domain::Spectra, ..plan }
+    }
+
     /// Plans for a valid configuration.
     pub fn new(config: &CfConv2dConfig) -> Self {
         let lattice = config.lattice_size();
@@ -75,7 +89,17 @@ impl EnginePlan {
             in_channels: config.in_channels,
             out_channels: config.out_channels,
         };
-        Self { grid, torus, form, image: (config.height, config.width), padding: config.padding }
+        let (domain, image) = (Domain::Images, (config.height, config.width));
+        Self { grid, torus, form, domain, image, padding: config.padding }
+    }
+
+    /// Values of one channel of an image, or of its half spectrum.
+    pub(super) fn plane_len(&self) -> usize {
+        let (height, width) = self.image;
+        match self.domain {
+            Domain::Images => height * width,
+            Domain::Spectra => height * half_width(width) * 2,
+        }
     }
 
     pub(super) fn application<T: Real>(&self) -> Result<KernelApplication<T>> {
@@ -84,9 +108,13 @@ impl EnginePlan {
         let (kernel_height, kernel_width) = self.torus;
         let sizes =
             SpectralConvSizes { in_channels, out_channels, height, width, kernel_height, kernel_width };
+        let spectral = || match self.domain {
+            Domain::Images => SpectralConv::new(sizes),
+            Domain::Spectra => SpectralConv::between_spectra(sizes),
+        };
         match self.form {
-            AppliedForm::Spectral => Ok(KernelApplication::spectral(sizes)),
-            AppliedForm::LatticeFft => KernelApplication::lattice_fft(self.grid.height, sizes),
+            AppliedForm::Spectral => Ok(KernelApplication::spectral(spectral())),
+            AppliedForm::LatticeFft => KernelApplication::lattice_fft(self.grid.height, spectral()),
             AppliedForm::LatticeDirect => KernelApplication::lattice_direct(DirectConvSizes {
                 in_channels,
                 out_channels,

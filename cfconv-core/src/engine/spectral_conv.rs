@@ -11,10 +11,13 @@
 //! The backward pass runs the same phases on the output gradient with the conjugate kernel. It has both
 //! spectra of a column at hand in phase 2, where it takes the sampled dense-dense product dK at the wanted
 //! positions only, so the spectrum of the output gradient is never kept longer than for its group.
+//!
+//! A network that stays in the frequency domain needs phase 2 alone. There half spectra take the place of images,
+//! and phases 1 and 3 only move values to where the mix wants them and back.
 
 use cfconv_fft::lanes::{LANES, LanesPlane, Point};
 use cfconv_fft::simd::dispatch;
-use cfconv_fft::{Complex, Real};
+use cfconv_fft::{Complex, Real, multiplicity};
 use rayon::prelude::*;
 
 use super::channel_mix::MixColumn;
@@ -55,6 +58,16 @@ impl SpectralConvSizes {
     }
 }
 
+/// What lies before and behind the mix.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Domain {
+    /// Images `[C, H, W, B]`, which are transformed.
+    Images,
+    /// Half spectra `[C, H, Wr, 2, B]`, for each bin B real parts, then B imaginary parts, orthonormal
+    /// ([`FftNorm::Ortho`](cfconv_fft::FftNorm::Ortho)).
+    Spectra,
+}
+
 /// Bytes of a group's spectrum: half of a small level-3 cache. A group is at least one block of lanes.
 const GROUP_BYTES: usize = 8 << 20;
 
@@ -63,11 +76,16 @@ const GROUP_BYTES: usize = 8 << 20;
 /// `y[b, o] = crop(irfft2(Σ_i rfft2(pad(x[b, i]))·K[·, ·, i, o])) + bias[o]`. With a kernel grid of the
 /// image's size this is circular convolution; with a larger one the image is extended by zeros.
 ///
+/// Between half spectra ([`between_spectra`](Self::between_spectra)) it is the product alone,
+/// `Y[b, o] = Σ_i X[b, i]·K[·, ·, i, o]`, and a bias is added where a constant image has its only value: √(H·W)
+/// times, to the real part of the zero frequency.
+///
 /// # Source
 /// Layer: arXiv 2409.09875; gradients: docs/derivations/cf-conv.md.
 #[derive(Clone, Debug)]
 pub struct SpectralConv<T: Real> {
     sizes: SpectralConvSizes,
+    domain: Domain,
     pub(super) plane: LanesPlane<T>,
     pub(super) scratch_pool: ScratchPool<Point<T>>,
     /// One block of channels of one image.
@@ -133,10 +151,17 @@ impl<T: Real> SpectralConv<T> {
         debug_assert!(sizes.kernel_height >= sizes.height && sizes.kernel_width >= sizes.width);
         let channels = sizes.in_channels.max(sizes.out_channels);
         let block_bytes = sizes.half_width() * sizes.column_len(channels) * size_of::<Point<T>>();
-        Self::with_group(sizes, (GROUP_BYTES / block_bytes).max(1))
+        Self::with_group(sizes, Domain::Images, (GROUP_BYTES / block_bytes).max(1))
     }
 
-    fn with_group(sizes: SpectralConvSizes, group: usize) -> Self {
+    /// Plans the product alone, of half spectra of `kernel_height` rows and `kernel_width` columns before halving;
+    /// the image's size is the same.
+    pub fn between_spectra(sizes: SpectralConvSizes) -> Self {
+        debug_assert!((sizes.kernel_height, sizes.kernel_width) == (sizes.height, sizes.width));
+        Self { domain: Domain::Spectra, ..Self::new(sizes) }
+    }
+
+    fn with_group(sizes: SpectralConvSizes, domain: Domain, group: usize) -> Self {
         let channels = sizes.in_channels.max(sizes.out_channels);
         let image = (sizes.height, sizes.width);
         let plane = LanesPlane::new(image, (sizes.kernel_height, sizes.kernel_width));
@@ -146,6 +171,7 @@ impl<T: Real> SpectralConv<T> {
         let pairs = sizes.in_channels * sizes.out_channels;
         Self {
             sizes,
+            domain,
             plane,
             scratch_pool: ScratchPool::new(scratch_len, Point::zero()),
             image_pool: ScratchPool::new(sizes.height * sizes.width * LANES, T::ZERO),
@@ -159,6 +185,14 @@ impl<T: Real> SpectralConv<T> {
         self.sizes
     }
 
+    /// Values of one channel of one image, or of its half spectrum.
+    fn plane_len(&self) -> usize {
+        match self.domain {
+            Domain::Images => self.sizes.height * self.sizes.width,
+            Domain::Spectra => self.sizes.kernel_height * self.sizes.half_width() * 2,
+        }
+    }
+
     /// Bytes of working memory that the plan holds between calls, besides workspace and saved spectra.
     pub fn scratch_bytes(&self) -> usize {
         self.scratch_pool.bytes() + self.image_pool.bytes() + self.kernel_pool.bytes()
@@ -168,7 +202,8 @@ impl<T: Real> SpectralConv<T> {
     ///
     /// # Shapes
     /// `input` `[in_channels, H, W, batch]`, `kernel` `[kernel_height, half_width, in_channels,
-    /// out_channels]`, `bias` `[out_channels]` if any, `output` `[out_channels, H, W, batch]`.
+    /// out_channels]`, `bias` `[out_channels]` if any, `output` `[out_channels, H, W, batch]`. Between spectra
+    /// `[H, Wr, 2]` stands for `[H, W]`.
     pub fn forward(
         &self,
         batch: usize,
@@ -213,7 +248,7 @@ impl<T: Real> SpectralConv<T> {
         output: &mut [T],
         workspace: &mut SpectralWorkspace<T>,
     ) {
-        if batch <= Self::FEW_IMAGES {
+        if batch <= Self::FEW_IMAGES && self.domain == Domain::Images {
             return self.infer_few(batch, input, kernel, bias, output, workspace);
         }
         let sizes = self.sizes;
@@ -233,7 +268,8 @@ impl<T: Real> SpectralConv<T> {
     ///
     /// `grad_input = irfft2(Σ_o conj(K[·, ·, i, o])·G[o])` with `G = rfft2(grad_output)`, overwritten if
     /// wanted. `grad_kernel[u] = scale·m/(H·W)·Σ_b conj(X[b, i])·G[b, o]` at each position u (overwritten;
-    /// m = multiplicity of the column, H·W the kernel grid's size).
+    /// m = multiplicity of the column, H·W the kernel grid's size). Between spectra G is the gradient itself, and
+    /// the factor m/(H·W), which is the inverse transform's, is absent.
     ///
     /// # Shapes
     /// As for [`forward`](Self::forward); `positions` sorted indices into the kernel, or `None` for every
@@ -276,7 +312,7 @@ impl<T: Real> SpectralConv<T> {
                             column,
                             input,
                             grad_output: spectrum,
-                            scale,
+                            scale: scale * self.gradient_factor(column),
                             samples,
                             accumulate: group.first > 0,
                             scratch,
@@ -289,6 +325,17 @@ impl<T: Real> SpectralConv<T> {
             if let Some(grad_input) = &mut grad_input {
                 self.transform_back(group, sizes.in_channels, spectrum, column_len, None, grad_input);
             }
+        }
+    }
+
+    /// The factor by which the gradient of the output's spectrum differs from what phase 1 gives.
+    fn gradient_factor(&self, column: usize) -> T {
+        let SpectralConvSizes { kernel_height, kernel_width, .. } = self.sizes;
+        match self.domain {
+            Domain::Images => {
+                T::cast(multiplicity(column, kernel_width) as f64 / (kernel_height * kernel_width) as f64)
+            }
+            Domain::Spectra => T::ONE,
         }
     }
 
@@ -307,8 +354,8 @@ impl<T: Real> SpectralConv<T> {
         spectrum: &mut [Point<T>],
         column_len: usize,
     ) {
-        let SpectralConvSizes { height, width, kernel_height, .. } = self.sizes;
-        let plane_len = height * width * group.batch;
+        let kernel_height = self.sizes.kernel_height;
+        let plane_len = self.plane_len() * group.batch;
         debug_assert_eq!(images.len(), channels * plane_len);
         // Tasks are (channel, block), blocks of a plane after each other; each owns its column of every k.
         let mut tasks: Vec<Vec<&mut [Point<T>]>> =
@@ -322,9 +369,12 @@ impl<T: Real> SpectralConv<T> {
         tasks.par_iter_mut().enumerate().for_each(|(index, columns)| {
             let (channel, block) = (index / group.blocks, index % group.blocks);
             let plane = &images[channel * plane_len..][..plane_len];
-            self.scratch_pool.with(|scratch| {
-                self.plane.forward((plane, group.batch), group.lanes(block), columns, scratch);
-            });
+            match self.domain {
+                Domain::Images => self.scratch_pool.with(|scratch| {
+                    self.plane.forward((plane, group.batch), group.lanes(block), columns, scratch);
+                }),
+                Domain::Spectra => load_columns(plane, group, block, columns),
+            }
         });
     }
 
@@ -364,24 +414,59 @@ impl<T: Real> SpectralConv<T> {
         bias: Option<&[T]>,
         images: &mut [T],
     ) {
-        let SpectralConvSizes { height, width, kernel_height, kernel_width, .. } = self.sizes;
-        let scale = T::ONE / T::cast((kernel_height * kernel_width) as f64);
-        let plane_len = height * width * group.batch;
+        let SpectralConvSizes { kernel_height, kernel_width, .. } = self.sizes;
+        let pixels = T::cast((kernel_height * kernel_width) as f64);
+        let plane_len = self.plane_len() * group.batch;
         debug_assert_eq!(images.len(), channels * plane_len);
         images.par_chunks_mut(plane_len).enumerate().for_each(|(channel, plane)| {
             let bias = bias.map_or(T::ZERO, |bias| bias[channel]);
-            self.scratch_pool.with(|scratch| {
-                for block in 0..group.blocks {
-                    let columns = spectrum
-                        .chunks(column_len)
-                        .skip(block)
-                        .step_by(group.blocks)
-                        .map(|columns| &columns[channel * kernel_height..][..kernel_height]);
-                    let lanes = group.lanes(block);
-                    self.plane.inverse(columns, (plane, group.batch), lanes, (scale, bias), scratch);
+            for block in 0..group.blocks {
+                let columns = spectrum
+                    .chunks(column_len)
+                    .skip(block)
+                    .step_by(group.blocks)
+                    .map(|columns| &columns[channel * kernel_height..][..kernel_height]);
+                let lanes = group.lanes(block);
+                match self.domain {
+                    Domain::Images => self.scratch_pool.with(|scratch| {
+                        let scale = T::ONE / pixels;
+                        self.plane.inverse(columns, (plane, group.batch), lanes, (scale, bias), scratch);
+                    }),
+                    Domain::Spectra => {
+                        store_columns(columns, (plane, group.batch), lanes.clone());
+                        let bias = bias * pixels.sqrt();
+                        plane[lanes].iter_mut().for_each(|dc| *dc += bias);
+                    }
                 }
-            });
+            }
         });
+    }
+}
+
+/// Columns of points from a half spectrum `[H, Wr, 2, B]`.
+fn load_columns<T: Real>(plane: &[T], group: Group, block: usize, columns: &mut [&mut [Point<T>]]) {
+    let (batch, lanes, half_width) = (group.batch, group.lanes(block), columns.len());
+    for (h, row) in plane.chunks_exact(half_width * 2 * batch).enumerate() {
+        for (column, bin) in columns.iter_mut().zip(row.chunks_exact(2 * batch)) {
+            let (re, im) = bin.split_at(batch);
+            column[h] = Point::load(&re[lanes.clone()], &im[lanes.clone()]);
+        }
+    }
+}
+
+/// A half spectrum `[H, Wr, 2, B]` from columns of swapped points.
+fn store_columns<'a, T: Real>(
+    columns: impl ExactSizeIterator<Item = &'a [Point<T>]>,
+    (plane, batch): (&mut [T], usize),
+    lanes: std::ops::Range<usize>,
+) {
+    let half_width = columns.len();
+    for (k, column) in columns.enumerate() {
+        let bins = plane.chunks_exact_mut(2 * batch).skip(k).step_by(half_width);
+        for (bin, point) in bins.zip(column) {
+            let (re, im) = bin.split_at_mut(batch);
+            point.swapped().store(&mut re[lanes.clone()], &mut im[lanes.clone()]);
+        }
     }
 }
 
@@ -414,7 +499,7 @@ mod tests {
         };
         let batch = 70;
         let image = sizes.height * sizes.width * batch;
-        let plan = SpectralConv::<f64>::with_group(sizes, group);
+        let plan = SpectralConv::<f64>::with_group(sizes, Domain::Images, group);
         let kernel: Vec<_> = wave(2 * sizes.num_positions(), 0.7)
             .chunks(2)
             .map(|pair| Complex::new(pair[0], pair[1]))

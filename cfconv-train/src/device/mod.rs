@@ -14,8 +14,9 @@ pub use error::{DeviceError, Result};
 pub use memory::{Buffer, IndexBuffer, Memory, Span, SpanMut};
 
 use crate::nn::{
-    ActivationOp, AddOp, AveragePoolOp, BatchNormOp, CfConv2dOp, Conv2dOp, CrossEntropyOp, DropoutOp,
-    GlobalAveragePoolOp, LinearOp, MaxPoolOp, OptimizerOp, ReduceOp, SpectralPoolOp,
+    ActivationOp, AddOp, AveragePoolOp, BatchNormOp, CfConv2dOp, ComplexActivationOp, ComplexBatchNormOp,
+    Conv2dOp, CrossEntropyOp, DropoutOp, GlobalAveragePoolOp, LinearOp, MaxPoolOp, OptimizerOp, ReduceOp,
+    SpectralCropOp, SpectralPoolOp, SpectrumTransformOp,
 };
 
 /// A device that can train a network: memory and every operation, forward and backward.
@@ -37,6 +38,8 @@ pub trait Device:
     + AveragePoolOp
     + BatchNormOp
     + CfConv2dOp
+    + ComplexActivationOp
+    + ComplexBatchNormOp
     + Conv2dOp
     + CrossEntropyOp
     + DropoutOp
@@ -45,7 +48,9 @@ pub trait Device:
     + MaxPoolOp
     + OptimizerOp
     + ReduceOp
+    + SpectralCropOp
     + SpectralPoolOp
+    + SpectrumTransformOp
 {
 }
 

@@ -1,7 +1,8 @@
 //! Operations on a device: each a forward function and its vector-Jacobian product.
 //!
 //! One folder holds one operation: `mod.rs` the sizes and the trait, `cpu_kernel.rs` the implementation for
-//! [`Cpu`](crate::device::Cpu). Activations are `[C, H, W, B]`, the batch innermost. Gradients of parameters
+//! [`Cpu`](crate::device::Cpu). Activations are `[C, H, W, B]`, the batch innermost, and half spectra
+//! `[C, H, Wr, 2, B]` ([`SpectrumSizes`]). Gradients of parameters
 //! accumulate, gradients of inputs overwrite. An operation's parameters are contiguous, weights before biases.
 
 pub mod activation;
@@ -9,6 +10,8 @@ pub mod add;
 pub mod average_pool;
 pub mod batch_norm;
 pub mod cf_conv2d;
+pub mod complex_activation;
+pub mod complex_batch_norm;
 pub mod conv2d;
 pub mod cross_entropy;
 pub mod dropout;
@@ -20,7 +23,10 @@ pub mod optimizer;
 mod pool_window;
 pub mod reduce;
 mod seed;
+pub mod spectral_crop;
 pub mod spectral_pool;
+mod spectrum_sizes;
+pub mod spectrum_transform;
 #[cfg(test)]
 mod testing;
 
@@ -29,6 +35,8 @@ pub use add::AddOp;
 pub use average_pool::AveragePoolOp;
 pub use batch_norm::{BatchNormOp, BatchNormSizes};
 pub use cf_conv2d::{CfConv2d, CfConv2dOp, CfConv2dState, EvaluationWeights};
+pub use complex_activation::{ComplexActivation, ComplexActivationOp, ComplexActivationSizes};
+pub use complex_batch_norm::{ComplexBatchNormOp, ComplexBatchNormSizes, SpectrumStatistics};
 pub use conv2d::{Conv2dOp, Conv2dSizes};
 pub use cross_entropy::CrossEntropyOp;
 pub use dropout::{DropoutOp, DropoutSizes};
@@ -39,7 +47,10 @@ pub use optimizer::{AdamStep, OptimizerOp, SgdStep};
 pub use pool_window::PoolSizes;
 pub use reduce::ReduceOp;
 pub(crate) use seed::{Purpose, stream};
+pub use spectral_crop::SpectralCropOp;
 pub use spectral_pool::{SpectralPoolOp, SpectralPoolSizes};
+pub use spectrum_sizes::SpectrumSizes;
+pub use spectrum_transform::SpectrumTransformOp;
 
 /// Values that one parallel task of an element-wise operation handles: 64 KiB of `f32`.
 pub(crate) const VALUES_PER_TASK: usize = 1 << 14;

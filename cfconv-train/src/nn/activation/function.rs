@@ -125,7 +125,7 @@ pub(crate) use with_function;
 
 /// σ(z) = 1/(1 + exp(−z)).
 #[inline(always)]
-fn sigmoid<T: Real, I: Isa>(isa: I, z: T) -> T {
+pub(crate) fn sigmoid<T: Real, I: Isa>(isa: I, z: T) -> T {
     (T::ONE + exp(isa, -z)).recip()
 }
 

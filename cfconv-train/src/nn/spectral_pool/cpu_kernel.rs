@@ -4,8 +4,9 @@ use cfconv_fft::Real;
 use cfconv_fft::lanes::{LanesRfft2, Point};
 use rayon::prelude::*;
 
+use super::kept_rows::{KeptRow, check_smaller, kept_rows};
 use super::{SpectralPoolOp, SpectralPoolSizes};
-use crate::device::{Cpu, DeviceError, Result, Span, SpanMut};
+use crate::device::{Cpu, Result, Span, SpanMut};
 
 /// Transforms of both sizes.
 #[derive(Clone, Debug)]
@@ -18,15 +19,7 @@ impl SpectralPoolOp for Cpu {
     type SpectralPoolPlan = CpuSpectralPoolPlan;
 
     fn plan_spectral_pool(&self, sizes: &SpectralPoolSizes) -> Result<CpuSpectralPoolPlan> {
-        for (name, got, largest) in [
-            ("output_height", sizes.output_height, sizes.height),
-            ("output_width", sizes.output_width, sizes.width),
-        ] {
-            if got == 0 || got > largest {
-                let expected = "1 to the size of the input";
-                return Err(DeviceError::UnsupportedSize { op: "spectral_pool", name, expected, got });
-            }
-        }
+        check_smaller("spectral_pool", sizes)?;
         Ok(CpuSpectralPoolPlan { sizes: *sizes, pool: SpectralPool::try_new(sizes)? })
     }
 
@@ -64,15 +57,6 @@ struct SpectralPool<T> {
     large: LanesRfft2<T>,
     small: LanesRfft2<T>,
     rows: Vec<KeptRow>,
-}
-
-/// One row of the smaller spectrum and where it comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct KeptRow {
-    large: usize,
-    /// The row of frequency +1/2 of the smaller grid, if this is its Nyquist row and the larger grid tells
-    /// the two apart.
-    mirror: Option<usize>,
 }
 
 /// Working memory of one task.
@@ -179,20 +163,6 @@ impl<T: Real> SpectralPool<T> {
                 },
             );
     }
-}
-
-/// For each row of the smaller spectrum (fftfreq order), the row of the larger one of the same frequency.
-fn kept_rows(large: usize, small: usize) -> Vec<KeptRow> {
-    (0..small)
-        .map(|row| {
-            if row <= (small - 1) / 2 {
-                return KeptRow { large: row, mirror: None };
-            }
-            let negative = large - (small - row);
-            let is_nyquist = 2 * row == small && small < large;
-            KeptRow { large: negative, mirror: is_nyquist.then_some(row) }
-        })
-        .collect()
 }
 
 #[cfg(test)]
