@@ -72,6 +72,60 @@ const EVERYTHING: &str = "
     [[layers]]
     type = 'linear'";
 
+/// Every type of layer that works on half spectra, on images whose sides are odd and unequal.
+const SPECTRUM: &str = "
+    ema_alpha = 0.5
+    [kernel]
+    hidden_width = 8
+    [sampler]
+    kind = 'uniform'
+    num_positions = 100
+    [[layers]]
+    type = 'to-spectrum'
+    [[layers]]
+    type = 'cf-mix'
+    out_channels = 4
+    [[layers]]
+    type = 'complex-batch-norm'
+    statistics = 'radial'
+    [[layers]]
+    type = 'complex-activation'
+    kind = 'phase-gate'
+    initial_bias = 0.1
+    [[layers]]
+    type = 'residual'
+    [[layers.layers]]
+    type = 'cf-mix'
+    out_channels = 4
+    gain = 0.5
+    sampler = { kind = 'lattice', size = 3 }
+    [[layers.layers]]
+    type = 'complex-activation'
+    kind = 'modrelu'
+    initial_bias = 0.2
+    [[layers]]
+    type = 'spectral-crop'
+    size = 6
+    [[layers]]
+    type = 'cf-mix'
+    out_channels = 5
+    bias = false
+    sampler = { kind = 'all' }
+    [[layers]]
+    type = 'complex-batch-norm'
+    [[layers]]
+    type = 'complex-activation'
+    kind = 'cardioid'
+    [[layers]]
+    type = 'to-image'
+    [[layers]]
+    type = 'activation'
+    kind = 'gelu'
+    [[layers]]
+    type = 'global-avg-pool'
+    [[layers]]
+    type = 'linear'";
+
 const INPUT: InputShape = InputShape { channels: 2, height: 11, width: 9 };
 
 fn config(text: &str) -> NetworkConfig {
@@ -108,6 +162,13 @@ fn gradient_of_every_layer_matches_finite_differences() {
     let smooth = EVERYTHING.replace("max-pool", "avg-pool");
     check_gradient(&smooth, 1e-3, 3e-3);
     check_gradient(EVERYTHING, 2.5e-4, 2e-2);
+    // With α = 1 a step that is repeated finds the same kernel.
+    let smooth = SPECTRUM.replace("ema_alpha = 0.5", "ema_alpha = 1.0");
+    check_gradient(&smooth, 1e-3, 3e-3);
+    let kinked =
+        smooth.replace("'cardioid'", "'crelu'").replace("'modrelu'\n    initial_bias = 0.2", "'zrelu'");
+    assert!(kinked.contains("crelu") && kinked.contains("zrelu"));
+    check_gradient(&kinked, 2.5e-4, 3e-2);
 }
 
 /// Tests the gradient of each segment along random directions, which weigh all of its parameters: in single
@@ -218,7 +279,7 @@ fn training_is_bit_identical_on_one_and_two_threads() {
             train(&mut network, 0..4, &mut optimizer)
         })
     };
-    for text in [EVERYTHING, SPARSE] {
+    for text in [EVERYTHING, SPARSE, SPECTRUM] {
         let one = run(1, text);
         assert!(one.iter().all(|param| param.is_finite()));
         assert_eq!(one, run(2, text));
@@ -228,9 +289,12 @@ fn training_is_bit_identical_on_one_and_two_threads() {
 
 #[test]
 fn a_run_resumed_from_tensors_equals_an_unbroken_one() {
-    for kind in [OptimizerKind::AdamW, OptimizerKind::Sgd] {
+    for (text, kind) in
+        [(SPARSE, OptimizerKind::AdamW), (SPARSE, OptimizerKind::Sgd), (SPECTRUM, OptimizerKind::AdamW)]
+    {
         let settings = OptimizerConfig { kind, ..OptimizerConfig::default() };
-        let mut network = sparse();
+        let mut network = Network::try_new(Cpu::default(), &config(text), INPUT, 3, 8).unwrap();
+        network.initialize(5).unwrap();
         let mut optimizer = Optimizer::try_new(&network, &settings).unwrap();
         let mut average = WeightAverage::try_new(&network, &AverageConfig::default()).unwrap();
         train(&mut network, 0..3, &mut optimizer);
@@ -243,7 +307,7 @@ fn a_run_resumed_from_tensors_equals_an_unbroken_one() {
         assert_eq!(names.len(), tensors.len());
         let unbroken = train(&mut network, 3..6, &mut optimizer);
 
-        let mut again = Network::try_new(Cpu::default(), &config(SPARSE), INPUT, 3, 8).unwrap();
+        let mut again = Network::try_new(Cpu::default(), &config(text), INPUT, 3, 8).unwrap();
         again.set_run_seed(5);
         again.import_parameters(&tensors).unwrap();
         again.import_states(&tensors).unwrap();
@@ -435,7 +499,7 @@ fn diagnostics_describe_every_kernel() {
 
 #[test]
 fn plan_counts_what_the_network_has() {
-    for text in [EVERYTHING, SPARSE] {
+    for text in [EVERYTHING, SPARSE, SPECTRUM] {
         let network = Network::try_new(Cpu::default(), &config(text), INPUT, 3, 4).unwrap();
         let plan = NetworkPlan::try_new(&config(text), INPUT, 3).unwrap();
         assert_eq!(plan.num_parameters(), network.device().buffer_len(network.params()));

@@ -19,7 +19,8 @@ const OPTIMIZER: &str = "optimizer.";
 const KERNEL_STATE: &str = ".kernel_state";
 const REFRESH_HISTORY: &str = ".refresh_history";
 /// What a layer may remember beside its parameters.
-const STATES: [&str; 5] = [KERNEL_STATE, REFRESH_HISTORY, ".output_scale", ".running_mean", ".running_var"];
+const STATES: [&str; 6] =
+    [KERNEL_STATE, REFRESH_HISTORY, ".output_scale", ".running_mean", ".running_var", ".running_cov"];
 
 /// A network ready to be evaluated, and what its file says about it.
 pub struct Model<D: Device> {
@@ -133,7 +134,7 @@ fn belongs<D: Device>(network: &Network<D>, name: &str) -> bool {
 /// Stands in for kernel states that the file leaves out; says whether it left out any.
 fn add_missing_states<D: Device>(network: &Network<D>, tensors: &mut Vec<NamedTensor>) -> bool {
     let mut missing = false;
-    for layer in network.plan().summaries().iter().filter(|layer| layer.kind == "cf-conv") {
+    for layer in network.plan().summaries().iter().filter(|layer| layer.has_kernel()) {
         let name = format!("{}{KERNEL_STATE}", layer.name);
         let num_positions = layer.state_bytes / size_of::<Complex<f32>>();
         if tensors.iter().all(|tensor| tensor.name != name) {

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
+use cfconv_fft::half_width;
 use cfconv_train::checkpoint::{Metadata, TensorFile, input_shape, load_model};
 use cfconv_train::config::TrainConfig;
 use cfconv_train::data::CHANNELS;
@@ -156,6 +157,7 @@ impl InspectArguments {
 fn sizes(shape: Shape) -> Vec<usize> {
     match shape {
         Shape::Image { channels, height, width } => vec![channels, height, width],
+        Shape::Spectrum { channels, height, width } => vec![channels, height, half_width(width), 2],
         Shape::Features(features) => vec![features],
     }
 }

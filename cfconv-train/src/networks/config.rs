@@ -7,6 +7,9 @@ use cfconv_mlp::KernelMlpConfig;
 use serde::{Deserialize, Serialize};
 
 use super::error::{NetworkError, Result};
+use super::spectrum_config::{
+    CfMixLayerConfig, ComplexActivationLayerConfig, ComplexBatchNormLayerConfig, SpectralCropLayerConfig,
+};
 use crate::nn::Activation;
 
 /// The table `[network]`: layers, and what all CF-Conv layers share.
@@ -96,6 +99,18 @@ pub enum LayerConfig {
     Dropout(DropoutLayerConfig),
     /// Adds what a shortcut gives to what some layers give.
     Residual(ResidualLayerConfig),
+    /// The half spectrum of an image, orthonormal; the layers from here to `to-image` work on half spectra.
+    ToSpectrum {},
+    /// The image of a half spectrum.
+    ToImage {},
+    /// The channel mix of a continuous Fourier convolution.
+    CfMix(CfMixLayerConfig),
+    /// A nonlinear function of complex values.
+    ComplexActivation(ComplexActivationLayerConfig),
+    /// Batch normalisation of complex values.
+    ComplexBatchNorm(ComplexBatchNormLayerConfig),
+    /// A smaller half spectrum of the low frequencies.
+    SpectralCrop(SpectralCropLayerConfig),
 }
 
 impl LayerConfig {
@@ -114,6 +129,12 @@ impl LayerConfig {
             Self::Linear(_) => "linear",
             Self::Dropout(_) => "dropout",
             Self::Residual(_) => "residual",
+            Self::ToSpectrum {} => "to-spectrum",
+            Self::ToImage {} => "to-image",
+            Self::CfMix(_) => "cf-mix",
+            Self::ComplexActivation(_) => "complex-activation",
+            Self::ComplexBatchNorm(_) => "complex-batch-norm",
+            Self::SpectralCrop(_) => "spectral-crop",
         }
     }
 }

@@ -4,15 +4,17 @@ use rand::Rng;
 use rand_distr::{Distribution, StandardNormal};
 
 use super::plan::{PlannedLayer, PlannedOp};
-use crate::nn::{Purpose, stream};
+use crate::nn::{ComplexActivation, Purpose, stream};
 
 /// The initial parameters of a layer that has some, or `None`.
 ///
 /// Convolutions: weights of variance 2/fan_in, which keeps the variance through ReLU; linear layers: 1/fan_in;
-/// biases 0; normalisation: factor 1, offset 0.
+/// biases 0; normalisation: factor 1, offset 0. Complex normalisation gives values of variance 1: factors
+/// 1/√2 of the whitened parts. The phase gate begins as a smooth cardioid: angle 0, slope 2.
 ///
 /// # Source
-/// He et al., "Delving deep into rectifiers", 2015, eq. 10; LeCun et al., "Efficient BackProp", 1998, eq. 16.
+/// He et al., "Delving deep into rectifiers", 2015, eq. 10; LeCun et al., "Efficient BackProp", 1998, eq. 16;
+/// Trabelsi et al., "Deep complex networks", 2018, section 3.5.
 pub(super) fn initial_parameters(layer: &PlannedLayer, run_seed: u64, number: u64) -> Option<Vec<f32>> {
     let mut rng = stream(run_seed, Purpose::InitializeLayer, number, 0);
     let len = layer.params.len();
@@ -27,6 +29,22 @@ pub(super) fn initial_parameters(layer: &PlannedLayer, run_seed: u64, number: u6
         PlannedOp::BatchNorm(sizes) => {
             let mut params = vec![0.0; len];
             params[..sizes.channels].fill(1.0);
+            Some(params)
+        }
+        PlannedOp::ComplexActivation { sizes, initial_bias } if len > 0 => {
+            // The bias is the last; the slope of a gate is 2, its angle 0.
+            let channels = sizes.spectrum.channels;
+            let mut params = vec![0.0; len];
+            params[len - channels..].fill(*initial_bias);
+            if sizes.function == ComplexActivation::PhaseGate {
+                params[channels..2 * channels].fill(2.0);
+            }
+            Some(params)
+        }
+        PlannedOp::ComplexBatchNorm(sizes) => {
+            // Both parts have the variance 1/2, the complex value 1.
+            let mut params = vec![0.0; len];
+            params[..2 * sizes.spectrum.channels].fill(std::f32::consts::FRAC_1_SQRT_2);
             Some(params)
         }
         _ => None,

@@ -4,7 +4,9 @@ use std::ops::Range;
 
 use super::plan::{PlannedLayer, PlannedOp};
 use crate::device::{Buffer, Device, IndexBuffer, Result, Span, SpanMut};
-use crate::nn::{CfConv2d, CfConv2dOp, Conv2dOp, DropoutSizes, SpectralPoolOp};
+use crate::nn::{
+    CfConv2d, CfConv2dOp, Conv2dOp, DropoutSizes, SpectralCropOp, SpectralPoolOp, SpectrumTransformOp,
+};
 
 /// Working memory of CF-Conv layers.
 pub(super) type Workspace<D> = <<D as CfConv2dOp>::CfConv2d as CfConv2d>::Workspace;
@@ -23,6 +25,8 @@ enum Prepared<D: Device> {
     Conv(<D as Conv2dOp>::Conv2dPlan),
     MaxPool(IndexBuffer<D>),
     SpectralPool(<D as SpectralPoolOp>::SpectralPoolPlan),
+    SpectrumTransform(<D as SpectrumTransformOp>::SpectrumTransformPlan),
+    SpectralCrop(<D as SpectralCropOp>::SpectralCropPlan),
 }
 
 /// What a pass needs besides values and gradients.
@@ -51,6 +55,13 @@ impl<D: Device> Layer<D> {
                 Prepared::MaxPool(device.alloc_indices(sizes.output_len(max_batch))?)
             }
             PlannedOp::SpectralPool(sizes) => Prepared::SpectralPool(device.plan_spectral_pool(sizes)?),
+            PlannedOp::CfMix { config, gain } => {
+                Prepared::CfConv(Box::new(<D as CfConv2dOp>::CfConv2d::try_new_mix(device, config, *gain)?))
+            }
+            PlannedOp::ToSpectrum(sizes) | PlannedOp::ToImage(sizes) => {
+                Prepared::SpectrumTransform(device.plan_spectrum_transform(sizes)?)
+            }
+            PlannedOp::SpectralCrop(sizes) => Prepared::SpectralCrop(device.plan_spectral_crop(sizes)?),
             _ => Prepared::Nothing,
         };
         Ok(Self { plan: plan.clone(), number, prepared })
@@ -94,7 +105,7 @@ impl<D: Device> Layer<D> {
         let params = Span::new(pass.params, self.plan.params.clone());
         let running = self.plan.running.clone();
         match (&self.plan.op, &mut self.prepared) {
-            (PlannedOp::CfConv(_), Prepared::CfConv(layer)) => {
+            (PlannedOp::CfConv(_) | PlannedOp::CfMix { .. }, Prepared::CfConv(layer)) => {
                 layer.forward(batch, params, input, output, pass.workspace)
             }
             (PlannedOp::Conv(_), Prepared::Conv(plan)) => device.conv2d(plan, batch, input, params, output),
@@ -127,6 +138,31 @@ impl<D: Device> Layer<D> {
             }
             (PlannedOp::Dropout { .. }, _) => device.copy(input, output),
             (PlannedOp::Add, _) => device.add(input, second.expect("a sum has two operands"), output),
+            (PlannedOp::ToSpectrum(_), Prepared::SpectrumTransform(plan)) => {
+                device.to_spectrum(plan, batch, input, output)
+            }
+            (PlannedOp::ToImage(_), Prepared::SpectrumTransform(plan)) => {
+                device.to_image(plan, batch, input, output)
+            }
+            (PlannedOp::ComplexActivation { sizes, .. }, _) => {
+                device.complex_activation(sizes, batch, input, params, output)
+            }
+            (PlannedOp::ComplexBatchNorm(sizes), _) if training => device.complex_batch_norm_train(
+                sizes,
+                batch,
+                input,
+                params,
+                SpanMut::new(pass.running, running.clone()),
+                SpanMut::new(pass.saved, running),
+                output,
+            ),
+            (PlannedOp::ComplexBatchNorm(sizes), _) => {
+                let running = Span::new(pass.running, running);
+                device.complex_batch_norm_eval(sizes, batch, input, params, running, output)
+            }
+            (PlannedOp::SpectralCrop(_), Prepared::SpectralCrop(plan)) => {
+                device.spectral_crop(plan, batch, input, output)
+            }
             _ => unreachable!("try_new prepares what the operation needs"),
         }
     }
@@ -147,7 +183,7 @@ impl<D: Device> Layer<D> {
         let grad_params = SpanMut::new(grads, range);
         let input = || input.expect("the memory plan keeps inputs that are read again");
         match (&self.plan.op, &mut self.prepared) {
-            (PlannedOp::CfConv(_), Prepared::CfConv(layer)) => {
+            (PlannedOp::CfConv(_) | PlannedOp::CfMix { .. }, Prepared::CfConv(layer)) => {
                 return layer.backward(batch, params, grad_output, grad_input, grad_params, pass.workspace);
             }
             (PlannedOp::Conv(_), Prepared::Conv(plan)) => {
@@ -177,6 +213,30 @@ impl<D: Device> Layer<D> {
                     grad_params,
                 );
             }
+            (PlannedOp::ComplexActivation { sizes, .. }, _) => {
+                return device.complex_activation_vjp(
+                    sizes,
+                    batch,
+                    input(),
+                    params,
+                    grad_output,
+                    grad_input,
+                    grad_params,
+                );
+            }
+            (PlannedOp::ComplexBatchNorm(sizes), _) => {
+                let saved = Span::new(pass.saved, self.plan.running.clone());
+                return device.complex_batch_norm_vjp(
+                    sizes,
+                    batch,
+                    input(),
+                    params,
+                    saved,
+                    grad_output,
+                    grad_input,
+                    grad_params,
+                );
+            }
             _ => {}
         }
         // The rest has no parameters.
@@ -199,6 +259,15 @@ impl<D: Device> Layer<D> {
             }
             (PlannedOp::Dropout { rate }, _) => {
                 device.dropout(&self.dropout(*rate, pass), grad_output, grad_input)
+            }
+            (PlannedOp::ToSpectrum(_), Prepared::SpectrumTransform(plan)) => {
+                device.to_spectrum_adjoint(plan, batch, grad_output, grad_input)
+            }
+            (PlannedOp::ToImage(_), Prepared::SpectrumTransform(plan)) => {
+                device.to_image_adjoint(plan, batch, grad_output, grad_input)
+            }
+            (PlannedOp::SpectralCrop(_), Prepared::SpectralCrop(plan)) => {
+                device.spectral_crop_adjoint(plan, batch, grad_output, grad_input)
             }
             _ => unreachable!("operations with parameters return above, sums are handled by the network"),
         }

@@ -15,6 +15,8 @@ mod network;
 mod plan;
 mod resolution;
 mod shape;
+mod spectrum_config;
+mod spectrum_plan;
 mod tensors;
 
 pub use config::{
@@ -28,4 +30,7 @@ pub use kernels::{LayerKernels, PairKernel};
 pub use network::{BatchLoss, Network};
 pub use plan::{LayerSummary, NetworkPlan, Segment};
 pub use shape::{InputShape, Shape};
+pub use spectrum_config::{
+    CfMixLayerConfig, ComplexActivationLayerConfig, ComplexBatchNormLayerConfig, SpectralCropLayerConfig,
+};
 pub use tensors::{NamedTensor, TensorValues};

@@ -247,11 +247,11 @@ impl<D: Device> Network<D> {
             };
             outcome.map_err(|source| Self::layer_error(&layer.plan, source))?;
             if !layer.plan.running.is_empty() {
-                // Means 0, variances 1.
-                let running = layer.plan.running.clone();
-                let mut values = vec![0.0; running.len()];
-                values[running.len() / 2..].fill(1.0);
-                self.device.upload(&values, SpanMut::new(&mut self.running, running))?;
+                let blocks = layer.plan.running_blocks.iter();
+                let values: Vec<f32> =
+                    blocks.flat_map(|block| std::iter::repeat_n(block.initial, block.len)).collect();
+                let running = SpanMut::new(&mut self.running, layer.plan.running.clone());
+                self.device.upload(&values, running)?;
             }
         }
         self.device.fill(SpanMut::new(&mut self.grads, 0..self.plan.num_parameters()), 0.0)?;

@@ -12,8 +12,12 @@ use super::config::{BatchNormLayerConfig, LayerConfig, NetworkConfig, PoolLayerC
 use super::error::{NetworkError, Result};
 use super::memory_plan::MemoryPlan;
 use super::shape::{InputShape, Shape};
+use super::spectrum_plan::draft_spectrum_layer;
 use crate::device::DeviceError;
-use crate::nn::{Activation, BatchNormSizes, Conv2dSizes, LinearSizes, PoolSizes, SpectralPoolSizes};
+use crate::nn::{
+    Activation, BatchNormSizes, ComplexActivationSizes, ComplexBatchNormSizes, Conv2dSizes, LinearSizes,
+    PoolSizes, SpectralPoolSizes, SpectrumSizes,
+};
 
 /// Names a value between layers.
 pub(super) type ValueId = usize;
@@ -46,6 +50,13 @@ pub struct LayerSummary {
     pub state_bytes: usize,
 }
 
+impl LayerSummary {
+    /// Whether the layer's kernel is a network of the frequency, with a state of its own.
+    pub fn has_kernel(&self) -> bool {
+        matches!(self.kind, "cf-conv" | "cf-mix")
+    }
+}
+
 /// A layer of the plan, fused ones counted once.
 #[derive(Clone, Debug)]
 pub(super) struct PlannedLayer {
@@ -59,6 +70,18 @@ pub(super) struct PlannedLayer {
     pub(super) params: Range<usize>,
     /// Place in the flat running statistics.
     pub(super) running: Range<usize>,
+    /// What lies there, one after the other.
+    pub(super) running_blocks: Vec<RunningBlock>,
+}
+
+/// Running statistics of one kind.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct RunningBlock {
+    /// The name in checkpoints.
+    pub(super) name: &'static str,
+    pub(super) len: usize,
+    /// The value before the first step.
+    pub(super) initial: f32,
 }
 
 impl PlannedLayer {
@@ -77,16 +100,41 @@ pub(super) enum PlannedOp {
     MaxPool(PoolSizes),
     AvgPool(PoolSizes),
     SpectralPool(SpectralPoolSizes),
-    GlobalAvgPool { pixels: usize },
+    GlobalAvgPool {
+        pixels: usize,
+    },
     Linear(LinearSizes),
-    Dropout { rate: f64 },
+    Dropout {
+        rate: f64,
+    },
     Add,
+    ToSpectrum(SpectrumSizes),
+    ToImage(SpectrumSizes),
+    /// The output variance on white noise at initialisation is `gain`.
+    CfMix {
+        config: Box<CfConv2dConfig>,
+        gain: f64,
+    },
+    ComplexActivation {
+        sizes: ComplexActivationSizes,
+        initial_bias: f32,
+    },
+    ComplexBatchNorm(ComplexBatchNormSizes),
+    SpectralCrop(SpectralPoolSizes),
 }
 
 impl PlannedOp {
     /// Whether the backward pass reads the layer's input again.
     pub(super) fn backward_reads_input(&self) -> bool {
-        matches!(self, Self::Conv(_) | Self::BatchNorm(_) | Self::Activation(_) | Self::Linear(_))
+        matches!(
+            self,
+            Self::Conv(_)
+                | Self::BatchNorm(_)
+                | Self::Activation(_)
+                | Self::Linear(_)
+                | Self::ComplexActivation { .. }
+                | Self::ComplexBatchNorm(_)
+        )
     }
 }
 
@@ -245,18 +293,19 @@ struct Planner<'a> {
 }
 
 /// An operation with what it learns, before it has its place.
-struct Drafted {
-    op: PlannedOp,
-    output: Shape,
+pub(super) struct Drafted {
+    pub(super) op: PlannedOp,
+    pub(super) output: Shape,
     /// Name, shape and whether it decays.
-    params: Vec<(String, Vec<usize>, bool)>,
-    running: usize,
-    state_bytes: usize,
+    pub(super) params: Vec<(String, Vec<usize>, bool)>,
+    pub(super) running: Vec<RunningBlock>,
+    /// Bytes of its kernel state.
+    pub(super) kernel_bytes: usize,
 }
 
 impl Drafted {
-    fn plain(op: PlannedOp, output: Shape) -> Self {
-        Self { op, output, params: Vec::new(), running: 0, state_bytes: 0 }
+    pub(super) fn plain(op: PlannedOp, output: Shape) -> Self {
+        Self { op, output, params: Vec::new(), running: Vec::new(), kernel_bytes: 0 }
     }
 }
 
@@ -327,7 +376,8 @@ impl Planner<'_> {
             let range = start..self.num_parameters;
             self.segments.push(Segment { name: format!("{}.{name}", context.name), shape, range, decays });
         }
-        let running = self.running_len..self.running_len + drafted.running;
+        let running_len = drafted.running.iter().map(|block| block.len).sum::<usize>();
+        let running = self.running_len..self.running_len + running_len;
         self.running_len = running.end;
         let output = self.value_lens.len();
         self.value_lens.push(drafted.output.len());
@@ -340,8 +390,10 @@ impl Planner<'_> {
             output,
             params: first..self.num_parameters,
             running,
+            running_blocks: drafted.running,
         });
-        self.summarize(context, drafted.output, self.num_parameters - first, drafted.state_bytes);
+        let state_bytes = drafted.kernel_bytes + running_len * size_of::<f32>();
+        self.summarize(context, drafted.output, self.num_parameters - first, state_bytes);
         Place { value: output, shape: drafted.output }
     }
 
@@ -356,12 +408,15 @@ impl Planner<'_> {
     }
 
     fn draft(&self, context: &Context<'_>, layer: &LayerConfig) -> Result<Drafted> {
+        if let Some(drafted) = draft_spectrum_layer(self.config, context, layer) {
+            return drafted;
+        }
         match layer {
             LayerConfig::CfConv(layer) => {
                 let size @ (_, height, width) = context.image()?;
                 let config = self.config.cf_conv(context.name, layer, size)?;
                 let output = Shape::Image { channels: config.out_channels, height, width };
-                draft_cf_conv(context, config, output)
+                draft_kernel_layer(context, config, output, PlannedOp::CfConv)
             }
             LayerConfig::Conv(layer) => {
                 let (in_channels, height, width) = context.image()?;
@@ -389,16 +444,16 @@ impl Planner<'_> {
             }
             LayerConfig::BatchNorm(layer) => draft_batch_norm(context, layer),
             LayerConfig::Activation(layer) => {
+                if let Shape::Spectrum { .. } = context.shape {
+                    return Err(context.complex_input("complex-activation"));
+                }
                 Ok(Drafted::plain(PlannedOp::Activation(layer.kind), context.shape))
             }
             LayerConfig::MaxPool(layer) => draft_pool(context, layer, PlannedOp::MaxPool),
             LayerConfig::AvgPool(layer) => draft_pool(context, layer, PlannedOp::AvgPool),
             LayerConfig::SpectralPool(layer) => {
                 let (channels, height, width) = context.image()?;
-                if layer.size == 0 || layer.size > height.min(width) {
-                    let expected = format!("1 to {}, the size of the input", height.min(width));
-                    return Err(context.setting("size", &expected, layer.size));
-                }
+                context.smaller("size", layer.size, height.min(width))?;
                 let (output_height, output_width) = (layer.size, layer.size);
                 let sizes = SpectralPoolSizes { channels, height, width, output_height, output_width };
                 let output = Shape::Image { channels, height: output_height, width: output_width };
@@ -427,16 +482,23 @@ impl Planner<'_> {
                 if !(0.0..1.0).contains(&layer.rate) {
                     return Err(context.setting("rate", "0 to below 1", layer.rate));
                 }
+                if let Shape::Spectrum { .. } = context.shape {
+                    return Err(context.complex_input("dropout behind to-image"));
+                }
                 Ok(Drafted::plain(PlannedOp::Dropout { rate: layer.rate }, context.shape))
             }
-            LayerConfig::Residual(_) | LayerConfig::Flatten {} => {
-                unreachable!("add_layers treats layers that are no single operation")
-            }
+            _ => unreachable!("add_layers treats layers that are no single operation"),
         }
     }
 }
 
-fn draft_cf_conv(context: &Context<'_>, config: CfConv2dConfig, output: Shape) -> Result<Drafted> {
+/// Plans a layer with a kernel network.
+pub(super) fn draft_kernel_layer(
+    context: &Context<'_>,
+    config: CfConv2dConfig,
+    output: Shape,
+    op: impl FnOnce(Box<CfConv2dConfig>) -> PlannedOp,
+) -> Result<Drafted> {
     let refused = |source: DeviceError| NetworkError::Layer {
         layer: context.name.to_owned(),
         kind: context.kind,
@@ -456,21 +518,17 @@ fn draft_cf_conv(context: &Context<'_>, config: CfConv2dConfig, output: Shape) -
     if config.bias {
         params.push(("bias".to_owned(), vec![config.out_channels], false));
     }
-    let state_bytes = grid.num_positions() * size_of::<Complex<f32>>();
-    let op = PlannedOp::CfConv(Box::new(config));
-    Ok(Drafted { op, output, params, running: 0, state_bytes })
+    let kernel_bytes = grid.num_positions() * size_of::<Complex<f32>>();
+    let op = op(Box::new(config));
+    Ok(Drafted { op, output, params, running: Vec::new(), kernel_bytes })
 }
 
 fn draft_batch_norm(context: &Context<'_>, layer: &BatchNormLayerConfig) -> Result<Drafted> {
-    if !(0.0..=1.0).contains(&layer.momentum) {
-        return Err(context.setting("momentum", "0 to 1", layer.momentum));
-    }
-    if !(layer.epsilon > 0.0 && layer.epsilon.is_finite()) {
-        return Err(context.setting("epsilon", "finite and above 0", layer.epsilon));
-    }
+    context.normalization(layer.momentum, layer.epsilon)?;
     let (channels, pixels) = match context.shape {
         Shape::Image { channels, height, width } => (channels, height * width),
         Shape::Features(features) => (features, 1),
+        Shape::Spectrum { .. } => return Err(context.complex_input("complex-batch-norm")),
     };
     let sizes = BatchNormSizes {
         channels,
@@ -483,8 +541,10 @@ fn draft_batch_norm(context: &Context<'_>, layer: &BatchNormLayerConfig) -> Resu
         vec![("weight".to_owned(), vec![channels], false), ("bias".to_owned(), vec![channels], false)];
     Ok(Drafted {
         params,
-        running: 2 * channels,
-        state_bytes: 2 * channels * size_of::<f32>(),
+        running: vec![
+            RunningBlock { name: "running_mean", len: channels, initial: 0.0 },
+            RunningBlock { name: "running_var", len: channels, initial: 1.0 },
+        ],
         ..Drafted::plain(PlannedOp::BatchNorm(sizes), context.shape)
     })
 }
@@ -495,10 +555,7 @@ fn draft_pool(
     op: fn(PoolSizes) -> PlannedOp,
 ) -> Result<Drafted> {
     let (channels, height, width) = context.image()?;
-    let largest = height.min(width);
-    if layer.size == 0 || layer.size > largest {
-        return Err(context.setting("size", &format!("1 to {largest}, the size of the input"), layer.size));
-    }
+    context.smaller("size", layer.size, height.min(width))?;
     let stride = layer.stride.unwrap_or(layer.size);
     context.at_least_one("stride", stride)?;
     let sizes = PoolSizes { channels, height, width, size: layer.size, stride };
@@ -507,18 +564,51 @@ fn draft_pool(
 }
 
 /// The layer that is being planned and the shape before it.
-struct Context<'a> {
-    name: &'a str,
+pub(super) struct Context<'a> {
+    pub(super) name: &'a str,
     kind: &'static str,
-    shape: Shape,
+    pub(super) shape: Shape,
 }
 
 impl Context<'_> {
-    fn image(&self) -> Result<(usize, usize, usize)> {
+    pub(super) fn image(&self) -> Result<(usize, usize, usize)> {
         match self.shape {
             Shape::Image { channels, height, width } => Ok((channels, height, width)),
+            Shape::Spectrum { .. } => Err(self.input("an image: put to-image before it")),
             Shape::Features(_) => Err(self.input("an image")),
         }
+    }
+
+    pub(super) fn spectrum(&self) -> Result<SpectrumSizes> {
+        match self.shape {
+            Shape::Spectrum { channels, height, width } => Ok(SpectrumSizes { channels, height, width }),
+            Shape::Image { .. } => Err(self.input("a half spectrum: put to-spectrum before it")),
+            Shape::Features(_) => Err(self.input("a half spectrum")),
+        }
+    }
+
+    /// The refusal of complex values; `instead` says what there is for them.
+    fn complex_input(&self, instead: &str) -> NetworkError {
+        self.input(&format!("real values: for half spectra there is {instead}"))
+    }
+
+    /// Checks an output size against the input's.
+    pub(super) fn smaller(&self, setting: &'static str, size: usize, largest: usize) -> Result<()> {
+        if size == 0 || size > largest {
+            return Err(self.setting(setting, &format!("1 to {largest}, the size of the input"), size));
+        }
+        Ok(())
+    }
+
+    /// Checks the settings of a normalisation.
+    pub(super) fn normalization(&self, momentum: f64, epsilon: f64) -> Result<()> {
+        if !(0.0..=1.0).contains(&momentum) {
+            return Err(self.setting("momentum", "0 to 1", momentum));
+        }
+        if !(epsilon > 0.0 && epsilon.is_finite()) {
+            return Err(self.setting("epsilon", "finite and above 0", epsilon));
+        }
+        Ok(())
     }
 
     fn input(&self, expected: &str) -> NetworkError {
@@ -530,7 +620,7 @@ impl Context<'_> {
         }
     }
 
-    fn setting(&self, setting: &'static str, expected: &str, got: impl ToString) -> NetworkError {
+    pub(super) fn setting(&self, setting: &'static str, expected: &str, got: impl ToString) -> NetworkError {
         NetworkError::LayerSetting {
             layer: self.name.to_owned(),
             kind: self.kind,

@@ -42,6 +42,17 @@ fn resize_layers(layers: &mut [LayerConfig], path: &str, old: usize, new: usize)
         match layer {
             LayerConfig::CfConv(layer) => layer.sampler = None,
             LayerConfig::SpectralPool(layer) => layer.size = scaled(layer.size)?,
+            // Orthonormal spectra grow with the number of pixels, which statistics and thresholds do not.
+            LayerConfig::ToSpectrum {} if new != old => {
+                return Err(NetworkError::LayerSetting {
+                    layer: place,
+                    kind,
+                    setting: "size of the images",
+                    expected: format!("{old}: values of half spectra depend on it"),
+                    got: new.to_string(),
+                });
+            }
+            LayerConfig::CfMix(layer) => layer.sampler = None,
             LayerConfig::Residual(layer) => {
                 resize_layers(&mut layer.layers, &format!("{place}.layers"), old, new)?;
                 resize_layers(&mut layer.shortcut, &format!("{place}.shortcut"), old, new)?;
@@ -143,6 +154,17 @@ mod tests {
         let config = config("{ type = 'spectral-pool', size = 9 }", "{ kind = 'all' }");
         let message = config.resized(16, 24).unwrap_err().to_string();
         assert!(message.contains("layers.3") && message.contains("24 pixels"), "{message}");
+    }
+
+    #[test]
+    fn half_spectra_keep_their_size() {
+        let config: NetworkConfig = toml::from_str(
+            "layers = [{ type = 'to-spectrum' }, { type = 'to-image' }, { type = 'global-avg-pool' }]",
+        )
+        .unwrap();
+        let message = config.resized(4, 8).unwrap_err().to_string();
+        assert!(message.contains("layers.0 (to-spectrum)") && message.contains("expected 4"), "{message}");
+        assert!(config.resized(4, 4).is_ok());
     }
 
     #[test]

@@ -2,6 +2,10 @@
 
 use std::fmt;
 
+use cfconv_fft::half_width;
+
+use crate::nn::SpectrumSizes;
+
 /// The images a network takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InputShape {
@@ -25,6 +29,16 @@ pub enum Shape {
         /// Columns.
         width: usize,
     },
+    /// The half spectrum of an image, `[C, H, Wr, 2]` with Wr = W/2 + 1: for each bin its real and its imaginary
+    /// part, orthonormal.
+    Spectrum {
+        /// Channels.
+        channels: usize,
+        /// Rows.
+        height: usize,
+        /// Columns of the image.
+        width: usize,
+    },
     /// `[F]`.
     Features(usize),
 }
@@ -34,6 +48,7 @@ impl Shape {
     pub fn len(self) -> usize {
         match self {
             Self::Image { channels, height, width } => channels * height * width,
+            Self::Spectrum { channels, height, width } => SpectrumSizes { channels, height, width }.len(1),
             Self::Features(features) => features,
         }
     }
@@ -54,6 +69,9 @@ impl fmt::Display for Shape {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Image { channels, height, width } => f.pad(&format!("{channels}×{height}×{width}")),
+            Self::Spectrum { channels, height, width } => {
+                f.pad(&format!("{channels}×{height}×{}×2", half_width(*width)))
+            }
             Self::Features(features) => f.pad(&features.to_string()),
         }
     }

@@ -105,8 +105,8 @@ impl<D: Device> Network<D> {
         Ok(())
     }
 
-    /// Everything but the parameters: running statistics as `{layer}.running_mean` and `.running_var`, kernel
-    /// states as `{layer}.kernel_state` (complex values as pairs), `.refresh_history` and `.output_scale`.
+    /// Everything but the parameters: running statistics as `{layer}.running_mean`, `.running_var` and, of complex
+    /// values, `.running_cov`; kernel states as `{layer}.kernel_state` (complex values as pairs), `.refresh_history` and `.output_scale`.
     ///
     /// # Errors
     /// What the device reports.
@@ -173,12 +173,14 @@ impl<D: Device> Network<D> {
     pub fn export_running(&self, prefix: &str, buffer: &Buffer<D>) -> Result<Vec<NamedTensor>> {
         let host = self.device.to_host(Span::new(buffer, 0..self.plan.running_len))?;
         let mut tensors = Vec::new();
-        for layer in self.layers.iter().filter(|layer| !layer.plan.running.is_empty()) {
-            let (mean, var) = host[layer.plan.running.clone()].split_at(layer.plan.running.len() / 2);
-            for (kind, values) in [("running_mean", mean), ("running_var", var)] {
+        for layer in &self.layers {
+            let mut rest = &host[layer.plan.running.clone()];
+            for block in &layer.plan.running_blocks {
+                let (values, after) = rest.split_at(block.len);
+                rest = after;
                 tensors.push(NamedTensor {
-                    name: format!("{prefix}{}.{kind}", layer.plan.name),
-                    shape: vec![values.len()],
+                    name: format!("{prefix}{}.{}", layer.plan.name, block.name),
+                    shape: vec![block.len],
                     values: TensorValues::F32(values.to_vec()),
                 });
             }
@@ -197,11 +199,13 @@ impl<D: Device> Network<D> {
         buffer: &mut Buffer<D>,
     ) -> Result<()> {
         let mut host = vec![0.0; self.plan.running_len];
-        for layer in self.layers.iter().filter(|layer| !layer.plan.running.is_empty()) {
-            let (mean, var) = host[layer.plan.running.clone()].split_at_mut(layer.plan.running.len() / 2);
-            for (kind, target) in [("running_mean", mean), ("running_var", var)] {
-                let name = format!("{prefix}{}.{kind}", layer.plan.name);
-                target.copy_from_slice(find_f32(tensors, &name, &[target.len()])?);
+        for layer in &self.layers {
+            let mut rest = &mut host[layer.plan.running.clone()];
+            for block in &layer.plan.running_blocks {
+                let (target, after) = rest.split_at_mut(block.len);
+                rest = after;
+                let name = format!("{prefix}{}.{}", layer.plan.name, block.name);
+                target.copy_from_slice(find_f32(tensors, &name, &[block.len])?);
             }
         }
         let len = host.len();

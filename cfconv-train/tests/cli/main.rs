@@ -5,3 +5,4 @@ mod configurations;
 mod errors;
 mod models;
 mod resume;
+mod spectrum;

@@ -26,6 +26,10 @@ impl CfConv2d for CpuCfConv2d {
         Ok(Self { engine: CfConv2dEngine::try_new(config)? })
     }
 
+    fn try_new_mix(_device: &Cpu, config: &CfConv2dConfig, gain: f64) -> Result<Self> {
+        Ok(Self { engine: CfConv2dEngine::try_between_spectra(config, gain)? })
+    }
+
     fn num_parameters(&self) -> usize {
         self.engine.num_parameters()
     }

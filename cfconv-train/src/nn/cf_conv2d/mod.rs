@@ -55,6 +55,14 @@ pub trait CfConv2d: Sized + Send {
     /// What the configuration does not allow.
     fn try_new(device: &Self::Device, config: &CfConv2dConfig) -> Result<Self>;
 
+    /// Plans the channel mix of a layer alone, between half spectra: input `[Cin, H, Wr, 2, B]`, output
+    /// `[Cout, H, Wr, 2, B]`, both orthonormal. At initialisation the output variance on white noise of unit variance
+    /// is `gain`.
+    ///
+    /// # Errors
+    /// What the configuration does not allow.
+    fn try_new_mix(device: &Self::Device, config: &CfConv2dConfig, gain: f64) -> Result<Self>;
+
     /// Number of parameters.
     fn num_parameters(&self) -> usize;
 

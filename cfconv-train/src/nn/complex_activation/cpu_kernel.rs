@@ -232,7 +232,7 @@ mod tests {
     use crate::nn::testing::{assert_gradient, noise};
 
     const SIZES: [(usize, usize, usize, usize); 5] =
-        [(1, 1, 1, 1), (3, 2, 5, 17), (2, 4, 4, 1), (5, 3, 2, 33), (1, 7, 6, 16)];
+        [(1, 1, 1, 1), (3, 2, 5, 5), (2, 4, 4, 1), (2, 1, 2, 33), (1, 3, 4, 16)];
 
     #[test]
     fn vjp_matches_central_differences() {

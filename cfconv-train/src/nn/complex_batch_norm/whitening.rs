@@ -61,10 +61,11 @@ pub(super) fn inverse_root_gradient(root: Symmetric, gradient: Matrix) -> Symmet
 mod tests {
     use super::*;
 
-    const COVARIANCES: [Symmetric; 4] = [
+    const COVARIANCES: [Symmetric; 5] = [
         Symmetric { a: 1.0, b: 1.0, c: 0.0 },
         Symmetric { a: 2.0, b: 0.5, c: -0.9 },
         Symmetric { a: 0.1, b: 7.0, c: 0.4 },
+        Symmetric { a: 0.5, b: 0.02, c: 0.07 },
         Symmetric { a: 3.0, b: 1e-5, c: 0.0 },
     ];
 
@@ -97,12 +98,15 @@ mod tests {
                 (loss(change(v, step)) - loss(change(v, -step))) / (2.0 * step)
             };
             // A change of c stands for two entries.
-            for (got, numeric) in [
-                (got.a, numeric(|v, h| Symmetric { a: v.a + h, ..v })),
-                (got.b, numeric(|v, h| Symmetric { b: v.b + h, ..v })),
-                (2.0 * got.c, numeric(|v, h| Symmetric { c: v.c + h, ..v })),
-            ] {
-                assert!((got - numeric).abs() < 1e-6 * (1.0 + numeric.abs()), "{v:?}: {got} ≠ {numeric}");
+            let got = [got.a, got.b, 2.0 * got.c];
+            let numeric = [
+                numeric(|v, h| Symmetric { a: v.a + h, ..v }),
+                numeric(|v, h| Symmetric { b: v.b + h, ..v }),
+                numeric(|v, h| Symmetric { c: v.c + h, ..v }),
+            ];
+            let largest = numeric.iter().fold(1.0, |largest: f64, x| largest.max(x.abs()));
+            for (got, numeric) in got.iter().zip(&numeric) {
+                assert!((got - numeric).abs() < 1e-6 * largest, "{v:?}: {got} ≠ {numeric}");
             }
         }
     }
