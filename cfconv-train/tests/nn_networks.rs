@@ -162,13 +162,14 @@ fn gradient_of_every_layer_matches_finite_differences() {
     let smooth = EVERYTHING.replace("max-pool", "avg-pool");
     check_gradient(&smooth, 1e-3, 3e-3);
     check_gradient(EVERYTHING, 2.5e-4, 2e-2);
-    // With α = 1 a step that is repeated finds the same kernel.
+    // With α = 1 a step that is repeated finds the same kernel. Complex functions are smooth, but strongly curved
+    // where a bin's modulus is small.
     let smooth = SPECTRUM.replace("ema_alpha = 0.5", "ema_alpha = 1.0");
-    check_gradient(&smooth, 1e-3, 3e-3);
-    let kinked =
-        smooth.replace("'cardioid'", "'crelu'").replace("'modrelu'\n    initial_bias = 0.2", "'zrelu'");
-    assert!(kinked.contains("crelu") && kinked.contains("zrelu"));
-    check_gradient(&kinked, 2.5e-4, 3e-2);
+    check_gradient(&smooth, 2.5e-4, 1e-2);
+    // Without zReLU, which is not continuous: differences across its jumps mean nothing.
+    let kinked = smooth.replace("'cardioid'", "'crelu'");
+    assert_ne!(kinked, smooth);
+    check_gradient(&kinked, 1e-4, 2e-2);
 }
 
 /// Tests the gradient of each segment along random directions, which weigh all of its parameters: in single
