@@ -35,6 +35,8 @@ const TILE: usize = 1 << 14;
 /// An evaluation is `begin_evaluation`, then any number of `forward`; it does not disturb the training
 /// state. Parameter gradients accumulate, `output` and `grad_input` are overwritten.
 ///
+/// A depthwise layer has `y[c] = crop(irfft2(rfft2(pad(x[c]))·K̃[c])) + bias[c]` in place of the sum.
+///
 /// # Shapes
 /// `input` `[Cin, H, W, batch]`, `output` `[Cout, H, W, batch]`, both flat.
 ///
@@ -202,7 +204,8 @@ impl<T: Real> CfConv2dEngine<T> {
         self.mlp.set_output_scale(T::one());
         self.mlp.evaluate(network, Positions::All, self.state.values_mut())?;
         let image = (self.config.height, self.config.width);
-        let scale = he_output_scale(&self.plan.grid, self.state.values(), self.config.padding, image)?;
+        let CfConv2dConfig { out_channels, padding, .. } = self.config;
+        let scale = he_output_scale(&self.plan.grid, self.state.values(), out_channels, padding, image)?;
         self.mlp.set_output_scale(T::cast(scale));
         match self.config.initial_fill {
             InitialFill::Phi => self.mlp.evaluate(network, Positions::All, self.state.values_mut())?,

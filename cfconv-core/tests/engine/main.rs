@@ -1,5 +1,6 @@
 //! The engine against explicit sums, adjoint identities, and itself.
 
+mod depthwise_conv;
 mod direct_conv;
 mod spectral_conv;
 mod support;
