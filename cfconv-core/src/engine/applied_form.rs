@@ -8,7 +8,6 @@ use super::{
 
 /// Convolution by spectra.
 #[derive(Debug, Clone)]
-#[expect(clippy::large_enum_variant, reason = "one for each layer, never moved")]
 pub(super) enum SpectralForm<T: Real> {
     Full(SpectralConv<T>),
     Depthwise(DepthwiseSpectralConv<T>),

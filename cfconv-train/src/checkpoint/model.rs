@@ -133,7 +133,7 @@ fn belongs<D: Device>(network: &Network<D>, name: &str) -> bool {
 /// Stands in for kernel states that the file leaves out; says whether it left out any.
 fn add_missing_states<D: Device>(network: &Network<D>, tensors: &mut Vec<NamedTensor>) -> bool {
     let mut missing = false;
-    for layer in network.plan().summaries().iter().filter(|layer| layer.kind == "cf-conv") {
+    for layer in network.plan().summaries().iter().filter(|layer| layer.has_kernel()) {
         let name = format!("{}{KERNEL_STATE}", layer.name);
         let num_positions = layer.state_bytes / size_of::<Complex<f32>>();
         if tensors.iter().all(|tensor| tensor.name != name) {

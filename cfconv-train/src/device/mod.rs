@@ -14,8 +14,9 @@ pub use error::{DeviceError, Result};
 pub use memory::{Buffer, IndexBuffer, Memory, Span, SpanMut};
 
 use crate::nn::{
-    ActivationOp, AddOp, AveragePoolOp, BatchNormOp, CfConv2dOp, Conv2dOp, CrossEntropyOp, DropoutOp,
-    GlobalAveragePoolOp, LinearOp, MaxPoolOp, OptimizerOp, ReduceOp, SpectralPoolOp,
+    ActivationOp, AddOp, AveragePoolOp, BatchNormOp, CfConv2dOp, Conv2dOp, CrossEntropyOp, DepthwiseConv2dOp,
+    DropoutOp, GlobalAveragePoolOp, LayerNormOp, LinearOp, MaxPoolOp, OptimizerOp, PatchEmbedOp,
+    PositionEmbeddingOp, ReduceOp, SelfAttentionOp, SpectralPoolOp,
 };
 
 /// A device that can train a network: memory and every operation, forward and backward.
@@ -39,12 +40,17 @@ pub trait Device:
     + CfConv2dOp
     + Conv2dOp
     + CrossEntropyOp
+    + DepthwiseConv2dOp
     + DropoutOp
     + GlobalAveragePoolOp
+    + LayerNormOp
     + LinearOp
     + MaxPoolOp
     + OptimizerOp
+    + PatchEmbedOp
+    + PositionEmbeddingOp
     + ReduceOp
+    + SelfAttentionOp
     + SpectralPoolOp
 {
 }

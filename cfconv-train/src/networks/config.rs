@@ -7,6 +7,10 @@ use cfconv_mlp::KernelMlpConfig;
 use serde::{Deserialize, Serialize};
 
 use super::error::{NetworkError, Result};
+use super::token_config::{
+    DepthwiseCfConvLayerConfig, DepthwiseConvLayerConfig, LayerNormLayerConfig, PatchEmbedLayerConfig,
+    SelfAttentionLayerConfig,
+};
 use crate::nn::Activation;
 
 /// The table `[network]`: layers, and what all CF-Conv layers share.
@@ -96,6 +100,18 @@ pub enum LayerConfig {
     Dropout(DropoutLayerConfig),
     /// Adds what a shortcut gives to what some layers give.
     Residual(ResidualLayerConfig),
+    /// Non-overlapping patches, each times one matrix.
+    PatchEmbed(PatchEmbedLayerConfig),
+    /// A learned image, added to every image.
+    PositionEmbedding {},
+    /// Layer normalisation over the channels of each pixel.
+    LayerNorm(LayerNormLayerConfig),
+    /// Multi-head self-attention between pixels.
+    SelfAttention(SelfAttentionLayerConfig),
+    /// Convolution of each channel with its own k×k weights.
+    DepthwiseConv(DepthwiseConvLayerConfig),
+    /// Continuous Fourier convolution of each channel with its own kernel.
+    DepthwiseCfConv(DepthwiseCfConvLayerConfig),
 }
 
 impl LayerConfig {
@@ -114,6 +130,12 @@ impl LayerConfig {
             Self::Linear(_) => "linear",
             Self::Dropout(_) => "dropout",
             Self::Residual(_) => "residual",
+            Self::PatchEmbed(_) => "patch-embed",
+            Self::PositionEmbedding {} => "position-embedding",
+            Self::LayerNorm(_) => "layer-norm",
+            Self::SelfAttention(_) => "self-attention",
+            Self::DepthwiseConv(_) => "depthwise-conv",
+            Self::DepthwiseCfConv(_) => "depthwise-cf-conv",
         }
     }
 }
@@ -250,7 +272,7 @@ pub struct ResidualLayerConfig {
     pub shortcut: Vec<LayerConfig>,
 }
 
-fn yes() -> bool {
+pub(super) fn yes() -> bool {
     true
 }
 
@@ -262,11 +284,11 @@ fn two() -> usize {
     2
 }
 
-fn three() -> usize {
+pub(super) fn three() -> usize {
     3
 }
 
-fn zeros() -> PaddingMode {
+pub(super) fn zeros() -> PaddingMode {
     PaddingMode::Zeros
 }
 
@@ -299,6 +321,7 @@ impl NetworkConfig {
             out_channels: layer.out_channels,
             height,
             width,
+            depthwise: false,
             padding: layer.padding.unwrap_or(self.padding),
             bias: layer.bias,
             mlp: self.kernel_with(place, &layer.kernel)?,

@@ -16,6 +16,8 @@ mod plan;
 mod resolution;
 mod shape;
 mod tensors;
+mod token_config;
+mod token_plan;
 
 pub use config::{
     ActivationLayerConfig, BatchNormLayerConfig, CfConvLayerConfig, ConvLayerConfig, DropoutLayerConfig,
@@ -29,3 +31,7 @@ pub use network::{BatchLoss, Network};
 pub use plan::{LayerSummary, NetworkPlan, Segment};
 pub use shape::{InputShape, Shape};
 pub use tensors::{NamedTensor, TensorValues};
+pub use token_config::{
+    DepthwiseCfConvLayerConfig, DepthwiseConvLayerConfig, LayerNormLayerConfig, PatchEmbedLayerConfig,
+    SelfAttentionLayerConfig,
+};

@@ -12,8 +12,12 @@ use super::config::{BatchNormLayerConfig, LayerConfig, NetworkConfig, PoolLayerC
 use super::error::{NetworkError, Result};
 use super::memory_plan::MemoryPlan;
 use super::shape::{InputShape, Shape};
+use super::token_plan::draft_token_layer;
 use crate::device::DeviceError;
-use crate::nn::{Activation, BatchNormSizes, Conv2dSizes, LinearSizes, PoolSizes, SpectralPoolSizes};
+use crate::nn::{
+    Activation, BatchNormSizes, Conv2dSizes, DepthwiseConv2dSizes, LayerNormSizes, LinearSizes,
+    PatchEmbedSizes, PoolSizes, SelfAttentionSizes, SpectralPoolSizes,
+};
 
 /// Names a value between layers.
 pub(super) type ValueId = usize;
@@ -44,6 +48,13 @@ pub struct LayerSummary {
     pub parameters: usize,
     /// Bytes of its kernel state or running statistics.
     pub state_bytes: usize,
+}
+
+impl LayerSummary {
+    /// Whether the layer's kernel is a network of the frequency, with a state of its own.
+    pub fn has_kernel(&self) -> bool {
+        matches!(self.kind, "cf-conv" | "depthwise-cf-conv")
+    }
 }
 
 /// A layer of the plan, fused ones counted once.
@@ -81,12 +92,36 @@ pub(super) enum PlannedOp {
     Linear(LinearSizes),
     Dropout { rate: f64 },
     Add,
+    PatchEmbed(PatchEmbedSizes),
+    PositionEmbedding,
+    LayerNorm(LayerNormSizes),
+    SelfAttention(SelfAttentionSizes),
+    DepthwiseConv(DepthwiseConv2dSizes),
 }
 
 impl PlannedOp {
     /// Whether the backward pass reads the layer's input again.
     pub(super) fn backward_reads_input(&self) -> bool {
-        matches!(self, Self::Conv(_) | Self::BatchNorm(_) | Self::Activation(_) | Self::Linear(_))
+        matches!(
+            self,
+            Self::Conv(_)
+                | Self::BatchNorm(_)
+                | Self::Activation(_)
+                | Self::Linear(_)
+                | Self::PatchEmbed(_)
+                | Self::LayerNorm(_)
+                | Self::SelfAttention(_)
+                | Self::DepthwiseConv(_)
+        )
+    }
+
+    /// Values of scratch that a pass over a batch needs.
+    pub(super) fn scratch_len(&self, batch: usize) -> usize {
+        match self {
+            Self::PatchEmbed(sizes) => sizes.input_len(batch),
+            Self::SelfAttention(sizes) => sizes.scratch_len(batch),
+            _ => 0,
+        }
     }
 }
 
@@ -190,14 +225,20 @@ impl NetworkPlan {
         &self.summaries
     }
 
+    /// Values of the scratch that layers use in turn.
+    pub(super) fn scratch_len(&self, batch: usize) -> usize {
+        self.layers.iter().map(|layer| layer.op.scratch_len(batch)).max().unwrap_or(0)
+    }
+
     /// Bytes of all kernel states and running statistics.
     pub fn state_bytes(&self) -> usize {
         self.summaries.iter().map(|row| row.state_bytes).sum()
     }
 
-    /// Bytes of the buffers that values and gradients share in turn, for batches of `batch` images.
+    /// Bytes of the buffers that values and gradients share in turn, and of the scratch beside them, for batches of
+    /// `batch` images.
     pub fn activation_bytes(&self, batch: usize) -> usize {
-        self.memory.total_len() * batch * size_of::<f32>()
+        (self.memory.total_len() * batch + self.scratch_len(batch)) * size_of::<f32>()
     }
 }
 
@@ -245,17 +286,17 @@ struct Planner<'a> {
 }
 
 /// An operation with what it learns, before it has its place.
-struct Drafted {
-    op: PlannedOp,
-    output: Shape,
+pub(super) struct Drafted {
+    pub(super) op: PlannedOp,
+    pub(super) output: Shape,
     /// Name, shape and whether it decays.
-    params: Vec<(String, Vec<usize>, bool)>,
-    running: usize,
-    state_bytes: usize,
+    pub(super) params: Vec<(String, Vec<usize>, bool)>,
+    pub(super) running: usize,
+    pub(super) state_bytes: usize,
 }
 
 impl Drafted {
-    fn plain(op: PlannedOp, output: Shape) -> Self {
+    pub(super) fn plain(op: PlannedOp, output: Shape) -> Self {
         Self { op, output, params: Vec::new(), running: 0, state_bytes: 0 }
     }
 }
@@ -356,6 +397,9 @@ impl Planner<'_> {
     }
 
     fn draft(&self, context: &Context<'_>, layer: &LayerConfig) -> Result<Drafted> {
+        if let Some(drafted) = draft_token_layer(self.config, context, layer) {
+            return drafted;
+        }
         match layer {
             LayerConfig::CfConv(layer) => {
                 let size @ (_, height, width) = context.image()?;
@@ -429,14 +473,13 @@ impl Planner<'_> {
                 }
                 Ok(Drafted::plain(PlannedOp::Dropout { rate: layer.rate }, context.shape))
             }
-            LayerConfig::Residual(_) | LayerConfig::Flatten {} => {
-                unreachable!("add_layers treats layers that are no single operation")
-            }
+            _ => unreachable!("add_layers treats layers that are no single operation"),
         }
     }
 }
 
-fn draft_cf_conv(context: &Context<'_>, config: CfConv2dConfig, output: Shape) -> Result<Drafted> {
+/// Plans a layer with a kernel network.
+pub(super) fn draft_cf_conv(context: &Context<'_>, config: CfConv2dConfig, output: Shape) -> Result<Drafted> {
     let refused = |source: DeviceError| NetworkError::Layer {
         layer: context.name.to_owned(),
         kind: context.kind,
@@ -507,14 +550,14 @@ fn draft_pool(
 }
 
 /// The layer that is being planned and the shape before it.
-struct Context<'a> {
-    name: &'a str,
-    kind: &'static str,
-    shape: Shape,
+pub(super) struct Context<'a> {
+    pub(super) name: &'a str,
+    pub(super) kind: &'static str,
+    pub(super) shape: Shape,
 }
 
 impl Context<'_> {
-    fn image(&self) -> Result<(usize, usize, usize)> {
+    pub(super) fn image(&self) -> Result<(usize, usize, usize)> {
         match self.shape {
             Shape::Image { channels, height, width } => Ok((channels, height, width)),
             Shape::Features(_) => Err(self.input("an image")),
@@ -530,7 +573,7 @@ impl Context<'_> {
         }
     }
 
-    fn setting(&self, setting: &'static str, expected: &str, got: impl ToString) -> NetworkError {
+    pub(super) fn setting(&self, setting: &'static str, expected: &str, got: impl ToString) -> NetworkError {
         NetworkError::LayerSetting {
             layer: self.name.to_owned(),
             kind: self.kind,
@@ -540,7 +583,7 @@ impl Context<'_> {
         }
     }
 
-    fn at_least_one(&self, setting: &'static str, size: usize) -> Result<()> {
+    pub(super) fn at_least_one(&self, setting: &'static str, size: usize) -> Result<()> {
         if size == 0 { Err(self.setting(setting, "at least 1", size)) } else { Ok(()) }
     }
 }
