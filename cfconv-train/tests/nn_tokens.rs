@@ -262,6 +262,7 @@ fn sizes_that_do_not_fit_are_refused<D: Device>(device: &D) {
 const TOKENS: &str = "
     [kernel]
     parameterization = 'hw-cin'
+    omega_channel = 5.0
     hidden_width = 8
     hidden_layers = 1
     [sampler]
