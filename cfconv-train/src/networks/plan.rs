@@ -76,6 +76,11 @@ impl PlannedLayer {
     pub(super) fn operands(&self) -> impl Iterator<Item = ValueId> {
         std::iter::once(self.input).chain(self.second)
     }
+
+    /// Whether each channel has a kernel of its own, and no other.
+    pub(super) fn is_depthwise_cf_conv(&self) -> bool {
+        matches!(&self.op, PlannedOp::CfConv(config) if config.depthwise)
+    }
 }
 
 /// An operation with its sizes.

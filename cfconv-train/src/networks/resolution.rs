@@ -41,6 +41,7 @@ fn resize_layers(layers: &mut [LayerConfig], path: &str, old: usize, new: usize)
         };
         match layer {
             LayerConfig::CfConv(layer) => layer.sampler = None,
+            LayerConfig::DepthwiseCfConv(layer) => layer.sampler = None,
             LayerConfig::SpectralPool(layer) => layer.size = scaled(layer.size)?,
             LayerConfig::Residual(layer) => {
                 resize_layers(&mut layer.layers, &format!("{place}.layers"), old, new)?;
@@ -96,6 +97,7 @@ mod tests {
                 {{ type = 'batch-norm' }}, {{ type = 'activation', kind = 'gelu' }},
                 {pooling},
                 {{ type = 'residual', layers = [{{ type = 'cf-conv', out_channels = 4 }}] }},
+                {{ type = 'depthwise-cf-conv' }},
                 {{ type = 'global-avg-pool' }}, {{ type = 'linear' }},
             ]"
         );
