@@ -136,23 +136,6 @@ fn depthwise_layer_needs_as_many_outputs_as_inputs() {
 }
 
 #[test]
-fn depthwise_transfer_functions_filter_as_the_layer_does() {
-    for sampler in [SamplerConfig::All {}, SamplerConfig::Lattice { size: 3 }] {
-        let config = depthwise_config((5, 6, 3), sampler);
-        let (mut engine, params) = engine::<f64>(&config);
-        engine.begin_evaluation(&params).unwrap();
-        let input = numbers(1, input_len(&config, 2));
-        let expected = forward(&mut engine, &params, 2, &input);
-        let function = engine.transfer_function().unwrap();
-        assert_eq!(function.grid, KernelGrid { height: 5, width: 6, in_channels: 3, out_channels: 1 });
-        let dense = depthwise_config((5, 6, 3), SamplerConfig::All {});
-        let mut other = CfConv2dEngine::<f64>::try_new(&dense).unwrap();
-        other.begin_transferred_evaluation(&function).unwrap();
-        assert!(relative_error(&forward(&mut other, &params, 2, &input), &expected) < 1e-12);
-    }
-}
-
-#[test]
 fn depthwise_state_survives_a_round_trip() {
     let num_positions = NumPositions::Count(17);
     let sampler = SamplerConfig::Stratified { num_positions };

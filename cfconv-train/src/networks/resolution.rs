@@ -97,7 +97,6 @@ mod tests {
                 {{ type = 'batch-norm' }}, {{ type = 'activation', kind = 'gelu' }},
                 {pooling},
                 {{ type = 'residual', layers = [{{ type = 'cf-conv', out_channels = 4 }}] }},
-                {{ type = 'depthwise-cf-conv' }},
                 {{ type = 'global-avg-pool' }}, {{ type = 'linear' }},
             ]"
         );

@@ -29,6 +29,7 @@ fn shipped_configurations_keep_the_parameter_budget() {
         ("cats-vs-dogs-mixer-depthwise3x3.toml", 2, 58_762),
         ("embedded-cfconv.toml", 12, EMBEDDED_CFCONV),
         ("embedded-conv3x3.toml", 12, EMBEDDED_CONV3X3),
+        ("positions-law.toml", 12, 4_146),
     ];
     for (name, classes, expected) in counts {
         assert_eq!(parameters(name, classes), expected, "{name}");
