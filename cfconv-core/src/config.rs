@@ -91,6 +91,11 @@ pub struct CfConv2dConfig {
     pub height: usize,
     /// Columns of the images.
     pub width: usize,
+    /// Whether channel c of the output comes from channel c of the input alone; default `false`. Then both have
+    /// the same number of channels C, and Φ is a function of the frequency and one channel: its grid has C input
+    /// channels and one output channel.
+    #[serde(default)]
+    pub depthwise: bool,
     /// What lies beyond the border; default [`PaddingMode::Circular`]. With zeros the kernel's grid is large
     /// enough that nothing wraps around: 2H − 1 rows or more; H + (k − 1)/2 or more for a k×k lattice.
     #[serde(default)]
@@ -142,6 +147,7 @@ impl CfConv2dConfig {
             out_channels,
             height,
             width,
+            depthwise: false,
             padding: PaddingMode::default(),
             bias: default_bias(),
             mlp: KernelMlpConfig::default(),
@@ -169,6 +175,15 @@ impl CfConv2dConfig {
         ];
         for (setting, size) in sizes {
             check_size(setting, size)?;
+        }
+        if self.depthwise && self.in_channels != self.out_channels {
+            return Err(CoreError::ConflictingSettings {
+                setting: "out_channels",
+                value: self.out_channels.to_string(),
+                other: "depthwise",
+                other_value: "true".to_owned(),
+                reason: "each input channel gives one output channel",
+            });
         }
         check_ema_alpha(self.ema_alpha)?;
         if self.polish && self.evaluation_kernel == EvaluationKernel::Dense {

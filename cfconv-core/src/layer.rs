@@ -206,6 +206,12 @@ pub struct CfConv2dBuilder {
 }
 
 impl CfConv2dBuilder {
+    /// Sets whether each output channel comes from its own input channel alone.
+    pub fn depthwise(mut self, depthwise: bool) -> Self {
+        self.config.depthwise = depthwise;
+        self
+    }
+
     /// Sets what lies beyond the border.
     pub fn padding(mut self, padding: PaddingMode) -> Self {
         self.config.padding = padding;

@@ -119,6 +119,22 @@ pub fn centred_taps(kernel: ArrayView4<Complex<f64>>, width: usize) -> Array4<f6
     taps
 }
 
+/// The kernel, or the taps, of a depthwise convolution as those of one that mixes channels: `[…, c, c]` is the
+/// depthwise value of channel c, everything else is zero.
+///
+/// # Shapes
+/// `depthwise` `[P, Q, C, 1]`. Returns `[P, Q, C, C]`.
+///
+/// # Panics
+/// If the last axis is not 1.
+pub fn without_mixing<V: Copy + Default>(depthwise: ArrayView4<V>) -> Array4<V> {
+    let (rows, columns, channels, one) = depthwise.dim();
+    assert_eq!(one, 1);
+    Array4::from_shape_fn((rows, columns, channels, channels), |(p, q, i, o)| {
+        if i == o { depthwise[[p, q, i, 0]] } else { V::default() }
+    })
+}
+
 fn add_bias(output: &mut Array4<f64>, bias: Option<ArrayView1<f64>>) {
     if let Some(bias) = bias {
         for ((_, o, _, _), value) in output.indexed_iter_mut() {

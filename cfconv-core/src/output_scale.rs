@@ -17,7 +17,8 @@ pub(crate) const HE_VARIANCE: f64 = 2.0;
 /// White noise x of unit variance gives `y[o, p] = Σ_i Σ_δ t[i, o, δ]·x[i, p − δ]` the variance
 /// `Σ_i Σ_δ t²` at an output pixel p that every tap t reaches. With circular padding that is each pixel.
 /// With zeros, tap δ reaches the share (1 − |δ_h|/H)·(1 − |δ_w|/W) of pixels, which is its weight in the
-/// mean over pixels. The variance is averaged over output channels. By Parseval's theorem the circular sum
+/// mean over pixels. The variance is averaged over the layer's `out_channels` (for a depthwise layer as many as
+/// the grid has input channels). By Parseval's theorem the circular sum
 /// is `1/(H·W)·Σ m·|K|²` of the Hermitian part of K.
 ///
 /// # Shapes
@@ -31,6 +32,7 @@ pub(crate) const HE_VARIANCE: f64 = 2.0;
 pub(crate) fn variance_output_scale<T: Real>(
     grid: &KernelGrid,
     values: &[Complex<T>],
+    out_channels: usize,
     padding: PaddingMode,
     (height, width): (usize, usize),
     wanted: f64,
@@ -60,7 +62,7 @@ pub(crate) fn variance_output_scale<T: Real>(
             }
         },
     );
-    let variance = total / grid.out_channels as f64;
+    let variance = total / out_channels as f64;
     let factor = (wanted / variance).sqrt();
     if variance > 0.0 && factor.is_finite() && factor > 0.0 {
         Ok(factor)

@@ -36,6 +36,8 @@ const TILE: usize = 1 << 14;
 /// An evaluation is `begin_evaluation`, then any number of `forward`; it does not disturb the training
 /// state. Parameter gradients accumulate, `output` and `grad_input` are overwritten.
 ///
+/// A depthwise layer has `y[c] = crop(irfft2(rfft2(pad(x[c]))·K̃[c])) + bias[c]` in place of the sum.
+///
 /// # Shapes
 /// `input` `[Cin, H, W, batch]`, `output` `[Cout, H, W, batch]`, both flat.
 ///
@@ -248,6 +250,7 @@ impl<T: Real> CfConv2dEngine<T> {
         let scale = variance_output_scale(
             &self.plan.grid,
             self.state.values(),
+            self.config.out_channels,
             self.config.padding,
             image,
             self.initial_variance,

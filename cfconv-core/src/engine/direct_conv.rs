@@ -31,6 +31,18 @@ pub enum PaddingMode {
     Zeros,
 }
 
+impl PaddingMode {
+    /// Row or column that a tap reads, `at + tap − (k−1)/2`, or `None` beyond a zero-padded edge.
+    #[inline(always)]
+    pub(super) fn source(self, at: usize, tap: usize, kernel_size: usize, extent: usize) -> Option<usize> {
+        let shifted = at as isize + tap as isize - (kernel_size / 2) as isize;
+        match self {
+            Self::Circular => Some(shifted.rem_euclid(extent as isize) as usize),
+            Self::Zeros => (0..extent as isize).contains(&shifted).then_some(shifted as usize),
+        }
+    }
+}
+
 /// Sizes of a direct convolution; stride 1, output as large as the input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DirectConvSizes {
@@ -54,14 +66,10 @@ impl DirectConvSizes {
         self.out_channels * self.in_channels * self.kernel_size * self.kernel_size
     }
 
-    /// Row or column that a tap reads, `at + tap − (k−1)/2`, or `None` beyond a zero-padded edge.
+    /// Row or column that a tap reads, or `None` beyond a zero-padded edge.
     #[inline(always)]
     fn source(&self, at: usize, tap: usize, size: usize) -> Option<usize> {
-        let shifted = at as isize + tap as isize - (self.kernel_size / 2) as isize;
-        match self.padding {
-            PaddingMode::Circular => Some(shifted.rem_euclid(size as isize) as usize),
-            PaddingMode::Zeros => (0..size as isize).contains(&shifted).then_some(shifted as usize),
-        }
+        self.padding.source(at, tap, self.kernel_size, size)
     }
 }
 

@@ -3,7 +3,8 @@
 use cfconv_fft::lanes::LanesRfft2;
 use cfconv_fft::{Complex, Real};
 
-use super::{DirectConv, DirectConvSizes, SavedSpectrum, SpectralConv, SpectralWorkspace};
+use super::applied_form::{DirectForm, SpectralForm};
+use super::{SavedSpectrum, SpectralWorkspace};
 use crate::error::Result;
 use crate::lattice::Lattice;
 
@@ -12,12 +13,12 @@ use crate::lattice::Lattice;
 #[expect(clippy::large_enum_variant, reason = "one for each layer, never moved")]
 pub(super) enum KernelApplication<T: Real> {
     /// The values are the kernel's spectrum.
-    Spectral { conv: SpectralConv<T>, saved: SavedSpectrum<T> },
+    Spectral { conv: SpectralForm<T>, saved: SavedSpectrum<T> },
     /// The values lie on a lattice; the taps' spectrum is applied.
     LatticeFft {
         lattice: Lattice<T>,
         torus: LanesRfft2<T>,
-        conv: SpectralConv<T>,
+        conv: SpectralForm<T>,
         /// `[k, k, Cin, Cout]`
         taps: Vec<T>,
         /// `[kernel_height, half_width, Cin, Cout]`
@@ -27,7 +28,7 @@ pub(super) enum KernelApplication<T: Real> {
     /// The values lie on a lattice; the taps are applied.
     LatticeDirect {
         lattice: Lattice<T>,
-        conv: DirectConv<T>,
+        conv: DirectForm<T>,
         /// `[k, k, Cin, Cout]`
         taps: Vec<T>,
         /// `[Cout, Cin, k, k]`
@@ -39,34 +40,32 @@ pub(super) enum KernelApplication<T: Real> {
 }
 
 impl<T: Real> KernelApplication<T> {
-    pub(super) fn spectral(conv: SpectralConv<T>) -> Self {
+    pub(super) fn spectral(conv: SpectralForm<T>) -> Self {
         Self::Spectral { conv, saved: SavedSpectrum::default() }
     }
 
-    pub(super) fn lattice_fft(size: usize, conv: SpectralConv<T>) -> Result<Self> {
-        let sizes = conv.sizes();
-        let lattice = Lattice::try_new(size, sizes.in_channels, sizes.out_channels)?;
+    pub(super) fn lattice_fft(lattice: Lattice<T>, conv: SpectralForm<T>) -> Result<Self> {
+        let (height, width) = conv.torus();
         Ok(Self::LatticeFft {
-            torus: LanesRfft2::try_new(sizes.kernel_height, sizes.kernel_width)?,
-            conv,
+            torus: LanesRfft2::try_new(height, width)?,
             taps: vec![T::zero(); lattice.num_taps()],
-            kernel: vec![Complex::default(); sizes.num_positions()],
+            kernel: vec![Complex::default(); conv.num_positions()],
             saved: SavedSpectrum::default(),
             lattice,
+            conv,
         })
     }
 
-    pub(super) fn lattice_direct(sizes: DirectConvSizes) -> Result<Self> {
-        let lattice = Lattice::try_new(sizes.kernel_size, sizes.in_channels, sizes.out_channels)?;
+    pub(super) fn lattice_direct(lattice: Lattice<T>, conv: DirectForm<T>) -> Self {
         let zeros = vec![T::zero(); lattice.num_taps()];
-        Ok(Self::LatticeDirect {
-            conv: DirectConv::new(sizes),
+        Self::LatticeDirect {
             taps: zeros.clone(),
             weights: zeros.clone(),
             grad_weights: zeros,
             input: Vec::new(),
             lattice,
-        })
+            conv,
+        }
     }
 
     /// Takes the kernel values that the following passes apply.
@@ -98,18 +97,10 @@ impl<T: Real> KernelApplication<T> {
         let spectral = &mut workspace.spectral;
         match self {
             Self::Spectral { conv, saved } => {
-                if training {
-                    conv.forward(batch, input, values, bias, output, saved, spectral);
-                } else {
-                    conv.infer(batch, input, values, bias, output, spectral);
-                }
+                conv.forward(batch, input, values, bias, output, training.then_some(saved), spectral);
             }
             Self::LatticeFft { conv, kernel, saved, .. } => {
-                if training {
-                    conv.forward(batch, input, kernel, bias, output, saved, spectral);
-                } else {
-                    conv.infer(batch, input, kernel, bias, output, spectral);
-                }
+                conv.forward(batch, input, kernel, bias, output, training.then_some(saved), spectral);
             }
             Self::LatticeDirect { conv, weights, input: kept, .. } => {
                 conv.forward(batch, input, weights, bias, output);
@@ -171,7 +162,7 @@ impl<T: Real> KernelApplication<T> {
             Self::LatticeDirect { lattice, conv, taps, weights, grad_weights, input } => {
                 debug_assert!(positions.is_none());
                 grad_weights.fill(T::zero());
-                conv.backward_weight(batch, input, grad_output, grad_weights, None);
+                conv.backward_weight(batch, input, grad_output, grad_weights);
                 if let Some(grad_input) = grad_input {
                     conv.backward_input(batch, grad_output, weights, grad_input);
                 }

@@ -5,8 +5,11 @@
 //! at its edges. The plans of single convolutions check sizes with `debug_assert!` only: they serve
 //! [`CfConv2dEngine`] and the trainer's layers, which validate.
 
+mod applied_form;
 mod cf_conv2d;
 mod channel_mix;
+mod depthwise_conv;
+mod depthwise_spectral;
 mod direct_conv;
 mod few_images;
 mod kernel_application;
@@ -17,6 +20,8 @@ mod spectral_conv;
 mod transfer_function;
 
 pub use cf_conv2d::{CfConv2dEngine, CfConvWorkspace};
+pub use depthwise_conv::{DepthwiseConv, DepthwiseConvSizes};
+pub use depthwise_spectral::{DepthwiseSpectralConv, DepthwiseSpectralSizes};
 pub use direct_conv::{DirectConv, DirectConvSizes, PaddingMode};
 pub use plan::{AppliedForm, EnginePlan};
 pub use spectral_conv::{Domain, SavedSpectrum, SpectralConv, SpectralConvSizes, SpectralWorkspace};

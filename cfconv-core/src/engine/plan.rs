@@ -3,10 +3,15 @@
 use cfconv_fft::{Real, half_width};
 use cfconv_mlp::KernelGrid;
 
+use super::applied_form::{DirectForm, SpectralForm};
 use super::kernel_application::KernelApplication;
-use super::{DirectConvSizes, Domain, PaddingMode, SpectralConv, SpectralConvSizes};
+use super::{
+    DepthwiseConv, DepthwiseConvSizes, DepthwiseSpectralConv, DepthwiseSpectralSizes, DirectConv,
+    DirectConvSizes, Domain, PaddingMode, SpectralConv, SpectralConvSizes,
+};
 use crate::config::{Application, CfConv2dConfig};
 use crate::error::Result;
+use crate::lattice::Lattice;
 
 /// The form in which kernel values are applied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,6 +54,7 @@ pub struct EnginePlan {
     pub domain: Domain,
     image: (usize, usize),
     padding: PaddingMode,
+    depthwise: bool,
 }
 
 impl EnginePlan {
@@ -87,10 +93,18 @@ impl EnginePlan {
             height: grid_height,
             width: grid_width,
             in_channels: config.in_channels,
-            out_channels: config.out_channels,
+            // The kernel of a depthwise layer has one axis of channels.
+            out_channels: if config.depthwise { 1 } else { config.out_channels },
         };
-        let (domain, image) = (Domain::Images, (config.height, config.width));
-        Self { grid, torus, form, domain, image, padding: config.padding }
+        Self {
+            grid,
+            torus,
+            form,
+            domain: Domain::Images,
+            image: (config.height, config.width),
+            padding: config.padding,
+            depthwise: config.depthwise,
+        }
     }
 
     /// Values of one channel of an image, or of its half spectrum.
@@ -103,37 +117,54 @@ impl EnginePlan {
     }
 
     pub(super) fn application<T: Real>(&self) -> Result<KernelApplication<T>> {
+        let lattice = || Lattice::try_new(self.grid.height, self.grid.in_channels, self.grid.out_channels);
+        match self.form {
+            AppliedForm::Spectral => Ok(KernelApplication::spectral(self.spectral())),
+            AppliedForm::LatticeFft => KernelApplication::lattice_fft(lattice()?, self.spectral()),
+            AppliedForm::LatticeDirect => Ok(KernelApplication::lattice_direct(lattice()?, self.direct())),
+        }
+    }
+
+    fn spectral<T: Real>(&self) -> SpectralForm<T> {
         let KernelGrid { in_channels, out_channels, .. } = self.grid;
-        let (height, width) = self.image;
-        let (kernel_height, kernel_width) = self.torus;
+        let ((height, width), (kernel_height, kernel_width)) = (self.image, self.torus);
+        if self.depthwise {
+            let channels = in_channels;
+            let sizes = DepthwiseSpectralSizes { channels, height, width, kernel_height, kernel_width };
+            return SpectralForm::Depthwise(DepthwiseSpectralConv::new(sizes));
+        }
         let sizes =
             SpectralConvSizes { in_channels, out_channels, height, width, kernel_height, kernel_width };
-        let spectral = || match self.domain {
+        SpectralForm::Full(match self.domain {
             Domain::Images => SpectralConv::new(sizes),
             Domain::Spectra => SpectralConv::between_spectra(sizes),
-        };
-        match self.form {
-            AppliedForm::Spectral => Ok(KernelApplication::spectral(spectral())),
-            AppliedForm::LatticeFft => KernelApplication::lattice_fft(self.grid.height, spectral()),
-            AppliedForm::LatticeDirect => KernelApplication::lattice_direct(DirectConvSizes {
-                in_channels,
-                out_channels,
-                height,
-                width,
-                kernel_size: self.grid.height,
-                padding: self.padding,
-            }),
+        })
+    }
+
+    fn direct<T: Real>(&self) -> DirectForm<T> {
+        let KernelGrid { in_channels, out_channels, height: kernel_size, .. } = self.grid;
+        let ((height, width), padding) = (self.image, self.padding);
+        if self.depthwise {
+            let channels = in_channels;
+            let sizes = DepthwiseConvSizes { channels, height, width, kernel_size, padding };
+            return DirectForm::Depthwise(DepthwiseConv::new(sizes));
         }
+        let sizes = DirectConvSizes { in_channels, out_channels, height, width, kernel_size, padding };
+        DirectForm::Full(DirectConv::new(sizes))
     }
 }
 
 /// Compares the work of both forms, in multiply-adds for each pixel and channel pair: k² taps directly; in
 /// the spectral form a complex product for half the bins, and the transforms, of which each channel's serves
-/// all its pairs.
+/// all its pairs. A depthwise layer has one pair a channel.
 fn direct_is_faster(config: &CfConv2dConfig, size: usize, torus: (usize, usize)) -> bool {
     let bins = (torus.0 * torus.1) as f64;
     let pixels = (config.height * config.width) as f64;
-    let channels = 1.0 / config.in_channels as f64 + 1.0 / config.out_channels as f64;
+    let channels = if config.depthwise {
+        2.0
+    } else {
+        1.0 / config.in_channels as f64 + 1.0 / config.out_channels as f64
+    };
     let spectral = bins / pixels * (MIX_COST + TRANSFORM_COST * channels * bins.log2().max(1.0));
     ((size * size) as f64) < spectral
 }

@@ -97,10 +97,11 @@ pub struct SpectralConv<T: Real> {
 }
 
 /// The input's spectrum, kept by the forward pass for the backward pass: for each group of blocks of lanes
-/// points `[half_width, blocks, in_channels, kernel_height]`.
+/// points `[half_width, blocks, in_channels, kernel_height]`; of a depthwise convolution `[channels, blocks,
+/// half_width, kernel_height]`.
 #[derive(Clone, Debug, Default)]
 pub struct SavedSpectrum<T> {
-    points: Vec<Point<T>>,
+    pub(super) points: Vec<Point<T>>,
 }
 
 /// The spectrum of one group between the phases. One workspace serves any number of layers in turn; it grows
@@ -110,12 +111,14 @@ pub struct SpectralWorkspace<T> {
     /// `[half_width, blocks, channels, kernel_height]`; where a mix is in place, with room for the larger of
     /// both numbers of channels.
     pub(super) points: Vec<Point<T>>,
+    /// The kernel's gradient of a depthwise convolution, `[channels, kernel_height, half_width]`.
+    pub(super) by_channel: Vec<Complex<T>>,
 }
 
 impl<T: Real> SpectralWorkspace<T> {
     /// Bytes held.
     pub fn bytes(&self) -> usize {
-        self.points.capacity() * size_of::<Point<T>>()
+        self.points.capacity() * size_of::<Point<T>>() + self.by_channel.capacity() * size_of::<Complex<T>>()
     }
 }
 

@@ -136,7 +136,7 @@ impl<T: Real> CfConv2dEngine<T> {
         dense.sampler = SamplerConfig::All {};
         let grid = EnginePlan::new(&dense).grid;
         if self.plan().form != AppliedForm::Spectral {
-            let lattice = Lattice::try_new(self.plan().grid.height, config.in_channels, config.out_channels)?;
+            let lattice = Lattice::try_new(self.plan().grid.height, grid.in_channels, grid.out_channels)?;
             let mut taps = vec![T::zero(); lattice.num_taps()];
             lattice.taps(&values, &mut taps)?;
             let torus = LanesRfft2::try_new(grid.height, grid.width)?;

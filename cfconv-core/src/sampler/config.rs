@@ -121,6 +121,13 @@ pub enum SamplerConfig {
         #[serde(default)]
         num_positions: NumPositions,
     },
+    /// The next positions of a walk that keeps them evenly apart and visits every position once before any comes
+    /// again: nothing in the kernel state grows old.
+    LowDiscrepancy {
+        /// How many; default 2^18.
+        #[serde(default)]
+        num_positions: NumPositions,
+    },
     /// Whole frequencies (h, w) drawn uniformly, each with all its channel pairs.
     FrequencyBlocks {
         /// How many positions, rounded up to whole frequencies; default 2^18.
@@ -161,6 +168,7 @@ impl SamplerConfig {
         match *self {
             Self::Uniform { num_positions, .. }
             | Self::Stratified { num_positions }
+            | Self::LowDiscrepancy { num_positions }
             | Self::FrequencyBlocks { num_positions }
             | Self::ChannelBlocks { num_positions } => match num_positions {
                 NumPositions::Count(count) => check_size("sampler.num_positions", count),
@@ -176,6 +184,7 @@ impl SamplerConfig {
         match self {
             Self::Uniform { .. } => "uniform",
             Self::Stratified { .. } => "stratified",
+            Self::LowDiscrepancy { .. } => "low-discrepancy",
             Self::FrequencyBlocks { .. } => "frequency-blocks",
             Self::ChannelBlocks { .. } => "channel-blocks",
             Self::Lattice { .. } => "lattice",

@@ -77,7 +77,7 @@ pub(crate) fn mark(bitmap: &mut [u64], number: u32) -> bool {
 }
 
 /// Writes the numbers whose bit is set (or, `inverted`, is not).
-fn read_out(bitmap: &[u64], population: u32, inverted: bool, out: &mut Vec<u32>) {
+pub(super) fn read_out(bitmap: &[u64], population: u32, inverted: bool, out: &mut Vec<u32>) {
     out.clear();
     for (index, &word) in bitmap.iter().enumerate() {
         let first = (index * 64) as u32;

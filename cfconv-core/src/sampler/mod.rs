@@ -3,6 +3,7 @@
 mod blocks;
 mod config;
 mod distinct;
+mod low_discrepancy;
 mod positions;
 mod stratified;
 
@@ -14,6 +15,7 @@ use rand::Rng;
 
 use crate::error::{CoreError, Result, check_size};
 use crate::seed::{Purpose, StepSeed};
+use low_discrepancy::GoldenWalk;
 use stratified::Strata;
 
 /// Draws the positions of each step.
@@ -50,6 +52,7 @@ enum Rule {
     Uniform { count: u32 },
     UniformWithReplacement { draws: usize },
     Stratified(Strata),
+    LowDiscrepancy(GoldenWalk),
     FrequencyBlocks { count: u32 },
     ChannelBlocks { count: u32 },
 }
@@ -100,6 +103,14 @@ impl PositionSampler {
                 let count = num_positions.resolve(population as usize) as u32;
                 if count == population { Rule::All } else { Rule::Stratified(Strata { population, count }) }
             }
+            SamplerConfig::LowDiscrepancy { num_positions } => {
+                let count = num_positions.resolve(population as usize) as u32;
+                if count == population {
+                    Rule::All
+                } else {
+                    Rule::LowDiscrepancy(GoldenWalk::new(population, count))
+                }
+            }
             SamplerConfig::FrequencyBlocks { num_positions } => {
                 let count = (num_positions.resolve(population as usize) as u32).div_ceil(channel_pairs);
                 if count == frequencies { Rule::All } else { Rule::FrequencyBlocks { count } }
@@ -131,6 +142,7 @@ impl PositionSampler {
             Rule::Uniform { count } => count as usize,
             Rule::UniformWithReplacement { draws } => draws.min(self.population as usize),
             Rule::Stratified(strata) => strata.count as usize,
+            Rule::LowDiscrepancy(walk) => walk.count as usize,
             Rule::FrequencyBlocks { count } => count as usize * channel_pairs,
             Rule::ChannelBlocks { count } => count as usize * frequencies,
         }
@@ -138,7 +150,7 @@ impl PositionSampler {
 
     /// The probability π(u) that a step visits `position`.
     ///
-    /// `num_positions / N` without replacement; `1 − (1 − 1/N)^draws` with; one over its stratum's size if
+    /// `num_positions / N` without replacement and with low discrepancy (over all runs); `1 − (1 − 1/N)^draws` with; one over its stratum's size if
     /// stratified; the share of blocks drawn for blocks; 1 if every position is visited.
     pub fn inclusion_probability(&self, position: u32) -> f64 {
         debug_assert!(position < self.population);
@@ -146,7 +158,9 @@ impl PositionSampler {
         let channel_pairs = f64::from(self.channel_pairs());
         match self.rule {
             Rule::All => 1.0,
-            Rule::Uniform { count } => f64::from(count) / population,
+            Rule::Uniform { count } | Rule::LowDiscrepancy(GoldenWalk { count, .. }) => {
+                f64::from(count) / population
+            }
             Rule::UniformWithReplacement { draws } => -(draws as f64 * (-1.0 / population).ln_1p()).exp_m1(),
             Rule::Stratified(strata) => 1.0 / f64::from(strata.size(strata.containing(position))),
             Rule::FrequencyBlocks { count } => f64::from(count) * channel_pairs / population,
@@ -191,6 +205,13 @@ impl PositionSampler {
                 );
             }
             Rule::Stratified(strata) => strata.draw(rng, positions.set_list(population)),
+            Rule::LowDiscrepancy(walk) => {
+                distinct::clear(bitmap, population);
+                walk.visit(seed, |position| {
+                    distinct::mark(bitmap, position);
+                });
+                distinct::read_out(bitmap, population, false, positions.set_list(population));
+            }
             Rule::FrequencyBlocks { count } => {
                 distinct::draw_distinct(rng, frequencies, count, bitmap, &mut self.blocks);
                 blocks::expand_frequencies(&self.blocks, channel_pairs, positions.set_list(population));

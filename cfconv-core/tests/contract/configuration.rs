@@ -32,6 +32,7 @@ fn every_kind_of_sampler_is_read_and_written() {
             "kind = 'stratified'\nnum_positions = 'all'",
             SamplerConfig::Stratified { num_positions: NumPositions::All },
         ),
+        ("kind = 'low-discrepancy'\nnum_positions = 7", SamplerConfig::LowDiscrepancy { num_positions }),
         ("kind = 'frequency-blocks'\nnum_positions = 7", SamplerConfig::FrequencyBlocks { num_positions }),
         ("kind = 'channel-blocks'\nnum_positions = 7", SamplerConfig::ChannelBlocks { num_positions }),
         ("kind = 'lattice'\nsize = 3", SamplerConfig::Lattice { size: 3 }),
@@ -113,7 +114,7 @@ proptest! {
     /// Whatever is asked for, the builder gives a layer that runs or an error.
     #[test]
     fn builder_never_panics(
-        sizes in prop::array::uniform4(0_usize..6), batch in 0_usize..3, kind in 0_usize..7, count in 0_usize..40,
+        sizes in prop::array::uniform4(0_usize..6), batch in 0_usize..3, kind in 0_usize..8, count in 0_usize..40,
         alpha in prop::sample::select(vec![-1.0, 0.0, 0.3, 1.0, 2.0, f64::NAN]), flags in 0_u32..32,
         parameterization in 0_usize..4, application in 0_usize..3,
     ) {
@@ -123,6 +124,7 @@ proptest! {
             SamplerConfig::Uniform { num_positions, replacement: false },
             SamplerConfig::Uniform { num_positions, replacement: true },
             SamplerConfig::Stratified { num_positions },
+            SamplerConfig::LowDiscrepancy { num_positions },
             SamplerConfig::FrequencyBlocks { num_positions },
             SamplerConfig::ChannelBlocks { num_positions },
             SamplerConfig::Lattice { size: count },

@@ -81,7 +81,7 @@ fn central_differences(at: &[f64], mut function: impl FnMut(&[f64]) -> f64) -> V
 /// Relative error that central differences must reach.
 const TOLERANCE: f64 = 1e-6;
 
-fn check(config: &CfConv2dConfig, batch: usize) {
+pub(crate) fn check(config: &CfConv2dConfig, batch: usize) {
     let problem = Problem::new(config, batch);
     let (grad_params, grad_input) = problem.gradients();
     let label = format!("{:?} {:?} {:?}", config.sampler, config.mlp.parameterization, config.padding);

@@ -9,7 +9,7 @@ use rand_distr::{Distribution, StandardNormal};
 use crate::common::{PARAMETERIZATIONS, engine, forward, input_len, numbers, seed, small_config, small_mlp};
 
 /// Mean square of the output for Gaussian white noise.
-fn output_variance(config: &CfConv2dConfig, batch: usize) -> f64 {
+pub(crate) fn output_variance(config: &CfConv2dConfig, batch: usize) -> f64 {
     let config = CfConv2dConfig { bias: false, ..config.clone() };
     let (mut engine, params) = engine::<f64>(&config);
     engine.begin_evaluation(&params).unwrap();

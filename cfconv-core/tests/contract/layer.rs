@@ -11,7 +11,7 @@ use crate::common::{
 };
 
 /// The layer's output by explicit sums: naive Φ, naive transforms.
-fn oracle(config: &CfConv2dConfig, params: &[f64], batch: usize, input: &[f64]) -> Vec<f64> {
+pub(crate) fn oracle(config: &CfConv2dConfig, params: &[f64], batch: usize, input: &[f64]) -> Vec<f64> {
     let (engine, _) = engine::<f64>(config);
     let plan = engine.plan();
     let grid = plan.grid;
@@ -20,7 +20,11 @@ fn oracle(config: &CfConv2dConfig, params: &[f64], batch: usize, input: &[f64]) 
         .map(|position| cfconv_mlp::naive::evaluate_at(engine.mlp(), network, position))
         .collect();
     let shape = (grid.height, grid.half_width(), grid.in_channels, grid.out_channels);
-    let kernel = ArrayView4::from_shape(shape, &kernel).unwrap();
+    let mut kernel = Array4::from_shape_vec(shape, kernel).unwrap();
+    if config.depthwise {
+        kernel = naive::without_mixing(kernel.view());
+    }
+    let kernel = kernel.view();
     let bias = config.bias.then(|| ArrayView1::from(&params[network.len()..]));
     let images = to_nchw(input, (config.in_channels, config.height, config.width), batch);
     let output = match config.lattice_size() {
@@ -102,7 +106,7 @@ fn zero_padded_layer_is_linear_convolution_with_its_spatial_taps() {
 }
 
 /// Output and gradients of one step.
-fn step<T: Real>(config: &CfConv2dConfig, params: &[f64], batch: usize) -> [Vec<f64>; 3] {
+pub(crate) fn step<T: Real>(config: &CfConv2dConfig, params: &[f64], batch: usize) -> [Vec<f64>; 3] {
     let (mut engine, _) = engine::<T>(config);
     let params: Vec<T> = params.iter().map(|&p| T::cast(p)).collect();
     let mut workspace = CfConvWorkspace::default();

@@ -3,6 +3,7 @@
 
 mod common;
 mod configuration;
+mod depthwise;
 mod golden;
 mod gradients;
 mod initialization;

@@ -125,12 +125,21 @@ fn strata_hold_one_position_each() {
 }
 
 #[test]
+fn low_discrepancy_visits_all_before_it_repeats() {
+    let mut sampler = build(&SamplerConfig::LowDiscrepancy { num_positions: NumPositions::Count(17) });
+    // 7 · 17 = 119 of 120 positions.
+    assert_eq!(sampler.coverage((3..10).map(seed)), 119.0 / 120.0);
+    assert_eq!(sampler.coverage((3..11).map(seed)), 1.0);
+}
+
+#[test]
 fn as_many_positions_as_the_kernel_has_means_all() {
     for count in [120, 121, usize::MAX] {
         let num_positions = NumPositions::Count(count);
         for config in [
             SamplerConfig::Uniform { num_positions, replacement: false },
             SamplerConfig::Stratified { num_positions },
+            SamplerConfig::LowDiscrepancy { num_positions },
             SamplerConfig::FrequencyBlocks { num_positions },
             SamplerConfig::ChannelBlocks { num_positions },
             SamplerConfig::Uniform { num_positions: NumPositions::All, replacement: true },
@@ -185,13 +194,14 @@ proptest! {
     #[test]
     fn positions_are_sorted_distinct_in_range_and_as_many_as_said(
         height in 1_usize..8, width in 1_usize..8, in_channels in 1_usize..5, out_channels in 1_usize..5,
-        count in 1_usize..300, kind in 0_usize..5, step in 0_u64..1000,
+        count in 1_usize..300, kind in 0_usize..6, step in 0_u64..1000,
     ) {
         let num_positions = NumPositions::Count(count);
         let config = [
             SamplerConfig::Uniform { num_positions, replacement: false },
             SamplerConfig::Uniform { num_positions, replacement: true },
             SamplerConfig::Stratified { num_positions },
+            SamplerConfig::LowDiscrepancy { num_positions },
             SamplerConfig::FrequencyBlocks { num_positions },
             SamplerConfig::ChannelBlocks { num_positions },
         ][kind].clone();

@@ -15,8 +15,9 @@ pub use memory::{Buffer, IndexBuffer, Memory, Span, SpanMut};
 
 use crate::nn::{
     ActivationOp, AddOp, AveragePoolOp, BatchNormOp, CfConv2dOp, ComplexActivationOp, ComplexBatchNormOp,
-    Conv2dOp, CrossEntropyOp, DropoutOp, GlobalAveragePoolOp, LinearOp, MaxPoolOp, OptimizerOp, ReduceOp,
-    SpectralCropOp, SpectralPoolOp, SpectrumTransformOp,
+    Conv2dOp, CrossEntropyOp, DepthwiseConv2dOp, DropoutOp, GlobalAveragePoolOp, LayerNormOp, LinearOp,
+    MaxPoolOp, OptimizerOp, PatchEmbedOp, PositionEmbeddingOp, ReduceOp, SelfAttentionOp, SpectralCropOp,
+    SpectralPoolOp, SpectrumTransformOp,
 };
 
 /// A device that can train a network: memory and every operation, forward and backward.
@@ -42,12 +43,17 @@ pub trait Device:
     + ComplexBatchNormOp
     + Conv2dOp
     + CrossEntropyOp
+    + DepthwiseConv2dOp
     + DropoutOp
     + GlobalAveragePoolOp
+    + LayerNormOp
     + LinearOp
     + MaxPoolOp
     + OptimizerOp
+    + PatchEmbedOp
+    + PositionEmbeddingOp
     + ReduceOp
+    + SelfAttentionOp
     + SpectralCropOp
     + SpectralPoolOp
     + SpectrumTransformOp

@@ -10,6 +10,10 @@ use super::error::{NetworkError, Result};
 use super::spectrum_config::{
     CfMixLayerConfig, ComplexActivationLayerConfig, ComplexBatchNormLayerConfig, SpectralCropLayerConfig,
 };
+use super::token_config::{
+    DepthwiseCfConvLayerConfig, DepthwiseConvLayerConfig, LayerNormLayerConfig, PatchEmbedLayerConfig,
+    SelfAttentionLayerConfig,
+};
 use crate::nn::Activation;
 
 /// The table `[network]`: layers, and what all CF-Conv layers share.
@@ -111,6 +115,18 @@ pub enum LayerConfig {
     ComplexBatchNorm(ComplexBatchNormLayerConfig),
     /// A smaller half spectrum of the low frequencies.
     SpectralCrop(SpectralCropLayerConfig),
+    /// Non-overlapping patches, each times one matrix.
+    PatchEmbed(PatchEmbedLayerConfig),
+    /// A learned image, added to every image.
+    PositionEmbedding {},
+    /// Layer normalisation over the channels of each pixel.
+    LayerNorm(LayerNormLayerConfig),
+    /// Multi-head self-attention between pixels.
+    SelfAttention(SelfAttentionLayerConfig),
+    /// Convolution of each channel with its own k×k weights.
+    DepthwiseConv(DepthwiseConvLayerConfig),
+    /// Continuous Fourier convolution of each channel with its own kernel.
+    DepthwiseCfConv(DepthwiseCfConvLayerConfig),
 }
 
 impl LayerConfig {
@@ -135,6 +151,12 @@ impl LayerConfig {
             Self::ComplexActivation(_) => "complex-activation",
             Self::ComplexBatchNorm(_) => "complex-batch-norm",
             Self::SpectralCrop(_) => "spectral-crop",
+            Self::PatchEmbed(_) => "patch-embed",
+            Self::PositionEmbedding {} => "position-embedding",
+            Self::LayerNorm(_) => "layer-norm",
+            Self::SelfAttention(_) => "self-attention",
+            Self::DepthwiseConv(_) => "depthwise-conv",
+            Self::DepthwiseCfConv(_) => "depthwise-cf-conv",
         }
     }
 }
@@ -271,7 +293,7 @@ pub struct ResidualLayerConfig {
     pub shortcut: Vec<LayerConfig>,
 }
 
-fn yes() -> bool {
+pub(super) fn yes() -> bool {
     true
 }
 
@@ -283,11 +305,11 @@ fn two() -> usize {
     2
 }
 
-fn three() -> usize {
+pub(super) fn three() -> usize {
     3
 }
 
-fn zeros() -> PaddingMode {
+pub(super) fn zeros() -> PaddingMode {
     PaddingMode::Zeros
 }
 
@@ -320,6 +342,7 @@ impl NetworkConfig {
             out_channels: layer.out_channels,
             height,
             width,
+            depthwise: false,
             padding: layer.padding.unwrap_or(self.padding),
             bias: layer.bias,
             mlp: self.kernel_with(place, &layer.kernel)?,

@@ -37,7 +37,7 @@ pub enum NetworkError {
         got: String,
     },
     /// The table of kernel overrides of a layer does not fit.
-    #[error("network.{layer} (cf-conv): {reason}")]
+    #[error("network.{layer}.kernel: {reason}")]
     KernelOverrides {
         /// The layer's place.
         layer: String,

@@ -67,6 +67,8 @@ impl<D: Device> Network<D> {
                 cf_conv.transfer_function().map_err(|source| Self::layer_error(&layer.plan, source))?;
             let grid = function.grid;
             let pairs = grid.num_channel_pairs();
+            // The grid of a depthwise layer has one axis of channels, for both.
+            let depthwise = layer.plan.is_depthwise_cf_conv();
             let count = count.min(pairs);
             let pair = |number: usize| {
                 let pair = number * pairs / count;
@@ -74,7 +76,12 @@ impl<D: Device> Network<D> {
                     Array2::from_shape_fn((grid.height, grid.half_width()), |(p, q)| {
                         function.values[(p * grid.half_width() + q) * pairs + pair]
                     });
-                picture(spectrum.view(), grid.width, pair / grid.out_channels, pair % grid.out_channels)
+                let (in_channel, out_channel) = if depthwise {
+                    (pair, pair)
+                } else {
+                    (pair / grid.out_channels, pair % grid.out_channels)
+                };
+                picture(spectrum.view(), grid.width, in_channel, out_channel)
             };
             all.push(LayerKernels {
                 layer: layer.plan.name.clone(),

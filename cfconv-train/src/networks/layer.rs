@@ -5,7 +5,8 @@ use std::ops::Range;
 use super::plan::{PlannedLayer, PlannedOp};
 use crate::device::{Buffer, Device, IndexBuffer, Result, Span, SpanMut};
 use crate::nn::{
-    CfConv2d, CfConv2dOp, Conv2dOp, DropoutSizes, SpectralCropOp, SpectralPoolOp, SpectrumTransformOp,
+    CfConv2d, CfConv2dOp, Conv2dOp, DepthwiseConv2dOp, DropoutSizes, PatchEmbedOp, SelfAttentionOp,
+    SpectralCropOp, SpectralPoolOp, SpectrumTransformOp,
 };
 
 /// Working memory of CF-Conv layers.
@@ -27,6 +28,13 @@ enum Prepared<D: Device> {
     SpectralPool(<D as SpectralPoolOp>::SpectralPoolPlan),
     SpectrumTransform(<D as SpectrumTransformOp>::SpectrumTransformPlan),
     SpectralCrop(<D as SpectralCropOp>::SpectralCropPlan),
+    PatchEmbed(<D as PatchEmbedOp>::PatchEmbedPlan),
+    DepthwiseConv(<D as DepthwiseConv2dOp>::DepthwiseConv2dPlan),
+    SelfAttention {
+        plan: <D as SelfAttentionOp>::SelfAttentionPlan,
+        /// What a forward pass keeps for its backward pass.
+        saved: Buffer<D>,
+    },
 }
 
 /// What a pass needs besides values and gradients.
@@ -42,6 +50,8 @@ pub(super) struct Pass<'a, D: Device> {
     /// Statistics of the batch, in the same places.
     pub(super) saved: &'a mut Buffer<D>,
     pub(super) workspace: &'a mut Workspace<D>,
+    /// Room for what an operation needs while it runs.
+    pub(super) scratch: &'a mut Buffer<D>,
 }
 
 impl<D: Device> Layer<D> {
@@ -62,6 +72,13 @@ impl<D: Device> Layer<D> {
                 Prepared::SpectrumTransform(device.plan_spectrum_transform(sizes)?)
             }
             PlannedOp::SpectralCrop(sizes) => Prepared::SpectralCrop(device.plan_spectral_crop(sizes)?),
+            PlannedOp::PatchEmbed(sizes) => Prepared::PatchEmbed(device.plan_patch_embed(sizes)?),
+            PlannedOp::DepthwiseConv(sizes) => Prepared::DepthwiseConv(device.plan_depthwise_conv2d(sizes)?),
+            PlannedOp::SelfAttention(sizes) => {
+                let plan = device.plan_self_attention(sizes)?;
+                let saved = device.alloc(device.self_attention_saved_len(&plan, max_batch))?;
+                Prepared::SelfAttention { plan, saved }
+            }
             _ => Prepared::Nothing,
         };
         Ok(Self { plan: plan.clone(), number, prepared })
@@ -86,6 +103,11 @@ impl<D: Device> Layer<D> {
         match (&self.prepared, &self.plan.op) {
             (Prepared::CfConv(layer), _) => layer.working_bytes(),
             (Prepared::Conv(plan), _) => device.conv2d_scratch_bytes(plan),
+            (Prepared::PatchEmbed(plan), _) => device.patch_embed_scratch_bytes(plan),
+            (Prepared::SelfAttention { plan, .. }, _) => {
+                device.self_attention_scratch_bytes(plan)
+                    + device.self_attention_saved_len(plan, max_batch) * size_of::<f32>()
+            }
             (Prepared::MaxPool(_), PlannedOp::MaxPool(sizes)) => {
                 sizes.output_len(max_batch) * size_of::<u32>()
             }
@@ -163,6 +185,20 @@ impl<D: Device> Layer<D> {
             (PlannedOp::SpectralCrop(_), Prepared::SpectralCrop(plan)) => {
                 device.spectral_crop(plan, batch, input, output)
             }
+            (op @ PlannedOp::PatchEmbed(_), Prepared::PatchEmbed(plan)) => {
+                let scratch = SpanMut::new(pass.scratch, 0..op.scratch_len(batch));
+                device.patch_embed(plan, batch, input, params, scratch, output)
+            }
+            (PlannedOp::PositionEmbedding, _) => device.position_embedding(batch, input, params, output),
+            (PlannedOp::LayerNorm(sizes), _) => device.layer_norm(sizes, batch, input, params, output),
+            (op @ PlannedOp::SelfAttention(_), Prepared::SelfAttention { plan, saved }) => {
+                let scratch = SpanMut::new(pass.scratch, 0..op.scratch_len(batch));
+                let saved = SpanMut::new(saved, 0..device.self_attention_saved_len(plan, batch));
+                device.self_attention(plan, batch, input, params, saved, scratch, output)
+            }
+            (PlannedOp::DepthwiseConv(_), Prepared::DepthwiseConv(plan)) => {
+                device.depthwise_conv2d(plan, batch, input, params, output)
+            }
             _ => unreachable!("try_new prepares what the operation needs"),
         }
     }
@@ -232,6 +268,59 @@ impl<D: Device> Layer<D> {
                     input(),
                     params,
                     saved,
+                    grad_output,
+                    grad_input,
+                    grad_params,
+                );
+            }
+            (op @ PlannedOp::PatchEmbed(_), Prepared::PatchEmbed(plan)) => {
+                let scratch = SpanMut::new(pass.scratch, 0..op.scratch_len(batch));
+                return device.patch_embed_vjp(
+                    plan,
+                    batch,
+                    input(),
+                    params,
+                    scratch,
+                    grad_output,
+                    grad_input,
+                    grad_params,
+                );
+            }
+            (PlannedOp::PositionEmbedding, _) => {
+                return device.position_embedding_vjp(batch, grad_output, grad_input, grad_params);
+            }
+            (PlannedOp::LayerNorm(sizes), _) => {
+                return device.layer_norm_vjp(
+                    sizes,
+                    batch,
+                    input(),
+                    params,
+                    grad_output,
+                    grad_input,
+                    grad_params,
+                );
+            }
+            (op @ PlannedOp::SelfAttention(_), Prepared::SelfAttention { plan, saved }) => {
+                let scratch = SpanMut::new(pass.scratch, 0..op.scratch_len(batch));
+                let saved = SpanMut::new(saved, 0..device.self_attention_saved_len(plan, batch));
+                return device.self_attention_vjp(
+                    plan,
+                    batch,
+                    input(),
+                    params,
+                    saved,
+                    scratch,
+                    grad_output,
+                    grad_input,
+                    grad_params,
+                );
+            }
+            (PlannedOp::DepthwiseConv(_), Prepared::DepthwiseConv(plan)) => {
+                return device.depthwise_conv2d_vjp(
+                    plan,
+                    batch,
+                    input(),
+                    params,
                     grad_output,
                     grad_input,
                     grad_params,

@@ -18,6 +18,8 @@ mod shape;
 mod spectrum_config;
 mod spectrum_plan;
 mod tensors;
+mod token_config;
+mod token_plan;
 
 pub use config::{
     ActivationLayerConfig, BatchNormLayerConfig, CfConvLayerConfig, ConvLayerConfig, DropoutLayerConfig,
@@ -34,3 +36,7 @@ pub use spectrum_config::{
     CfMixLayerConfig, ComplexActivationLayerConfig, ComplexBatchNormLayerConfig, SpectralCropLayerConfig,
 };
 pub use tensors::{NamedTensor, TensorValues};
+pub use token_config::{
+    DepthwiseCfConvLayerConfig, DepthwiseConvLayerConfig, LayerNormLayerConfig, PatchEmbedLayerConfig,
+    SelfAttentionLayerConfig,
+};

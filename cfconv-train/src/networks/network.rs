@@ -76,6 +76,7 @@ pub struct Network<D: Device> {
     saved: Buffer<D>,
     arena: Arena<D>,
     workspace: Workspace<D>,
+    scratch: Buffer<D>,
     labels: IndexBuffer<D>,
     losses: Buffer<D>,
     correct: Buffer<D>,
@@ -140,6 +141,7 @@ impl<D: Device> Network<D> {
             saved: device.alloc(plan.running_len)?,
             arena: Arena::try_new(&device, plan.memory.buffer_lens.iter().map(|len| len * max_batch))?,
             workspace: Workspace::<D>::default(),
+            scratch: device.alloc(plan.scratch_len(max_batch))?,
             labels: device.alloc_indices(max_batch)?,
             losses: device.alloc(max_batch)?,
             correct: device.alloc(max_batch)?,
@@ -341,6 +343,7 @@ impl<D: Device> Network<D> {
             running: &mut self.running,
             saved: &mut self.saved,
             workspace: &mut self.workspace,
+            scratch: &mut self.scratch,
         };
         for layer in &mut self.layers {
             let PlannedLayer { input, second, output, .. } = layer.plan;
@@ -442,6 +445,7 @@ impl<D: Device> Network<D> {
             running: &mut self.running,
             saved: &mut self.saved,
             workspace: &mut self.workspace,
+            scratch: &mut self.scratch,
         };
         for (layer, routes) in self.layers.iter_mut().zip(&memory.routes).rev() {
             let PlannedLayer { input, output, .. } = layer.plan;

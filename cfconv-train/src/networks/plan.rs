@@ -13,10 +13,12 @@ use super::error::{NetworkError, Result};
 use super::memory_plan::MemoryPlan;
 use super::shape::{InputShape, Shape};
 use super::spectrum_plan::draft_spectrum_layer;
+use super::token_plan::draft_token_layer;
 use crate::device::DeviceError;
 use crate::nn::{
-    Activation, BatchNormSizes, ComplexActivationSizes, ComplexBatchNormSizes, Conv2dSizes, LinearSizes,
-    PoolSizes, SpectralPoolSizes, SpectrumSizes,
+    Activation, BatchNormSizes, ComplexActivationSizes, ComplexBatchNormSizes, Conv2dSizes,
+    DepthwiseConv2dSizes, LayerNormSizes, LinearSizes, PatchEmbedSizes, PoolSizes, SelfAttentionSizes,
+    SpectralPoolSizes, SpectrumSizes,
 };
 
 /// Names a value between layers.
@@ -53,7 +55,7 @@ pub struct LayerSummary {
 impl LayerSummary {
     /// Whether the layer's kernel is a network of the frequency, with a state of its own.
     pub fn has_kernel(&self) -> bool {
-        matches!(self.kind, "cf-conv" | "cf-mix")
+        matches!(self.kind, "cf-conv" | "cf-mix" | "depthwise-cf-conv")
     }
 }
 
@@ -88,6 +90,11 @@ impl PlannedLayer {
     pub(super) fn operands(&self) -> impl Iterator<Item = ValueId> {
         std::iter::once(self.input).chain(self.second)
     }
+
+    /// Whether each channel has a kernel of its own, and no other.
+    pub(super) fn is_depthwise_cf_conv(&self) -> bool {
+        matches!(&self.op, PlannedOp::CfConv(config) if config.depthwise)
+    }
 }
 
 /// An operation with its sizes.
@@ -121,6 +128,11 @@ pub(super) enum PlannedOp {
     },
     ComplexBatchNorm(ComplexBatchNormSizes),
     SpectralCrop(SpectralPoolSizes),
+    PatchEmbed(PatchEmbedSizes),
+    PositionEmbedding,
+    LayerNorm(LayerNormSizes),
+    SelfAttention(SelfAttentionSizes),
+    DepthwiseConv(DepthwiseConv2dSizes),
 }
 
 impl PlannedOp {
@@ -134,7 +146,20 @@ impl PlannedOp {
                 | Self::Linear(_)
                 | Self::ComplexActivation { .. }
                 | Self::ComplexBatchNorm(_)
+                | Self::PatchEmbed(_)
+                | Self::LayerNorm(_)
+                | Self::SelfAttention(_)
+                | Self::DepthwiseConv(_)
         )
+    }
+
+    /// Values of scratch that a pass over a batch needs.
+    pub(super) fn scratch_len(&self, batch: usize) -> usize {
+        match self {
+            Self::PatchEmbed(sizes) => sizes.input_len(batch),
+            Self::SelfAttention(sizes) => sizes.scratch_len(batch),
+            _ => 0,
+        }
     }
 }
 
@@ -238,14 +263,20 @@ impl NetworkPlan {
         &self.summaries
     }
 
+    /// Values of the scratch that layers use in turn.
+    pub(super) fn scratch_len(&self, batch: usize) -> usize {
+        self.layers.iter().map(|layer| layer.op.scratch_len(batch)).max().unwrap_or(0)
+    }
+
     /// Bytes of all kernel states and running statistics.
     pub fn state_bytes(&self) -> usize {
         self.summaries.iter().map(|row| row.state_bytes).sum()
     }
 
-    /// Bytes of the buffers that values and gradients share in turn, for batches of `batch` images.
+    /// Bytes of the buffers that values and gradients share in turn, and of the scratch beside them, for batches of
+    /// `batch` images.
     pub fn activation_bytes(&self, batch: usize) -> usize {
-        self.memory.total_len() * batch * size_of::<f32>()
+        (self.memory.total_len() * batch + self.scratch_len(batch)) * size_of::<f32>()
     }
 }
 
@@ -408,7 +439,9 @@ impl Planner<'_> {
     }
 
     fn draft(&self, context: &Context<'_>, layer: &LayerConfig) -> Result<Drafted> {
-        if let Some(drafted) = draft_spectrum_layer(self.config, context, layer) {
+        let special = draft_spectrum_layer(self.config, context, layer)
+            .or_else(|| draft_token_layer(self.config, context, layer));
+        if let Some(drafted) = special {
             return drafted;
         }
         match layer {
@@ -566,7 +599,7 @@ fn draft_pool(
 /// The layer that is being planned and the shape before it.
 pub(super) struct Context<'a> {
     pub(super) name: &'a str,
-    kind: &'static str,
+    pub(super) kind: &'static str,
     pub(super) shape: Shape,
 }
 
@@ -630,7 +663,7 @@ impl Context<'_> {
         }
     }
 
-    fn at_least_one(&self, setting: &'static str, size: usize) -> Result<()> {
+    pub(super) fn at_least_one(&self, setting: &'static str, size: usize) -> Result<()> {
         if size == 0 { Err(self.setting(setting, "at least 1", size)) } else { Ok(()) }
     }
 }

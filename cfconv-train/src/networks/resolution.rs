@@ -41,6 +41,7 @@ fn resize_layers(layers: &mut [LayerConfig], path: &str, old: usize, new: usize)
         };
         match layer {
             LayerConfig::CfConv(layer) => layer.sampler = None,
+            LayerConfig::DepthwiseCfConv(layer) => layer.sampler = None,
             LayerConfig::SpectralPool(layer) => layer.size = scaled(layer.size)?,
             // Orthonormal spectra grow with the number of pixels, which statistics and thresholds do not.
             LayerConfig::ToSpectrum {} if new != old => {

@@ -131,7 +131,7 @@ pub(crate) fn sigmoid<T: Real, I: Isa>(isa: I, z: T) -> T {
 
 /// exp(x); for `f32` without a library call, so that it vectorises.
 #[inline(always)]
-fn exp<T: Real, I: Isa>(isa: I, x: T) -> T {
+pub(crate) fn exp<T: Real, I: Isa>(isa: I, x: T) -> T {
     if size_of::<T>() == size_of::<f32>() {
         // T is f32: the conversions are the identity.
         T::cast(f64::from(exp_f32(isa, x.as_f64() as f32)))

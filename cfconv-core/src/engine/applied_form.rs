@@ -1,0 +1,149 @@
+//! Convolutions that mix channels and depthwise ones, behind one set of calls.
+
+use cfconv_fft::{Complex, Real};
+
+use super::{
+    DepthwiseConv, DepthwiseSpectralConv, DirectConv, SavedSpectrum, SpectralConv, SpectralWorkspace,
+};
+
+/// Convolution by spectra.
+#[derive(Debug, Clone)]
+pub(super) enum SpectralForm<T: Real> {
+    Full(SpectralConv<T>),
+    Depthwise(DepthwiseSpectralConv<T>),
+}
+
+impl<T: Real> SpectralForm<T> {
+    /// Complex values of the kernel's spectrum.
+    pub(super) fn num_positions(&self) -> usize {
+        match self {
+            Self::Full(conv) => conv.sizes().num_positions(),
+            Self::Depthwise(conv) => conv.sizes().num_positions(),
+        }
+    }
+
+    /// Rows and columns of the torus.
+    pub(super) fn torus(&self) -> (usize, usize) {
+        match self {
+            Self::Full(conv) => (conv.sizes().kernel_height, conv.sizes().kernel_width),
+            Self::Depthwise(conv) => (conv.sizes().kernel_height, conv.sizes().kernel_width),
+        }
+    }
+
+    /// Computes the output; keeps the input's spectrum if `saved` is given.
+    pub(super) fn forward(
+        &self,
+        batch: usize,
+        input: &[T],
+        kernel: &[Complex<T>],
+        bias: Option<&[T]>,
+        output: &mut [T],
+        saved: Option<&mut SavedSpectrum<T>>,
+        workspace: &mut SpectralWorkspace<T>,
+    ) {
+        match (self, saved) {
+            (Self::Full(conv), Some(saved)) => {
+                conv.forward(batch, input, kernel, bias, output, saved, workspace);
+            }
+            (Self::Full(conv), None) => conv.infer(batch, input, kernel, bias, output, workspace),
+            (Self::Depthwise(conv), Some(saved)) => conv.forward(batch, input, kernel, bias, output, saved),
+            (Self::Depthwise(conv), None) => conv.infer(batch, input, kernel, bias, output),
+        }
+    }
+
+    /// See [`SpectralConv::backward`].
+    pub(super) fn backward(
+        &self,
+        batch: usize,
+        grad_output: &[T],
+        kernel: &[Complex<T>],
+        saved: &SavedSpectrum<T>,
+        positions: Option<&[u32]>,
+        scale: T,
+        grad_kernel: &mut [Complex<T>],
+        grad_input: Option<&mut [T]>,
+        workspace: &mut SpectralWorkspace<T>,
+    ) {
+        match self {
+            Self::Full(conv) => conv.backward(
+                batch,
+                grad_output,
+                kernel,
+                saved,
+                positions,
+                scale,
+                grad_kernel,
+                grad_input,
+                workspace,
+            ),
+            Self::Depthwise(conv) => conv.backward(
+                batch,
+                grad_output,
+                kernel,
+                saved,
+                positions,
+                scale,
+                grad_kernel,
+                grad_input,
+                workspace,
+            ),
+        }
+    }
+
+    pub(super) fn scratch_bytes(&self) -> usize {
+        match self {
+            Self::Full(conv) => conv.scratch_bytes(),
+            Self::Depthwise(conv) => conv.scratch_bytes(),
+        }
+    }
+}
+
+/// Convolution with taps in space.
+#[derive(Debug, Clone)]
+pub(super) enum DirectForm<T: Real> {
+    Full(DirectConv<T>),
+    Depthwise(DepthwiseConv),
+}
+
+impl<T: Real> DirectForm<T> {
+    pub(super) fn forward(
+        &self,
+        batch: usize,
+        input: &[T],
+        weight: &[T],
+        bias: Option<&[T]>,
+        output: &mut [T],
+    ) {
+        match self {
+            Self::Full(conv) => conv.forward(batch, input, weight, bias, output),
+            Self::Depthwise(conv) => conv.forward(batch, input, weight, bias, output),
+        }
+    }
+
+    pub(super) fn backward_input(&self, batch: usize, grad_output: &[T], weight: &[T], grad_input: &mut [T]) {
+        match self {
+            Self::Full(conv) => conv.backward_input(batch, grad_output, weight, grad_input),
+            Self::Depthwise(conv) => conv.backward_input(batch, grad_output, weight, grad_input),
+        }
+    }
+
+    pub(super) fn backward_weight(
+        &self,
+        batch: usize,
+        input: &[T],
+        grad_output: &[T],
+        grad_weight: &mut [T],
+    ) {
+        match self {
+            Self::Full(conv) => conv.backward_weight(batch, input, grad_output, grad_weight, None),
+            Self::Depthwise(conv) => conv.backward_weight(batch, input, grad_output, grad_weight, None),
+        }
+    }
+
+    pub(super) fn scratch_bytes(&self) -> usize {
+        match self {
+            Self::Full(conv) => conv.scratch_bytes(),
+            Self::Depthwise(_) => 0,
+        }
+    }
+}
