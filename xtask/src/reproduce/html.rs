@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::figures;
 use super::kernels::{NetworkKernels, Picture};
 use super::law::PositionsLaw;
-use super::report::ExperimentReport;
+use super::report::{ExperimentReport, Section};
 use super::study::{Figure, StudyReport};
 use super::table;
 use crate::environment::Environment;
@@ -41,14 +41,6 @@ fn contents(report: &Value) -> String {
     }
     let links: Vec<_> = names.iter().map(|name| format!("<a href=\"#{0}\">{0}</a>", escape(name))).collect();
     format!("<nav>{}</nav>\n", links.join(" · "))
-}
-
-/// What a report holds of an experiment.
-#[derive(serde::Deserialize)]
-#[serde(untagged)]
-enum Section {
-    Trainings(Box<ExperimentReport>),
-    Study(Box<StudyReport>),
 }
 
 /// The beginning of a section.

@@ -1,6 +1,6 @@
 //! `cargo xtask reproduce`: runs an experiment, or all, and reports what was reached.
 //!
-//! Results gather in one folder: `report.json` and `report.html` with all experiments, and `runs/` with a folder
+//! Results gather in one folder: `report.json`, `report.html` and `report.md` with all experiments, and `runs/` with a folder
 //! for each training run, from which an interrupted call goes on. The experiments are files in
 //! `xtask/experiments`, or studies that a module here carries out.
 
@@ -10,6 +10,7 @@ mod html;
 mod images;
 mod kernels;
 mod law;
+mod markdown;
 mod memory;
 mod program;
 mod progress;
@@ -206,5 +207,6 @@ fn measure(
 
 fn write(out: &Path, name: &str, results: &impl serde::Serialize) -> Result<()> {
     let report = report::merge(&report_path(out), name, results)?;
+    atomic::write(&out.join("report.md"), &markdown::page(&report))?;
     atomic::write(&page_path(out), &html::page(&report)?)
 }

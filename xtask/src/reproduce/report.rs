@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::kernels::NetworkKernels;
 use super::law::PositionsLaw;
 use super::row::Row;
+use super::study::StudyReport;
 use crate::atomic;
 use crate::environment::Environment;
 
@@ -41,6 +42,14 @@ pub(crate) struct ExperimentReport {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) kernels: Vec<NetworkKernels>,
     pub(crate) environment: Environment,
+}
+
+/// What a report holds of an experiment.
+#[derive(Deserialize)]
+#[serde(untagged)]
+pub(crate) enum Section {
+    Trainings(Box<ExperimentReport>),
+    Study(Box<StudyReport>),
 }
 
 /// Puts `experiment` into the report at `path`, in place of its earlier results and beside all others, and
