@@ -17,6 +17,8 @@ const DESCRIPTIONS: &[(&str, &str)] = &[
     ("parameterizations", include_str!("../../experiments/parameterizations.toml")),
     ("sampling", include_str!("../../experiments/sampling.toml")),
     ("positions-law", include_str!("../../experiments/positions-law.toml")),
+    ("complex-activations", include_str!("../../experiments/complex-activations.toml")),
+    ("transformer", include_str!("../../experiments/transformer.toml")),
     ("scale-up", include_str!("../../experiments/scale-up.toml")),
     ("resolution", include_str!("../../experiments/resolution.toml")),
 ];
