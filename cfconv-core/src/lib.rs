@@ -67,6 +67,7 @@ pub mod naive;
 mod output_scale;
 mod pair_planes;
 mod refresh_history;
+mod ringing;
 mod sampler;
 mod seed;
 
@@ -77,5 +78,6 @@ pub use kernel_state::{KernelState, ShadowGap};
 pub use lattice::Lattice;
 pub use layer::{CfConv2d, CfConv2dBuilder, CfConv2dSaved};
 pub use refresh_history::RefreshHistory;
+pub use ringing::KernelRinging;
 pub use sampler::{NumPositions, PositionSampler, SampledPositions, SamplerConfig};
 pub use seed::{Purpose, StepSeed};

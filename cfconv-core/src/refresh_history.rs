@@ -45,6 +45,17 @@ impl RefreshHistory {
         }
     }
 
+    /// Removes the newest step and gives it back.
+    pub fn pop(&mut self) -> Option<StepSeed> {
+        let run = self.runs.back_mut()?;
+        run.count -= 1;
+        let newest = run.first.at_step(run.first.step + run.count);
+        if run.count == 0 {
+            self.runs.pop_back();
+        }
+        Some(newest)
+    }
+
     /// The last `count` steps, newest first.
     pub fn last(&self, count: usize) -> impl Iterator<Item = StepSeed> + '_ {
         self.runs
@@ -90,6 +101,23 @@ mod tests {
         assert_eq!(steps(4), [21, 20, 12, 11]);
         assert_eq!(steps(100).len(), 5);
         assert_eq!(RefreshHistory::from_words(&history.to_words()), Some(history));
+    }
+
+    #[test]
+    fn popping_undoes_pushing() {
+        let seed = StepSeed { run_seed: 1, layer: 2, step: 10 };
+        let mut history = RefreshHistory::default();
+        assert_eq!(history.pop(), None);
+        let mut earlier = Vec::new();
+        let steps = [10, 11, 20, 21, 22, 5];
+        for step in steps {
+            earlier.push(history.clone());
+            history.push(seed.at_step(step));
+        }
+        for (step, before) in steps.into_iter().zip(earlier).rev() {
+            assert_eq!(history.pop(), Some(seed.at_step(step)));
+            assert_eq!(history, before);
+        }
     }
 
     #[test]

@@ -109,6 +109,11 @@ impl<D: Device> WeightAverage<D> {
         network.swap_weights(&mut self.params, &mut self.running);
     }
 
+    /// Bytes of the averages.
+    pub fn memory_bytes(&self, device: &D) -> usize {
+        (device.buffer_len(&self.params) + device.buffer_len(&self.running)) * size_of::<f32>()
+    }
+
     /// Number of updates.
     pub fn updates(&self) -> u64 {
         self.updates

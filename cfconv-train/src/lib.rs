@@ -12,6 +12,7 @@
 //! | [`data`] | images in memory: reading, splits, augmentation, batches; the embedded data set |
 //! | [`config`] | configuration files, and errors that name the nearest valid key |
 //! | [`checkpoint`], [`metrics`], [`run_folder`] | the files of a run |
+//! | [`signatures`] | failures that a run recognises, with what to change |
 //! | [`trainer`] | runs: training, evaluation, resuming |
 //!
 //! # Examples
@@ -59,4 +60,5 @@ pub mod optim;
 pub mod process_memory;
 pub mod run_folder;
 pub mod schedule;
+pub mod signatures;
 pub mod trainer;

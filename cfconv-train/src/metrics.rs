@@ -4,17 +4,24 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
+
+use crate::signatures::{MemoryEstimate, Signature};
 
 /// Loss and accuracy over some images.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Score {
-    /// Mean cross entropy in nats.
+    /// Mean cross entropy in nats. What is not finite has no form in JSON: it is written as null.
+    #[serde(deserialize_with = "number_or_nan")]
     pub loss: f64,
     /// Share of images whose likeliest class is the right one, 0 to 1.
     pub accuracy: f64,
     /// Number of images.
     pub images: usize,
+}
+
+fn number_or_nan<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or(f64::NAN))
 }
 
 /// Numbers of images in each part of the data.
@@ -28,7 +35,7 @@ pub struct SplitSizes {
     pub test: usize,
 }
 
-/// How far the kernel state of a CF-Conv layer lags behind Φ.
+/// How far the kernel state of a CF-Conv layer lags behind Φ, and how much it rings.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct KernelHealth {
     /// The layer's name.
@@ -37,6 +44,16 @@ pub struct KernelHealth {
     pub shadow_gap: f64,
     /// Share of positions refreshed in the last epoch's steps.
     pub coverage: f64,
+    /// Share of the kernels' energy near Nyquist's frequency, of
+    /// [`KernelRinging`](cfconv_core::KernelRinging) as the following two.
+    #[serde(default)]
+    pub nyquist_energy: f64,
+    /// The largest value far from the centre, in units of the largest of all.
+    #[serde(default)]
+    pub overshoot: f64,
+    /// Energy far from the centre and near Nyquist's frequency, in units of white noise's.
+    #[serde(default)]
+    pub ringing: f64,
 }
 
 /// A line of `metrics.jsonl`.
@@ -62,6 +79,8 @@ pub enum Event {
     Step(StepEvent),
     /// An epoch is done.
     Epoch(EpochEvent),
+    /// A failure was recognised.
+    Signature(Signature),
     /// The run is done.
     End(EndEvent),
 }
@@ -85,6 +104,9 @@ pub struct StartEvent {
     pub data: String,
     /// Files left out of the data.
     pub skipped: usize,
+    /// What the run was estimated to need, in bytes; the number of threads matters.
+    #[serde(default)]
+    pub memory: MemoryEstimate,
 }
 
 /// One step.
@@ -204,7 +226,7 @@ impl History {
                 self.elapsed_seconds = epoch.elapsed_seconds;
                 self.open_epoch_seconds = 0.0;
             }
-            Event::Start(_) | Event::End(_) => {}
+            Event::Start(_) | Event::Signature(_) | Event::End(_) => {}
         }
     }
 }
@@ -301,6 +323,15 @@ mod tests {
             grad_norm: 1.0 / 3.0,
             step_ms: 250.0,
         })
+    }
+
+    #[test]
+    fn losses_that_are_no_numbers_come_back() {
+        let score = Score { loss: f64::NAN, accuracy: 0.5, images: 4 };
+        let text = serde_json::to_string(&score).unwrap();
+        assert_eq!(text, r#"{"loss":null,"accuracy":0.5,"images":4}"#);
+        let back: Score = serde_json::from_str(&text).unwrap();
+        assert!(back.loss.is_nan() && back.accuracy == 0.5);
     }
 
     #[test]

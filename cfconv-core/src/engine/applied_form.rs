@@ -3,7 +3,8 @@
 use cfconv_fft::{Complex, Real};
 
 use super::{
-    DepthwiseConv, DepthwiseSpectralConv, DirectConv, SavedSpectrum, SpectralConv, SpectralWorkspace,
+    DepthwiseConv, DepthwiseSpectralConv, DirectConv, PlannedWorkspace, SavedSpectrum, SpectralConv,
+    SpectralWorkspace,
 };
 
 /// Convolution by spectra.
@@ -96,6 +97,34 @@ impl<T: Real> SpectralForm<T> {
             Self::Depthwise(conv) => conv.scratch_bytes(),
         }
     }
+
+    /// Bytes of working memory after passes on `threads` threads.
+    pub(super) fn planned_scratch_bytes(&self, threads: usize) -> usize {
+        match self {
+            Self::Full(conv) => conv.planned_scratch_bytes(threads),
+            Self::Depthwise(conv) => conv.planned_scratch_bytes(threads),
+        }
+    }
+
+    /// Bytes of the spectrum saved for `batch` images.
+    pub(super) fn planned_saved_bytes(&self, batch: usize) -> usize {
+        match self {
+            Self::Full(conv) => conv.planned_saved_bytes(batch),
+            Self::Depthwise(conv) => conv.planned_saved_bytes(batch),
+        }
+    }
+
+    /// What the workspace grows to with passes of up to `batch` images.
+    pub(super) fn planned_workspace(&self, batch: usize) -> PlannedWorkspace {
+        match self {
+            Self::Full(conv) => {
+                PlannedWorkspace { spectra: conv.planned_spectra_bytes(batch), ..Default::default() }
+            }
+            Self::Depthwise(conv) => {
+                PlannedWorkspace { by_channel: conv.planned_by_channel_bytes(), ..Default::default() }
+            }
+        }
+    }
 }
 
 /// Convolution with taps in space.
@@ -143,6 +172,13 @@ impl<T: Real> DirectForm<T> {
     pub(super) fn scratch_bytes(&self) -> usize {
         match self {
             Self::Full(conv) => conv.scratch_bytes(),
+            Self::Depthwise(_) => 0,
+        }
+    }
+    /// Bytes of working memory after passes on `threads` threads.
+    pub(super) fn planned_scratch_bytes(&self, threads: usize) -> usize {
+        match self {
+            Self::Full(conv) => conv.planned_scratch_bytes(threads),
             Self::Depthwise(_) => 0,
         }
     }

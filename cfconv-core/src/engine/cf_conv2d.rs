@@ -4,8 +4,10 @@ use cfconv_fft::{Complex, Real};
 use cfconv_mlp::{KernelMlp, ParameterSegment, Positions};
 
 use super::direct_conv::add_plane_sums;
+use super::exact_growth::resize_exact;
 use super::kernel_application::{ApplicationWorkspace, KernelApplication};
 use super::plan::EnginePlan;
+use super::step_undo::StepUndo;
 use super::{Domain, PaddingMode};
 use crate::config::{Application, CfConv2dConfig, EvaluationKernel, GradientScale, InitialFill};
 use crate::error::{CoreError, Result, check_len};
@@ -72,9 +74,10 @@ pub struct CfConv2dEngine<T: Real> {
     plan: EnginePlan,
     mlp: KernelMlp<T>,
     sampler: PositionSampler,
-    positions: SampledPositions,
-    state: KernelState<T>,
-    history: RefreshHistory,
+    pub(super) positions: SampledPositions,
+    pub(super) state: KernelState<T>,
+    pub(super) history: RefreshHistory,
+    pub(super) undo: StepUndo<T>,
     application: KernelApplication<T>,
     /// The kernel of an evaluation that does not use the state itself.
     evaluation_kernel: Vec<Complex<T>>,
@@ -167,6 +170,7 @@ impl<T: Real> CfConv2dEngine<T> {
             positions: SampledPositions::default(),
             state: KernelState::try_new(plan.grid.num_positions(), config.ema_alpha)?,
             history: RefreshHistory::default(),
+            undo: StepUndo::default(),
             application: plan.application()?,
             evaluation_kernel: Vec::new(),
             initial_variance,
@@ -261,6 +265,7 @@ impl<T: Real> CfConv2dEngine<T> {
             InitialFill::Zeros => self.state.values_mut().fill(Complex::default()),
         }
         self.history = RefreshHistory::default();
+        self.undo.forget();
         self.phase = Phase::Idle;
         Ok(())
     }
@@ -279,10 +284,11 @@ impl<T: Real> CfConv2dEngine<T> {
         let network = &params[..self.mlp.num_parameters()];
         self.evaluation_kernel = Vec::new();
         self.sampler.sample_into(seed, &mut self.positions);
+        self.undo.record(&self.positions, &self.state);
         if self.positions.is_all() && self.config.ema_alpha == 1.0 {
             self.mlp.evaluate(network, Positions::All, self.state.values_mut())?;
         } else {
-            workspace.values.resize(self.positions.len(), Complex::default());
+            resize_exact(&mut workspace.values, self.positions.len(), Complex::default());
             self.mlp.evaluate(network, self.positions.as_positions(), &mut workspace.values)?;
             self.state.refresh(&self.positions, &workspace.values)?;
         }
@@ -315,7 +321,8 @@ impl<T: Real> CfConv2dEngine<T> {
         let dense = kernel == EvaluationKernel::Dense;
         let own_kernel = dense || self.config.polish;
         if own_kernel {
-            self.evaluation_kernel.resize(self.plan.grid.num_positions(), Complex::default());
+            let num_positions = self.plan.grid.num_positions();
+            resize_exact(&mut self.evaluation_kernel, num_positions, Complex::default());
             self.mlp.evaluate(network, Positions::All, &mut self.evaluation_kernel)?;
             if !dense {
                 self.state.polish_into(&mut self.evaluation_kernel)?;
@@ -430,7 +437,7 @@ impl<T: Real> CfConv2dEngine<T> {
             (&params[..at], grad_network, grad_bias)
         };
         let CfConvWorkspace { application, values } = workspace;
-        values.resize(self.positions.len(), Complex::default());
+        resize_exact(values, self.positions.len(), Complex::default());
         self.application.backward(
             batch,
             grad_output,
@@ -542,8 +549,14 @@ impl<T: Real> CfConv2dEngine<T> {
         self.state.values_mut().copy_from_slice(values);
         self.history = history;
         self.mlp.set_output_scale(T::cast(output_scale));
+        self.undo.forget();
         self.phase = Phase::Idle;
         Ok(())
+    }
+
+    /// Whatever was prepared no longer fits.
+    pub(super) fn set_idle(&mut self) {
+        self.phase = Phase::Idle;
     }
 
     /// Bytes of the kernel state.
@@ -560,6 +573,7 @@ impl<T: Real> CfConv2dEngine<T> {
     pub fn scratch_bytes(&self) -> usize {
         self.application.scratch_bytes()
             + self.evaluation_kernel.capacity() * size_of::<Complex<T>>()
+            + self.undo.bytes()
             + self.positions.bytes()
             + self.sampler.scratch_bytes()
     }

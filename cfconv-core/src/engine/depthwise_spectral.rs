@@ -8,6 +8,7 @@ use cfconv_fft::simd::{Isa, Kernel, dispatch};
 use cfconv_fft::{Complex, Real};
 use rayon::prelude::*;
 
+use super::exact_growth::resize_exact;
 use super::scratch_pool::ScratchPool;
 use super::spectral_conv::first_points;
 use super::{SavedSpectrum, SpectralWorkspace};
@@ -97,6 +98,23 @@ impl<T: Real> DepthwiseSpectralConv<T> {
         self.line_pool.bytes() + self.spectrum_pool.bytes() + self.kernel_pool.bytes()
     }
 
+    /// Bytes of working memory that the plan holds after passes on `threads` threads.
+    pub(super) fn planned_scratch_bytes(&self, threads: usize) -> usize {
+        self.line_pool.planned_bytes(threads)
+            + self.spectrum_pool.planned_bytes(threads)
+            + self.kernel_pool.planned_bytes(threads)
+    }
+
+    /// Bytes of the spectrum saved for `batch` images.
+    pub(super) fn planned_saved_bytes(&self, batch: usize) -> usize {
+        self.sizes.channels * batch.div_ceil(LANES) * self.sizes.bins() * size_of::<Point<T>>()
+    }
+
+    /// Bytes of the kernel's gradient in the workspace.
+    pub(super) fn planned_by_channel_bytes(&self) -> usize {
+        self.sizes.num_positions() * size_of::<Complex<T>>()
+    }
+
     /// Computes the layer's output and keeps the input's spectrum in `saved`.
     ///
     /// # Shapes
@@ -168,7 +186,7 @@ impl<T: Real> DepthwiseSpectralConv<T> {
         let channel_len = batch.div_ceil(LANES) * bins;
         // [channels, kernel_height, half_width]
         let gradients = &mut workspace.by_channel;
-        gradients.resize(channels * bins, Complex::default());
+        resize_exact(gradients, channels * bins, Complex::default());
         let mut planes: Vec<Option<&mut [T]>> = match grad_input {
             Some(grad_input) => grad_input.chunks_mut(plane_len).map(Some).collect(),
             None => (0..channels).map(|_| None).collect(),

@@ -106,6 +106,11 @@ impl<T: Real> DirectConv<T> {
         self.row_pool.bytes() + self.grad_row_pool.bytes()
     }
 
+    /// Bytes of working memory that the plan holds after both passes on `threads` threads.
+    pub fn planned_scratch_bytes(&self, threads: usize) -> usize {
+        self.row_pool.planned_bytes(threads) + self.grad_row_pool.planned_bytes(threads)
+    }
+
     /// Computes the output.
     pub fn forward(&self, batch: usize, input: &[T], weight: &[T], bias: Option<&[T]>, output: &mut [T]) {
         debug_assert_eq!(weight.len(), self.sizes.num_weights());

@@ -4,6 +4,7 @@ use cfconv_fft::lanes::LanesRfft2;
 use cfconv_fft::{Complex, Real};
 
 use super::applied_form::{DirectForm, SpectralForm};
+use super::exact_growth::resize_exact;
 use super::{SavedSpectrum, SpectralWorkspace};
 use crate::error::Result;
 use crate::lattice::Lattice;
@@ -143,7 +144,7 @@ impl<T: Real> KernelApplication<T> {
             }
             Self::LatticeFft { lattice, torus, conv, taps, kernel, saved } => {
                 debug_assert!(positions.is_none());
-                grad_kernel.resize(kernel.len(), Complex::default());
+                resize_exact(grad_kernel, kernel.len(), Complex::default());
                 conv.backward(
                     batch,
                     grad_output,

@@ -125,7 +125,7 @@ impl EnginePlan {
         }
     }
 
-    fn spectral<T: Real>(&self) -> SpectralForm<T> {
+    pub(super) fn spectral<T: Real>(&self) -> SpectralForm<T> {
         let KernelGrid { in_channels, out_channels, .. } = self.grid;
         let ((height, width), (kernel_height, kernel_width)) = (self.image, self.torus);
         if self.depthwise {
@@ -141,7 +141,7 @@ impl EnginePlan {
         })
     }
 
-    fn direct<T: Real>(&self) -> DirectForm<T> {
+    pub(super) fn direct<T: Real>(&self) -> DirectForm<T> {
         let KernelGrid { in_channels, out_channels, height: kernel_size, .. } = self.grid;
         let ((height, width), padding) = (self.image, self.padding);
         if self.depthwise {

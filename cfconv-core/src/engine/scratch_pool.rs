@@ -24,6 +24,11 @@ impl<T: Copy> ScratchPool<T> {
         result
     }
 
+    /// Bytes of the pool once `tasks` have run at once.
+    pub(super) fn planned_bytes(&self, tasks: usize) -> usize {
+        tasks * self.length * size_of::<T>()
+    }
+
     /// Bytes held at present.
     pub(super) fn bytes(&self) -> usize {
         let held = self.free.lock().unwrap_or_else(PoisonError::into_inner).len();

@@ -21,6 +21,7 @@ use cfconv_fft::{Complex, Real, multiplicity};
 use rayon::prelude::*;
 
 use super::channel_mix::MixColumn;
+use super::exact_growth::resize_exact;
 use super::kernel_samples::{SampleColumn, split_by_column};
 use super::scratch_pool::ScratchPool;
 
@@ -199,6 +200,30 @@ impl<T: Real> SpectralConv<T> {
     /// Bytes of working memory that the plan holds between calls, besides workspace and saved spectra.
     pub fn scratch_bytes(&self) -> usize {
         self.scratch_pool.bytes() + self.image_pool.bytes() + self.kernel_pool.bytes()
+    }
+
+    /// Bytes of working memory that the plan holds after passes on `threads` threads.
+    pub(super) fn planned_scratch_bytes(&self, threads: usize) -> usize {
+        self.scratch_pool.planned_bytes(threads)
+            + self.image_pool.planned_bytes(threads)
+            + self.kernel_pool.planned_bytes(threads)
+    }
+
+    /// Bytes of the spectrum saved for `batch` images.
+    pub(super) fn planned_saved_bytes(&self, batch: usize) -> usize {
+        let column_len = self.sizes.column_len(self.sizes.in_channels);
+        batch.div_ceil(LANES) * self.sizes.half_width() * column_len * size_of::<Point<T>>()
+    }
+
+    /// Bytes of the spectra in the workspace after passes of `batch` images.
+    pub(super) fn planned_spectra_bytes(&self, batch: usize) -> usize {
+        let sizes = self.sizes;
+        let column_len = sizes.column_len(sizes.in_channels.max(sizes.out_channels));
+        let of_many = batch.div_ceil(LANES).min(self.group) * column_len;
+        // Evaluations of few images have a block of channels where others have one of images.
+        let channel_blocks = sizes.in_channels.div_ceil(LANES) + sizes.out_channels.div_ceil(LANES);
+        let of_few = batch.min(Self::FEW_IMAGES) * sizes.column_len(channel_blocks);
+        sizes.half_width() * of_many.max(of_few) * size_of::<Point<T>>()
     }
 
     /// Computes the layer's output and keeps the input's spectrum in `saved`.
@@ -477,7 +502,7 @@ fn store_columns<'a, T: Real>(
 /// turns would otherwise fill it with zeros again and again.
 pub(super) fn first_points<T: Real>(points: &mut Vec<Point<T>>, length: usize) -> &mut [Point<T>] {
     if points.len() < length {
-        points.resize(length, Point::zero());
+        resize_exact(points, length, Point::zero());
     }
     &mut points[..length]
 }

@@ -243,6 +243,26 @@ impl PositionSampler {
         count as f64 / f64::from(self.population)
     }
 
+    /// Bytes of memory that the sampler and a list of its positions grow to. A list may be larger than its positions
+    /// need, by up to as much again.
+    pub(crate) fn planned_bytes(&self) -> usize {
+        let bitmap = |numbers: u32| (numbers as usize).div_ceil(64) * size_of::<u64>();
+        let list = |len: usize| len.next_power_of_two() * size_of::<u32>();
+        let positions = self.max_positions();
+        let channel_pairs = self.channel_pairs();
+        match self.rule {
+            Rule::All => 0,
+            Rule::Uniform { .. } | Rule::UniformWithReplacement { .. } | Rule::LowDiscrepancy(_) => {
+                bitmap(self.population) + list(positions)
+            }
+            Rule::Stratified(_) => list(positions),
+            Rule::FrequencyBlocks { count } => {
+                bitmap(self.population / channel_pairs) + list(positions) + list(count as usize)
+            }
+            Rule::ChannelBlocks { count } => bitmap(channel_pairs) + list(positions) + list(count as usize),
+        }
+    }
+
     /// Bytes of memory the sampler keeps between steps.
     pub fn scratch_bytes(&self) -> usize {
         self.bitmap.capacity() * size_of::<u64>() + self.blocks.capacity() * size_of::<u32>()

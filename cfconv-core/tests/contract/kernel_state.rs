@@ -4,7 +4,7 @@ use cfconv_core::engine::{CfConv2dEngine, CfConvWorkspace};
 use cfconv_core::{
     CfConv2dConfig, CoreError, EvaluationKernel, InitialFill, NumPositions, RefreshHistory, SamplerConfig,
 };
-use cfconv_fft::Complex;
+use cfconv_fft::{Complex, Real};
 use cfconv_mlp::Positions;
 
 use crate::common::{
@@ -23,8 +23,8 @@ fn phi(engine: &CfConv2dEngine<f64>, params: &[f64]) -> Vec<Complex<f64>> {
     phi
 }
 
-fn moved(params: &[f64]) -> Vec<f64> {
-    params.iter().zip(numbers::<f64>(9, params.len())).map(|(p, change)| p + 0.2 * change).collect()
+fn moved<T: Real>(params: &[T]) -> Vec<T> {
+    params.iter().zip(numbers::<T>(9, params.len())).map(|(&p, change)| p + T::cast(0.2) * change).collect()
 }
 
 #[test]
@@ -42,6 +42,29 @@ fn a_step_moves_the_visited_positions_and_no_others() {
             let expected = if visited[u] { before[u] + (phi[u] - before[u]) * 0.25 } else { before[u] };
             assert!((value - expected).norm() < 1e-13, "{:?}, position {u}", config.sampler);
         }
+    }
+}
+
+#[test]
+fn undone_step_leaves_nothing_behind() {
+    for sampler in samplers() {
+        let config = CfConv2dConfig { ema_alpha: 0.25, ..small_config(SHAPE, sampler) };
+        let (mut engine, params) = engine::<f32>(&config);
+        let mut workspace = CfConvWorkspace::default();
+        engine.begin_step(&params, seed(1), &mut workspace).unwrap();
+        let error = engine.undo_step().unwrap_err();
+        assert!(matches!(error, CoreError::WrongOrder { .. }), "nothing was kept: {error}");
+        engine.keep_undo(true);
+        engine.begin_step(&moved(&params), seed(2), &mut workspace).unwrap();
+        let before = (engine.kernel_state().values().to_vec(), engine.refresh_history().clone());
+        // Whatever the step computes, not a number included.
+        let broken = vec![f32::NAN; params.len()];
+        engine.begin_step(&broken, seed(3), &mut workspace).unwrap();
+        forward(&mut engine, &broken, 2, &numbers(1, input_len(&config, 2)));
+        engine.undo_step().unwrap();
+        let after = (engine.kernel_state().values().to_vec(), engine.refresh_history().clone());
+        assert!(before == after, "{:?}", config.sampler);
+        assert!(engine.undo_step().is_err(), "a step is undone once");
     }
 }
 

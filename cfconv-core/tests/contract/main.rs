@@ -10,5 +10,6 @@ mod initialization;
 mod kernel_state;
 mod lattice;
 mod layer;
+mod memory;
 mod sampler;
 mod unbiasedness;

@@ -7,6 +7,7 @@ use super::error::{CheckpointError, Result};
 use crate::config::TrainConfig;
 use crate::data::Normalization;
 use crate::metrics::{Score, SplitSizes};
+use crate::signatures::Watch;
 
 /// The version of the format that this program writes and reads.
 pub const VERSION: u32 = 1;
@@ -71,6 +72,12 @@ pub struct Progress {
     pub best: Option<Best>,
     /// Lines of `metrics.jsonl` so far.
     pub metrics_lines: usize,
+    /// Steps undone so far; each has lowered the learning rate.
+    #[serde(default)]
+    pub undone_steps: u32,
+    /// What the run remembers to recognise failures.
+    #[serde(default)]
+    pub watch: Watch,
 }
 
 /// What a checkpoint says about itself.

@@ -4,6 +4,7 @@ mod eval;
 mod inspect;
 mod predict;
 mod progress;
+mod size;
 mod train;
 
 use std::process::ExitCode;

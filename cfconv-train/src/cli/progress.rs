@@ -4,6 +4,7 @@ use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
 use cfconv_train::metrics::{EndEvent, EpochEvent, Score, StartEvent, StepEvent};
+use cfconv_train::signatures::Signature;
 use cfconv_train::trainer::Observer;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
@@ -70,6 +71,7 @@ impl Observer for Progress {
             split.test,
             start.skipped
         ));
+        self.line(&format!("estimated memory: {}", start.memory));
         if steps_done > 0 {
             self.line(&format!("resumed after step {steps_done} of {}", self.total_steps));
         }
@@ -115,6 +117,13 @@ impl Observer for Progress {
         }
         text += &format!("; {:.1} s, {} left", epoch.seconds, minutes(self.time_left(epoch.step)));
         self.line(&text);
+    }
+
+    fn signature(&mut self, signature: &Signature) {
+        match &self.output {
+            Output::Bar(bar) => bar.println(format!("warning: {signature}")),
+            Output::Lines { .. } | Output::Nothing => tracing::warn!("warning: {signature}"),
+        }
     }
 
     fn ended(&mut self, end: &EndEvent) {

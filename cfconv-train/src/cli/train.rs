@@ -14,6 +14,7 @@ use cfconv_train::trainer::{Limits, Outcome, Trainer};
 use clap::Args;
 
 use super::progress::{LoadingBar, Progress};
+use super::size::parse_mib;
 use super::{DeviceChoice, set_log_level, start_threads};
 
 /// Exit code of a run that was interrupted and wrote its checkpoint: 128 + SIGINT.
@@ -49,6 +50,10 @@ pub(super) struct TrainArguments {
     /// Images of a step (train.batch_size).
     #[arg(long, value_name = "N")]
     batch_size: Option<usize>,
+    /// Refuse a run that is estimated to need more memory, such as 512MiB or 2GiB; a plain number counts MiB
+    /// (train.memory_limit_mib). Default: what the system has available.
+    #[arg(long, value_name = "SIZE", value_parser = parse_mib)]
+    memory_limit: Option<usize>,
     /// Stop after this many steps in all, with a checkpoint; the schedule stays that of the whole run.
     #[arg(long, value_name = "N")]
     max_steps: Option<usize>,
@@ -120,6 +125,7 @@ impl TrainArguments {
             ("train.epochs", self.epochs),
             ("train.threads", self.threads),
             ("train.batch_size", self.batch_size),
+            ("train.memory_limit_mib", self.memory_limit),
         ];
         overrides
             .extend(numbers.iter().filter_map(|(key, value)| value.map(|value| format!("{key}={value}"))));

@@ -54,6 +54,9 @@ pub struct TrainSettings {
     pub select: Select,
     /// Threads, 0 for one on each core; results do not depend on it. Default: 0.
     pub threads: usize,
+    /// Memory in MiB that the run may take by its own estimate, 0 for what the system has available where it tells
+    /// (Linux), else without limit. Default: 0.
+    pub memory_limit_mib: usize,
 }
 
 impl Default for TrainSettings {
@@ -68,6 +71,7 @@ impl Default for TrainSettings {
             log_every: 1,
             select: Select::Best,
             threads: 0,
+            memory_limit_mib: 0,
         }
     }
 }
@@ -211,7 +215,8 @@ impl TrainConfig {
     }
 
     /// The settings that differ between this configuration, with which a run began, and `other`, with which it
-    /// is to go on, as `key: old → new`. `train.epochs`, `train.threads` and the place of the data may differ.
+    /// is to go on, as `key: old → new`. `train.epochs`, `train.threads`, `train.memory_limit_mib` and the place of
+    /// the data may differ.
     ///
     /// # Errors
     /// [`ConfigError::Unwritable`] as for [`to_toml`](Self::to_toml).
@@ -220,6 +225,7 @@ impl TrainConfig {
             let mut config = config.clone();
             config.train.epochs = 0;
             config.train.threads = 0;
+            config.train.memory_limit_mib = 0;
             config.data.path = config.data.path.map(|_| "given".into());
             toml::Table::try_from(config)
                 .map_err(|error| ConfigError::Unwritable { reason: error.to_string() })

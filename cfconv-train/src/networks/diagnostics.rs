@@ -4,7 +4,10 @@ use super::error::Result;
 use super::network::Network;
 use crate::device::{Device, Span};
 use crate::nn::CfConv2d;
-use cfconv_core::StepSeed;
+use cfconv_core::{KernelRinging, StepSeed};
+
+/// Channel pairs of a layer whose ringing is measured.
+const RINGING_PAIRS: usize = 64;
 
 /// The state of one CF-Conv layer's kernel.
 #[derive(Clone, Debug, PartialEq)]
@@ -15,6 +18,8 @@ pub struct KernelDiagnostics {
     pub shadow_gap: f64,
     /// Share of positions refreshed in the last steps.
     pub coverage: f64,
+    /// How much the kernel state rings, over at most 64 channel pairs spread over all.
+    pub ringing: KernelRinging,
     /// The largest number of positions that a step visits.
     pub positions_per_step: usize,
     /// Number of positions of the kernel.
@@ -44,6 +49,9 @@ impl<D: Device> Network<D> {
                 layer: layer.plan.name.clone(),
                 shadow_gap: gap.map_err(|source| Self::layer_error(&layer.plan, source))?,
                 coverage: cf_conv.coverage(coverage_steps),
+                ringing: cf_conv
+                    .ringing(RINGING_PAIRS)
+                    .map_err(|source| Self::layer_error(&layer.plan, source))?,
                 positions_per_step: cf_conv.positions_per_step(),
                 num_positions: cf_conv.num_positions(),
                 state_bytes: cf_conv.state_bytes(),

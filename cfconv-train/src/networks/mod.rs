@@ -13,6 +13,7 @@ mod layer;
 mod memory_plan;
 mod network;
 mod plan;
+mod planned_memory;
 mod resolution;
 mod shape;
 mod spectrum_config;
@@ -20,6 +21,7 @@ mod spectrum_plan;
 mod tensors;
 mod token_config;
 mod token_plan;
+mod undo;
 
 pub use config::{
     ActivationLayerConfig, BatchNormLayerConfig, CfConvLayerConfig, ConvLayerConfig, DropoutLayerConfig,
@@ -31,6 +33,7 @@ pub use error::{NetworkError, Result};
 pub use kernels::{LayerKernels, PairKernel};
 pub use network::{BatchLoss, Network};
 pub use plan::{LayerSummary, NetworkPlan, Segment};
+pub use planned_memory::{NetworkMemory, PlannedBatches};
 pub use shape::{InputShape, Shape};
 pub use spectrum_config::{
     CfMixLayerConfig, ComplexActivationLayerConfig, ComplexBatchNormLayerConfig, SpectralCropLayerConfig,

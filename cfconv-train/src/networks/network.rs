@@ -18,6 +18,8 @@ use crate::nn::{CfConv2d, CfConv2dOp, EvaluationWeights};
 pub struct BatchLoss {
     /// Sum of the images' losses.
     pub sum: f64,
+    /// Sum of their squares.
+    pub sum_of_squares: f64,
     /// Number of images whose label has the largest logit.
     pub correct: usize,
     /// Number of images.
@@ -28,6 +30,14 @@ impl BatchLoss {
     /// The mean loss.
     pub fn mean(&self) -> f64 {
         self.sum / self.images as f64
+    }
+
+    /// The variance that the mean loss has because the batch is a sample of the images: the variance of the images'
+    /// losses over their number. `None` of a single image.
+    pub fn sampling_variance(&self) -> Option<f64> {
+        let count = self.images as f64;
+        let spread = self.sum_of_squares - self.sum * self.sum / count;
+        (self.images > 1).then(|| spread.max(0.0) / (count - 1.0) / count)
     }
 }
 
@@ -74,6 +84,8 @@ pub struct Network<D: Device> {
     pub(super) running: Buffer<D>,
     /// Statistics of the last training batch.
     saved: Buffer<D>,
+    /// The running statistics before the step, where steps can be undone.
+    pub(super) undo_running: Option<Buffer<D>>,
     arena: Arena<D>,
     workspace: Workspace<D>,
     scratch: Buffer<D>,
@@ -139,6 +151,7 @@ impl<D: Device> Network<D> {
             grads: device.alloc(plan.num_parameters())?,
             running: device.alloc(plan.running_len)?,
             saved: device.alloc(plan.running_len)?,
+            undo_running: None,
             arena: Arena::try_new(&device, plan.memory.buffer_lens.iter().map(|len| len * max_batch))?,
             workspace: Workspace::<D>::default(),
             scratch: device.alloc(plan.scratch_len(max_batch))?,
@@ -214,7 +227,7 @@ impl<D: Device> Network<D> {
     /// first batch.
     pub fn memory_bytes(&self) -> usize {
         let words = 2 * self.plan.num_parameters()
-            + 2 * self.plan.running_len
+            + (2 + usize::from(self.undo_running.is_some())) * self.plan.running_len
             + (3 + self.plan.classes) * self.max_batch;
         let layers: usize = self
             .layers
@@ -266,6 +279,11 @@ impl<D: Device> Network<D> {
         self.run_seed = run_seed;
     }
 
+    /// Sets the number of the last step, which the streams of diagnostics follow: what a resumed run needs.
+    pub fn set_step(&mut self, step: u64) {
+        self.step = step;
+    }
+
     /// Begins training step number `step`: sets gradients to zero and refreshes the kernel states.
     ///
     /// # Errors
@@ -273,6 +291,7 @@ impl<D: Device> Network<D> {
     pub fn begin_step(&mut self, step: u64) -> Result<()> {
         self.forget_phase();
         self.step = step;
+        self.record_running()?;
         self.device.fill(SpanMut::new(&mut self.grads, 0..self.plan.num_parameters()), 0.0)?;
         for layer in &mut self.layers {
             let seed = StepSeed { run_seed: self.run_seed, layer: layer.number, step };
@@ -417,6 +436,7 @@ impl<D: Device> Network<D> {
         self.phase = if training { Phase::Step(progress) } else { Phase::Evaluation(progress) };
         Ok(BatchLoss {
             sum: losses.iter().map(|&loss| f64::from(loss)).sum(),
+            sum_of_squares: losses.iter().map(|&loss| f64::from(loss).powi(2)).sum(),
             correct: correct.iter().filter(|&&correct| correct == 1.0).count(),
             images: batch,
         })

@@ -273,6 +273,11 @@ impl NetworkPlan {
         self.summaries.iter().map(|row| row.state_bytes).sum()
     }
 
+    /// Bytes of the running statistics of all normalisations.
+    pub fn running_bytes(&self) -> usize {
+        self.running_len * size_of::<f32>()
+    }
+
     /// Bytes of the buffers that values and gradients share in turn, and of the scratch beside them, for batches of
     /// `batch` images.
     pub fn activation_bytes(&self, batch: usize) -> usize {

@@ -15,11 +15,13 @@ pub struct StepReport {
 }
 
 /// A gradient that is not finite; parameters and moments are as they were.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the gradient is not finite at optimiser step {step}")]
+#[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
+#[error("the norm of the gradient is {norm} at optimiser step {step}")]
 pub struct NonFiniteGradient {
     /// Number of steps taken before.
     pub step: u64,
+    /// The norm of the gradient over all parameters: infinite or NaN.
+    pub norm: f64,
 }
 
 /// Errors of optimisers.
@@ -123,7 +125,7 @@ impl<D: Device> Optimizer<D> {
         let grads = Span::new(grads, range.clone());
         let grad_norm = device.sum_of_squares(grads)?.sqrt();
         if !grad_norm.is_finite() {
-            return Err(NonFiniteGradient { step: self.steps }.into());
+            return Err(NonFiniteGradient { step: self.steps, norm: grad_norm }.into());
         }
         let limit = self.config.clip_norm;
         let clip_factor = if limit > 0.0 && grad_norm > limit { limit / grad_norm } else { 1.0 };

@@ -10,6 +10,7 @@ use crate::metrics::MetricsError;
 use crate::networks::NetworkError;
 use crate::optim::OptimError;
 use crate::run_folder::RunFolderError;
+use crate::signatures::MemoryRefusal;
 
 /// Errors of training and evaluation.
 #[derive(Debug, thiserror::Error)]
@@ -39,8 +40,14 @@ pub enum TrainError {
     /// The folder of the run.
     #[error(transparent)]
     RunFolder(#[from] RunFolderError),
-    /// A loss or gradient is no finite number.
-    #[error("step {step}: the {what} is {value}; {}", kept(checkpoint.as_ref()))]
+    /// The run needs more memory than it may have.
+    #[error("{0}")]
+    Memory(Box<MemoryRefusal>),
+    /// A loss or gradient is no finite number, and undoing steps did not help.
+    #[error(
+        "not-finite: step {step}: the {what} is {value}, after {undone} undone steps that each halved the learning rate; {}",
+        kept(checkpoint.as_ref())
+    )]
     NotFinite {
         /// The step, from 1.
         step: usize,
@@ -48,6 +55,8 @@ pub enum TrainError {
         what: &'static str,
         /// Its value.
         value: f64,
+        /// Steps undone before.
+        undone: u32,
         /// The last checkpoint before it, if there is one.
         checkpoint: Option<PathBuf>,
     },

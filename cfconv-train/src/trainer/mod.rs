@@ -4,6 +4,7 @@
 //! [`Trainer::run`] trains to the end of the configured epochs, or until it is stopped; a run that was stopped goes
 //! on from its checkpoint with [`Trainer::resume`], step by step as if it had never been stopped.
 
+mod clock;
 mod error;
 mod evaluate;
 mod observer;

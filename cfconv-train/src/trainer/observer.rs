@@ -1,6 +1,7 @@
 //! Who watches a run.
 
 use crate::metrics::{EndEvent, EpochEvent, StartEvent, StepEvent};
+use crate::signatures::Signature;
 
 /// Is told what happens in a run, for instance to show progress.
 pub trait Observer {
@@ -12,6 +13,9 @@ pub trait Observer {
 
     /// An epoch is done.
     fn epoch(&mut self, epoch: &EpochEvent);
+
+    /// A failure was recognised.
+    fn signature(&mut self, signature: &Signature);
 
     /// The run is done.
     fn ended(&mut self, end: &EndEvent);
@@ -27,6 +31,8 @@ impl Observer for Silent {
     fn step(&mut self, _: &StepEvent) {}
 
     fn epoch(&mut self, _: &EpochEvent) {}
+
+    fn signature(&mut self, _: &Signature) {}
 
     fn ended(&mut self, _: &EndEvent) {}
 }

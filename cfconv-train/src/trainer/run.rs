@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
+use super::clock::Clock;
 use super::error::{Result, TrainError};
 use super::evaluate::evaluate;
 use super::observer::Observer;
@@ -23,8 +24,11 @@ use crate::metrics::{
 use crate::networks::{InputShape, Network};
 use crate::nn::EvaluationWeights;
 use crate::optim::{OptimError, Optimizer};
-use crate::process_memory::peak_mib;
+use crate::process_memory::{available_bytes, peak_mib};
 use crate::run_folder::RunFolder;
+use crate::signatures::not_finite::{self, MAX_UNDONE};
+use crate::signatures::plateau::EpochPoint;
+use crate::signatures::{EpochView, MemoryDemand, MemoryEstimate, Signature};
 
 /// Positions at which the shadow gap is estimated: its relative error is below 1 %.
 const GAP_POSITIONS: usize = 1 << 14;
@@ -56,6 +60,7 @@ pub struct Trainer<D: Device> {
     dataset: Arc<Dataset>,
     normalization: Normalization,
     training: Loader,
+    memory: MemoryEstimate,
     network: Network<D>,
     optimizer: Optimizer<D>,
     average: Option<WeightAverage<D>>,
@@ -69,10 +74,11 @@ impl<D: Device> Trainer<D> {
     /// Begins a run in `folder`: initialises the network and writes `config.toml`.
     ///
     /// # Errors
-    /// A network that does not fit the images, an empty training part, files that cannot be written.
+    /// A network that does not fit the images, [`TrainError::Memory`] for one that does not fit the memory, an empty
+    /// training part, files that cannot be written.
     pub fn try_new(device: D, config: TrainConfig, dataset: Arc<Dataset>, folder: RunFolder) -> Result<Self> {
         let normalization = Normalization::from_config(&config.data, &dataset)?;
-        let mut network = build(device, &config, &dataset)?;
+        let (mut network, memory) = build(device, &config, &dataset)?;
         network.initialize(config.seed)?;
         let optimizer = Optimizer::try_new(&network, &config.optimizer)?;
         let average =
@@ -86,6 +92,7 @@ impl<D: Device> Trainer<D> {
             dataset,
             normalization,
             training,
+            memory,
             network,
             optimizer,
             average,
@@ -99,8 +106,8 @@ impl<D: Device> Trainer<D> {
     /// Goes on with the run in `folder` where its checkpoint was made.
     ///
     /// # Errors
-    /// [`TrainError::ConfigChanged`] if anything but `train.epochs`, `train.threads` or the place of the data
-    /// differs, [`TrainError::DataChanged`], and whatever is wrong with the folder's files.
+    /// [`TrainError::ConfigChanged`] if anything but `train.epochs`, `train.threads`, `train.memory_limit_mib` or the
+    /// place of the data differs, [`TrainError::DataChanged`], and whatever is wrong with the folder's files.
     pub fn resume(device: D, config: TrainConfig, dataset: Arc<Dataset>, folder: RunFolder) -> Result<Self> {
         let path = folder.checkpoint();
         let file = TensorFile::read(&path)?;
@@ -124,13 +131,14 @@ impl<D: Device> Trainer<D> {
                 format!("{split:?}"),
             );
         }
-        let mut network = build(device, &config, &dataset)?;
+        let (mut network, memory) = build(device, &config, &dataset)?;
         network.set_run_seed(config.seed);
         let mut optimizer = Optimizer::try_new(&network, &config.optimizer)?;
         let mut average =
             config.average.as_ref().map(|average| WeightAverage::try_new(&network, average)).transpose()?;
         load_training(file, &metadata, &mut network, &mut optimizer, average.as_mut())?;
         let progress = metadata.progress.unwrap_or_default();
+        network.set_step((progress.step as u64).saturating_sub(1));
         let normalization = metadata.normalization;
         let training = training_loader(&config, &dataset, normalization)?;
         let (metrics, history) = MetricsWriter::resume(&folder.metrics(), progress.metrics_lines)?;
@@ -140,6 +148,7 @@ impl<D: Device> Trainer<D> {
             dataset,
             normalization,
             training,
+            memory,
             network,
             optimizer,
             average,
@@ -153,15 +162,21 @@ impl<D: Device> Trainer<D> {
     /// Trains to the end of the configured epochs or to a limit, then tests and writes the summary.
     ///
     /// # Errors
-    /// [`TrainError::NotFinite`] if the training diverges; the last checkpoint is kept. Files that cannot be
-    /// written.
+    /// [`TrainError::NotFinite`] if a loss or gradient is no number once more after three steps have been undone; the
+    /// last checkpoint is kept. Files that cannot be written.
     pub fn run(mut self, limits: &Limits<'_>, observer: &mut dyn Observer) -> Result<Outcome> {
         let steps_per_epoch = self.training.batches_per_epoch();
         let start = self.start_event(steps_per_epoch);
+        let mut fresh = false;
         if self.progress.step == 0 && self.metrics.lines() == 0 {
             self.metrics.write(&Event::Start(start.clone()))?;
+            fresh = true;
         }
         observer.started(&start, self.progress.step);
+        if let Some(warning) = self.memory_warning().filter(|_| fresh) {
+            self.progress.watch.record(warning.clone());
+            self.report(&warning, observer)?;
+        }
         let mut clock = Clock::resumed(&self.history);
         while self.progress.epoch < self.config.train.epochs {
             let mut batches = self.training.epoch(self.progress.epoch as u64, self.progress.batch);
@@ -176,49 +191,102 @@ impl<D: Device> Trainer<D> {
                 }
                 let begun = Instant::now();
                 let Some(batch) = batches.next() else { break };
-                let mut event = self.step(&batch, steps_per_epoch)?;
+                let outcome = self.step(&batch, steps_per_epoch)?;
                 batches.recycle(batch);
-                event.step_ms = begun.elapsed().as_secs_f64() * 1e3;
-                if self.progress.step.is_multiple_of(self.config.train.log_every) {
-                    self.history.step_ms.push(event.step_ms);
-                    self.metrics.write(&Event::Step(event.clone()))?;
+                match outcome {
+                    Stepped::Done(mut event) => {
+                        event.step_ms = begun.elapsed().as_secs_f64() * 1e3;
+                        if self.progress.step.is_multiple_of(self.config.train.log_every) {
+                            self.history.step_ms.push(event.step_ms);
+                            self.metrics.write(&Event::Step(event.clone()))?;
+                        }
+                        observer.step(&event);
+                    }
+                    Stepped::Undone(signature) => self.report(&signature, observer)?,
                 }
-                observer.step(&event);
                 let every = self.config.train.checkpoint_every;
                 if every > 0 && self.progress.step.is_multiple_of(every) {
                     self.save()?;
                 }
             }
             drop(batches);
-            let event = self.end_epoch(&mut clock, steps_per_epoch)?;
+            let (event, signatures) = self.end_epoch(&mut clock, steps_per_epoch)?;
             observer.epoch(&event);
+            for signature in &signatures {
+                self.report(signature, observer)?;
+            }
             self.save()?;
         }
         self.finish(&clock, observer)
     }
 
-    /// One step; its time is filled in by the caller.
-    fn step(&mut self, batch: &Batch, steps_per_epoch: usize) -> Result<StepEvent> {
-        let step = self.progress.step as u64;
+    /// Writes a signature to the metrics and tells the observer.
+    fn report(&mut self, signature: &Signature, observer: &mut dyn Observer) -> Result<()> {
+        self.metrics.write(&Event::Signature(signature.clone()))?;
+        observer.signature(signature);
+        Ok(())
+    }
+
+    /// What the estimate says against the configured limit; the system's own limit differs from start to start and is
+    /// no part of the run.
+    fn memory_warning(&self) -> Option<Signature> {
+        let limit = self.config.train.memory_limit_mib.saturating_mul(1 << 20);
+        (limit > 0).then(|| self.memory.warning(limit)).flatten()
+    }
+
+    /// The learning rate of step number `step`, from 0: configuration, schedule, undone steps.
+    fn learning_rate(&self, step: usize, steps_per_epoch: usize) -> f64 {
         let total = (steps_per_epoch * self.config.train.epochs) as u64;
-        let learning_rate = self.config.optimizer.learning_rate * self.config.schedule.factor(step, total);
-        let diverged = |what, value, folder: &RunFolder| TrainError::NotFinite {
-            step: step as usize + 1,
-            what,
-            value,
-            checkpoint: Some(folder.checkpoint()).filter(|path| path.exists()),
-        };
-        self.network.begin_step(step)?;
+        self.config.optimizer.learning_rate
+            * self.config.schedule.factor(step as u64, total)
+            * not_finite::learning_rate_factor(self.progress.undone_steps)
+    }
+
+    /// Undoes a step of which `what` is no number, passes its images over and lowers the learning rate; stops the run
+    /// if that has been done often enough.
+    ///
+    /// Kernel states and running statistics are what they were before the step; parameters, moments and averages have
+    /// not changed yet. Since the batch is passed over, it cannot stop the run again and again.
+    fn undo(&mut self, what: &'static str, value: f64, steps_per_epoch: usize) -> Result<Stepped> {
+        let step = self.progress.step;
+        self.network.undo_step()?;
+        if self.progress.undone_steps >= MAX_UNDONE {
+            self.metrics.sync()?;
+            return Err(TrainError::NotFinite {
+                step: step + 1,
+                what,
+                value,
+                undone: self.progress.undone_steps,
+                checkpoint: Some(self.folder.checkpoint()).filter(|path| path.exists()),
+            });
+        }
+        self.progress.undone_steps += 1;
+        self.progress.step += 1;
+        self.progress.batch += 1;
+        let (undone, epoch) = (self.progress.undone_steps, self.progress.epoch);
+        let next = self.learning_rate(step, steps_per_epoch);
+        let signature = not_finite::signature(step, epoch, what, value, undone, next);
+        self.progress.watch.record(signature.clone());
+        Ok(Stepped::Undone(signature))
+    }
+
+    /// One step; its time is filled in by the caller.
+    fn step(&mut self, batch: &Batch, steps_per_epoch: usize) -> Result<Stepped> {
+        let learning_rate = self.learning_rate(self.progress.step, steps_per_epoch);
+        self.network.begin_step(self.progress.step as u64)?;
         self.network.forward(batch.len(), &batch.images)?;
         let loss = self.network.loss(&batch.labels, self.config.train.label_smoothing)?;
         if !loss.sum.is_finite() {
-            return Err(diverged("loss", loss.mean(), &self.folder));
+            return self.undo("loss", loss.mean(), steps_per_epoch);
         }
         self.network.backward()?;
-        let report = self.optimizer.step(&mut self.network, learning_rate).map_err(|error| match error {
-            OptimError::NonFiniteGradient(_) => diverged("gradient norm", f64::NAN, &self.folder),
-            other => other.into(),
-        })?;
+        let grad_norm = match self.optimizer.step(&mut self.network, learning_rate) {
+            Ok(report) => report.grad_norm,
+            Err(OptimError::NonFiniteGradient(found)) => {
+                return self.undo("gradient norm", found.norm, steps_per_epoch);
+            }
+            Err(other) => return Err(other.into()),
+        };
         if let Some(average) = &mut self.average {
             average.update(&self.network)?;
         }
@@ -228,18 +296,23 @@ impl<D: Device> Trainer<D> {
         progress.totals.loss += loss.sum;
         progress.totals.correct += loss.correct as u64;
         progress.totals.images += loss.images as u64;
-        Ok(StepEvent {
+        progress.watch.step(&loss);
+        Ok(Stepped::Done(StepEvent {
             step: progress.step,
             epoch: progress.epoch,
             loss: loss.mean(),
             learning_rate,
-            grad_norm: report.grad_norm,
+            grad_norm,
             step_ms: 0.0,
-        })
+        }))
     }
 
     /// Evaluates, keeps the best model, and turns to the next epoch.
-    fn end_epoch(&mut self, clock: &mut Clock, steps_per_epoch: usize) -> Result<EpochEvent> {
+    fn end_epoch(
+        &mut self,
+        clock: &mut Clock,
+        steps_per_epoch: usize,
+    ) -> Result<(EpochEvent, Vec<Signature>)> {
         let epoch = self.progress.epoch;
         let last = epoch + 1 >= self.config.train.epochs;
         let due = last || (epoch + 1).is_multiple_of(self.config.train.evaluate_every);
@@ -281,13 +354,29 @@ impl<D: Device> Trainer<D> {
                     layer: kernel.layer,
                     shadow_gap: kernel.shadow_gap,
                     coverage: kernel.coverage,
+                    nyquist_energy: kernel.ringing.nyquist_energy,
+                    overshoot: kernel.ringing.overshoot,
+                    ringing: kernel.ringing.ringing,
                 })
                 .collect(),
             seconds,
             elapsed_seconds,
         };
         self.metrics.write(&Event::Epoch(event.clone()))?;
-        Ok(event)
+        let middle = (epoch * steps_per_epoch + steps_per_epoch / 2) as u64;
+        let total = (self.config.train.epochs * steps_per_epoch) as u64;
+        let factor = self.config.schedule.factor(middle, total);
+        let point = EpochPoint { loss: train.loss, accuracy: train.accuracy, factor };
+        let view = EpochView {
+            step: self.progress.step,
+            epoch,
+            planned_epochs: self.config.train.epochs,
+            classes: self.dataset.class_names().len(),
+            validation: score,
+            kernels: &event.kernels,
+        };
+        let signatures = self.progress.watch.end_epoch(&view, point);
+        Ok((event, signatures))
     }
 
     fn evaluate_trained(&mut self, split: Split) -> Result<Score> {
@@ -314,7 +403,9 @@ impl<D: Device> Trainer<D> {
 
     fn metadata(&self, kind: Kind, validation: Option<Score>) -> Metadata {
         let mut config = self.config.clone();
+        // Neither changes what is computed.
         config.train.threads = 0;
+        config.train.memory_limit_mib = 0;
         Metadata {
             version: VERSION,
             kind,
@@ -398,6 +489,7 @@ impl<D: Device> Trainer<D> {
             data: self.dataset.origin().to_owned(),
             skipped: self.dataset.skip_summary().total(),
             threads: rayon::current_num_threads(),
+            signatures: self.progress.watch.signatures().to_vec(),
             config: self.config.clone(),
         };
         self.folder.write_summary(&summary)?;
@@ -423,15 +515,43 @@ impl<D: Device> Trainer<D> {
             split: split_sizes(&self.dataset),
             data: self.dataset.origin().to_owned(),
             skipped: self.dataset.skip_summary().total(),
+            memory: self.memory,
         }
     }
 }
 
-fn build<D: Device>(device: D, config: &TrainConfig, dataset: &Dataset) -> Result<Network<D>> {
+/// What a step did.
+enum Stepped {
+    Done(StepEvent),
+    /// It was undone.
+    Undone(Signature),
+}
+
+/// Estimates what the run needs, refuses what does not fit, and only then allocates the network.
+fn build<D: Device>(
+    device: D,
+    config: &TrainConfig,
+    dataset: &Dataset,
+) -> Result<(Network<D>, MemoryEstimate)> {
+    let image_bytes = dataset.images().len();
+    let demand = MemoryDemand { classes: dataset.num_classes(), images: dataset.len() };
+    let memory = MemoryEstimate::of(&device, config, &demand)?;
+    let limit = match config.train.memory_limit_mib {
+        // The images have their memory already.
+        0 => available_bytes().map(|available| available.saturating_add(image_bytes)),
+        mib => Some(mib.saturating_mul(1 << 20)),
+    };
+    if let Some(limit) = limit
+        && let Some(refusal) = memory.check(limit, &device, config, &demand)?
+    {
+        return Err(TrainError::Memory(Box::new(refusal)));
+    }
     let size = dataset.size();
     let input = InputShape { channels: CHANNELS, height: size, width: size };
     let batch = config.train.batch_size.max(config.train.evaluation_batch());
-    Ok(Network::try_new(device, &config.network, input, dataset.num_classes(), batch)?)
+    let mut network = Network::try_new(device, &config.network, input, dataset.num_classes(), batch)?;
+    network.keep_undo()?;
+    Ok((network, memory))
 }
 
 fn training_loader(
@@ -449,30 +569,5 @@ fn split_sizes(dataset: &Dataset) -> SplitSizes {
     SplitSizes { train: count(Split::Train), validation: count(Split::Validation), test: count(Split::Test) }
 }
 
-/// The time of a run over all its parts.
-struct Clock {
-    begun: Instant,
-    /// Seconds of the run before this part.
-    before: f64,
-    /// Elapsed seconds at the last lap.
-    last_lap: f64,
-}
-
-impl Clock {
-    fn resumed(history: &History) -> Self {
-        let before = history.elapsed_seconds + history.open_epoch_seconds;
-        Self { begun: Instant::now(), before, last_lap: history.elapsed_seconds }
-    }
-
-    fn elapsed(&self) -> f64 {
-        self.before + self.begun.elapsed().as_secs_f64()
-    }
-
-    /// Seconds since the last lap, and in all.
-    fn lap(&mut self) -> (f64, f64) {
-        let elapsed = self.elapsed();
-        let seconds = elapsed - self.last_lap;
-        self.last_lap = elapsed;
-        (seconds, elapsed)
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::{Select, TrainConfig};
 use crate::data::Split;
 use crate::metrics::SplitSizes;
+use crate::signatures::Signature;
 
 /// The result of a run, `summary.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -54,6 +55,9 @@ pub struct Summary {
     pub skipped: usize,
     /// Threads used.
     pub threads: usize,
+    /// Failures that were recognised, in order.
+    #[serde(default)]
+    pub signatures: Vec<Signature>,
     /// The complete configuration.
     pub config: TrainConfig,
 }

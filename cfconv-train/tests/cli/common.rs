@@ -107,16 +107,31 @@ pub(crate) fn read_json(path: &Path) -> Value {
     serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
 }
 
-/// The events of a run without their times.
+/// The events of a run without their times, and without the estimate of the memory, which depends on the threads.
 pub(crate) fn events(path: &Path) -> Vec<Value> {
     let text = std::fs::read_to_string(path).unwrap();
     text.lines()
         .map(|line| {
             let mut event: Value = serde_json::from_str(line).unwrap();
-            for time in ["step_ms", "seconds", "elapsed_seconds"] {
+            for time in ["step_ms", "seconds", "elapsed_seconds", "memory"] {
                 event.as_object_mut().unwrap().remove(time);
             }
             event
         })
         .collect()
+}
+
+/// Compares every file of two runs that says what was computed.
+pub(crate) fn assert_equal_runs(place: &Workplace, left: &str, right: &str) {
+    for file in ["checkpoint.safetensors", "best.safetensors"] {
+        let read = |run: &str| std::fs::read(place.path(run).join(file)).unwrap();
+        assert!(read(left) == read(right), "{file} of {left} and {right} differ");
+    }
+    let read = |run: &str| events(&place.path(run).join("metrics.jsonl"));
+    assert_eq!(read(left), read(right));
+    let read = |run: &str| read_json(&place.path(run).join("summary.json"));
+    let (left, right) = (read(left), read(right));
+    for key in ["steps", "complete", "train_accuracy", "validation_accuracy", "test_accuracy", "test_loss"] {
+        assert_eq!(left[key], right[key], "{key}");
+    }
 }

@@ -5,4 +5,5 @@ mod configurations;
 mod errors;
 mod models;
 mod resume;
+mod signatures;
 mod spectrum;

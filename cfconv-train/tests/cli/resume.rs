@@ -1,21 +1,6 @@
 //! Resumed runs against unbroken ones.
 
-use crate::common::{Workplace, cfconv, events, failure, read_json};
-
-/// Every file of two runs that says what was computed.
-fn assert_equal_runs(place: &Workplace, left: &str, right: &str) {
-    for file in ["checkpoint.safetensors", "best.safetensors"] {
-        let read = |run: &str| std::fs::read(place.path(run).join(file)).unwrap();
-        assert!(read(left) == read(right), "{file} of {left} and {right} differ");
-    }
-    let read = |run: &str| events(&place.path(run).join("metrics.jsonl"));
-    assert_eq!(read(left), read(right));
-    let read = |run: &str| read_json(&place.path(run).join("summary.json"));
-    let (left, right) = (read(left), read(right));
-    for key in ["steps", "complete", "train_accuracy", "validation_accuracy", "test_accuracy", "test_loss"] {
-        assert_eq!(left[key], right[key], "{key}");
-    }
-}
+use crate::common::{Workplace, assert_equal_runs, cfconv, events, failure, read_json};
 
 #[test]
 fn resumed_run_equals_unbroken_run_bit_for_bit() {

@@ -1,7 +1,7 @@
 //! The continuous Fourier convolution on the processor: the engine of `cfconv-core`.
 
-use cfconv_core::engine::{CfConv2dEngine, CfConvWorkspace, TransferFunction};
-use cfconv_core::{CfConv2dConfig, RefreshHistory, StepSeed};
+use cfconv_core::engine::{CfConv2dEngine, CfConvWorkspace, EnginePlan, PlannedMemory, TransferFunction};
+use cfconv_core::{CfConv2dConfig, KernelRinging, RefreshHistory, StepSeed};
 use cfconv_fft::Complex;
 use cfconv_mlp::ParameterSegment;
 
@@ -30,6 +30,18 @@ impl CfConv2d for CpuCfConv2d {
         Ok(Self { engine: CfConv2dEngine::try_between_spectra(config, gain)? })
     }
 
+    fn planned_memory(
+        _device: &Cpu,
+        config: &CfConv2dConfig,
+        training_batch: usize,
+        evaluation_batch: usize,
+        dense_evaluation: bool,
+    ) -> Result<PlannedMemory> {
+        let threads = rayon::current_num_threads();
+        let plan = EnginePlan::new(config);
+        Ok(plan.memory::<f32>(config, training_batch, evaluation_batch, threads, dense_evaluation)?)
+    }
+
     fn num_parameters(&self) -> usize {
         self.engine.num_parameters()
     }
@@ -49,6 +61,14 @@ impl CfConv2d for CpuCfConv2d {
         workspace: &mut Self::Workspace,
     ) -> Result<()> {
         Ok(self.engine.begin_step(params.as_slice(), seed, workspace)?)
+    }
+
+    fn keep_undo(&mut self, kept: bool) {
+        self.engine.keep_undo(kept);
+    }
+
+    fn undo_step(&mut self) -> Result<()> {
+        Ok(self.engine.undo_step()?)
     }
 
     fn begin_evaluation(&mut self, weights: EvaluationWeights, params: Span<'_, Cpu>) -> Result<()> {
@@ -128,6 +148,10 @@ impl CfConv2d for CpuCfConv2d {
 
     fn shadow_gap(&self, params: Span<'_, Cpu>, positions: usize, seed: StepSeed) -> Result<f64> {
         Ok(self.engine.sampled_shadow_gap(params.as_slice(), positions, seed)?)
+    }
+
+    fn ringing(&self, channel_pairs: usize) -> Result<KernelRinging> {
+        Ok(self.engine.ringing(channel_pairs)?)
     }
 
     fn coverage(&self, steps: usize) -> f64 {

@@ -2,8 +2,8 @@
 
 mod cpu_kernel;
 
-use cfconv_core::engine::TransferFunction;
-use cfconv_core::{CfConv2dConfig, StepSeed};
+use cfconv_core::engine::{PlannedMemory, TransferFunction};
+use cfconv_core::{CfConv2dConfig, KernelRinging, StepSeed};
 use cfconv_mlp::ParameterSegment;
 
 use crate::device::{Memory, Result, Span, SpanMut};
@@ -63,6 +63,19 @@ pub trait CfConv2d: Sized + Send {
     /// What the configuration does not allow.
     fn try_new_mix(device: &Self::Device, config: &CfConv2dConfig, gain: f64) -> Result<Self>;
 
+    /// What a layer and the workspace grow to, batches of up to `training_batch` and `evaluation_batch` images, steps
+    /// that can be undone, and if `dense_evaluation` evaluations of [`EvaluationWeights::Other`] provided.
+    ///
+    /// # Errors
+    /// What the configuration does not allow.
+    fn planned_memory(
+        device: &Self::Device,
+        config: &CfConv2dConfig,
+        training_batch: usize,
+        evaluation_batch: usize,
+        dense_evaluation: bool,
+    ) -> Result<PlannedMemory>;
+
     /// Number of parameters.
     fn num_parameters(&self) -> usize;
 
@@ -85,6 +98,15 @@ pub trait CfConv2d: Sized + Send {
         params: Span<'_, Self::Device>,
         workspace: &mut Self::Workspace,
     ) -> Result<()>;
+
+    /// Says whether steps are to be kept undoable: one more value for each position that a step visits.
+    fn keep_undo(&mut self, kept: bool);
+
+    /// Takes back what the last [`begin_step`](Self::begin_step) did to the kernel state.
+    ///
+    /// # Errors
+    /// If there is no step that was kept undoable.
+    fn undo_step(&mut self) -> Result<()>;
 
     /// Prepares the kernel of an evaluation; the training state stays as it is.
     ///
@@ -149,6 +171,12 @@ pub trait CfConv2d: Sized + Send {
     /// # Errors
     /// What the layer reports.
     fn shadow_gap(&self, params: Span<'_, Self::Device>, positions: usize, seed: StepSeed) -> Result<f64>;
+
+    /// How much the kernel state rings, over at most `channel_pairs` channel pairs.
+    ///
+    /// # Errors
+    /// What the layer reports.
+    fn ringing(&self, channel_pairs: usize) -> Result<KernelRinging>;
 
     /// The share of positions refreshed in the last `steps` steps.
     fn coverage(&self, steps: usize) -> f64;

@@ -46,6 +46,10 @@ impl Conv2dOp for Cpu {
         plan.conv.scratch_bytes()
     }
 
+    fn conv2d_planned_bytes(&self, plan: &CpuConv2dPlan) -> usize {
+        plan.conv.planned_scratch_bytes(rayon::current_num_threads())
+    }
+
     fn conv2d(
         &self,
         plan: &CpuConv2dPlan,

@@ -67,6 +67,9 @@ pub trait Conv2dOp: Memory {
     /// Bytes of working memory that a plan holds.
     fn conv2d_scratch_bytes(&self, plan: &Self::Conv2dPlan) -> usize;
 
+    /// Bytes of working memory that a plan grows to.
+    fn conv2d_planned_bytes(&self, plan: &Self::Conv2dPlan) -> usize;
+
     /// Computes the output.
     ///
     /// # Errors

@@ -43,6 +43,10 @@ impl PatchEmbedOp for Cpu {
         plan.conv.scratch_bytes()
     }
 
+    fn patch_embed_planned_bytes(&self, plan: &CpuPatchEmbedPlan) -> usize {
+        plan.conv.planned_scratch_bytes(rayon::current_num_threads())
+    }
+
     fn patch_embed(
         &self,
         plan: &CpuPatchEmbedPlan,

@@ -81,6 +81,9 @@ pub trait PatchEmbedOp: Memory {
     /// Bytes of working memory that a plan holds.
     fn patch_embed_scratch_bytes(&self, plan: &Self::PatchEmbedPlan) -> usize;
 
+    /// Bytes of working memory that a plan grows to.
+    fn patch_embed_planned_bytes(&self, plan: &Self::PatchEmbedPlan) -> usize;
+
     /// Computes the output.
     ///
     /// # Errors

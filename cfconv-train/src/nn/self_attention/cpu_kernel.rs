@@ -53,6 +53,11 @@ impl SelfAttentionOp for Cpu {
         plan.projection.scratch_bytes() + plan.output_projection.scratch_bytes()
     }
 
+    fn self_attention_planned_bytes(&self, plan: &CpuSelfAttentionPlan) -> usize {
+        let threads = rayon::current_num_threads();
+        plan.projection.planned_scratch_bytes(threads) + plan.output_projection.planned_scratch_bytes(threads)
+    }
+
     fn self_attention(
         &self,
         plan: &CpuSelfAttentionPlan,

@@ -88,6 +88,9 @@ pub trait SelfAttentionOp: Memory {
     /// Bytes of working memory that a plan holds.
     fn self_attention_scratch_bytes(&self, plan: &Self::SelfAttentionPlan) -> usize;
 
+    /// Bytes of working memory that a plan grows to.
+    fn self_attention_planned_bytes(&self, plan: &Self::SelfAttentionPlan) -> usize;
+
     /// Computes the output and what [`self_attention_vjp`](Self::self_attention_vjp) reads.
     ///
     /// # Errors

@@ -1,0 +1,126 @@
+//! How much memory a layer will take, from its plan alone.
+
+use cfconv_fft::{Complex, Real};
+
+use super::{AppliedForm, EnginePlan};
+use crate::config::{CfConv2dConfig, EvaluationKernel};
+use crate::error::Result;
+use crate::sampler::PositionSampler;
+
+/// Bytes that a [`CfConv2dEngine`](super::CfConv2dEngine) and its workspace grow to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct PlannedMemory {
+    /// The kernel state.
+    pub state: usize,
+    /// What undoing a step needs, where that is kept.
+    pub undo: usize,
+    /// The kernel of an evaluation that does not use the state itself.
+    pub evaluation_kernel: usize,
+    /// What a training forward pass keeps for its backward pass.
+    pub saved: usize,
+    /// Positions, taps and buffers of parallel tasks.
+    pub scratch: usize,
+    /// The workspace, which all layers of a network share.
+    pub workspace: PlannedWorkspace,
+}
+
+/// Bytes that the parts of a workspace grow to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct PlannedWorkspace {
+    /// Kernel values, or gradients, at the visited positions.
+    pub values: usize,
+    /// Spectra between the phases of a convolution.
+    pub spectra: usize,
+    /// The gradient of a depthwise kernel, channel by channel.
+    pub by_channel: usize,
+    /// The gradient of a lattice kernel's spectrum.
+    pub lattice_spectrum: usize,
+}
+
+impl PlannedWorkspace {
+    /// What a workspace grows to that serves both: each part is as large as the larger one.
+    pub fn max(self, other: Self) -> Self {
+        Self {
+            values: self.values.max(other.values),
+            spectra: self.spectra.max(other.spectra),
+            by_channel: self.by_channel.max(other.by_channel),
+            lattice_spectrum: self.lattice_spectrum.max(other.lattice_spectrum),
+        }
+    }
+
+    /// The sum of all parts.
+    pub fn total(self) -> usize {
+        self.values + self.spectra + self.by_channel + self.lattice_spectrum
+    }
+}
+
+impl EnginePlan {
+    /// What a layer with this plan grows to with batches of up to `training_batch` and `evaluation_batch` images on
+    /// `threads` threads, while it trains with `config` and keeps what undoing a step needs.
+    ///
+    /// `dense_evaluation` says whether [`begin_dense_evaluation`](super::CfConv2dEngine::begin_dense_evaluation) is
+    /// to be called. Not counted are tables of twiddles and the tiles of the kernel network, some hundred KiB.
+    ///
+    /// # Errors
+    /// What the sampler's configuration does not allow.
+    ///
+    /// # Examples
+    /// ```
+    /// use cfconv_core::CfConv2dConfig;
+    /// use cfconv_core::engine::EnginePlan;
+    ///
+    /// let config = CfConv2dConfig::new(4, 8, 16, 16);
+    /// let memory = EnginePlan::new(&config).memory::<f32>(&config, 32, 32, 2, false)?;
+    /// // 16×9 frequencies of 4×8 channel pairs, complex.
+    /// assert_eq!(memory.state, 16 * 9 * 32 * 8);
+    /// assert_eq!(memory.undo, memory.state); // fewer positions than a step may visit: all of them
+    /// // Two blocks of 16 images, 9 columns, 4 channels, 16 rows.
+    /// assert_eq!(memory.saved, 2 * 9 * 4 * 16 * 16 * 8);
+    /// # Ok::<(), cfconv_core::CoreError>(())
+    /// ```
+    pub fn memory<T: Real>(
+        &self,
+        config: &CfConv2dConfig,
+        training_batch: usize,
+        evaluation_batch: usize,
+        threads: usize,
+        dense_evaluation: bool,
+    ) -> Result<PlannedMemory> {
+        let complex = size_of::<Complex<T>>();
+        let sampler = PositionSampler::try_new(&config.sampler, self.grid)?;
+        let visited = sampler.max_positions() * complex;
+        let state = self.grid.num_positions() * complex;
+        let own_kernel =
+            dense_evaluation || config.polish || config.evaluation_kernel == EvaluationKernel::Dense;
+        let mut memory = PlannedMemory {
+            state,
+            undo: visited,
+            evaluation_kernel: if own_kernel { state } else { 0 },
+            scratch: sampler.planned_bytes(),
+            ..Default::default()
+        };
+        if matches!(self.form, AppliedForm::Spectral | AppliedForm::LatticeFft) {
+            let conv = self.spectral::<T>();
+            memory.saved = conv.planned_saved_bytes(training_batch);
+            memory.scratch += conv.planned_scratch_bytes(threads);
+            memory.workspace =
+                conv.planned_workspace(training_batch).max(conv.planned_workspace(evaluation_batch));
+        }
+        memory.workspace.values = visited;
+        let taps = self.grid.height * self.grid.width * self.grid.num_channel_pairs() * size_of::<T>();
+        match self.form {
+            AppliedForm::Spectral => {}
+            AppliedForm::LatticeFft => {
+                let kernel = self.spectral::<T>().num_positions() * complex;
+                memory.scratch += taps + kernel;
+                memory.workspace.lattice_spectrum = kernel;
+            }
+            AppliedForm::LatticeDirect => {
+                let inputs = config.in_channels * config.height * config.width * training_batch;
+                memory.saved = inputs * size_of::<T>();
+                memory.scratch += 3 * taps + self.direct::<T>().planned_scratch_bytes(threads);
+            }
+        }
+        Ok(memory)
+    }
+}

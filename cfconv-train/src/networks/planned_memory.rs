@@ -1,0 +1,115 @@
+//! How much memory a network will take, before any is allocated.
+
+use cfconv_core::engine::PlannedWorkspace;
+
+use super::error::Result;
+use super::network::Network;
+use super::plan::{NetworkPlan, PlannedOp};
+use crate::device::{self, Device};
+use crate::nn::{CfConv2d, CfConv2dOp};
+
+/// The batches that memory is planned for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PlannedBatches {
+    /// Images of a training step.
+    pub training: usize,
+    /// Images of a step of evaluation.
+    pub evaluation: usize,
+    /// Whether weights other than the trained ones, such as averages, are evaluated: Φ at every position.
+    pub other_weights: bool,
+}
+
+/// Bytes that the parts of a [`Network`] grow to while it trains, with steps that can be undone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NetworkMemory {
+    /// Parameters, gradients and running statistics.
+    pub parameters: usize,
+    /// Kernel states, what undoing a step needs of them, and kernels of evaluations.
+    pub kernel_states: usize,
+    /// The buffers that values and gradients share in turn.
+    pub activations: usize,
+    /// What layers keep for their backward pass, and their working memory.
+    pub layers: usize,
+}
+
+impl NetworkMemory {
+    /// The sum of all parts.
+    pub fn total(&self) -> usize {
+        self.parameters + self.kernel_states + self.activations + self.layers
+    }
+}
+
+impl PlannedOp {
+    /// Bytes that an operation other than a CF-Conv holds besides the buffers of the network.
+    fn planned_bytes<D: Device>(&self, device: &D, batch: usize) -> device::Result<usize> {
+        Ok(match self {
+            Self::Conv(sizes) => device.conv2d_planned_bytes(&device.plan_conv2d(sizes)?),
+            Self::PatchEmbed(sizes) => device.patch_embed_planned_bytes(&device.plan_patch_embed(sizes)?),
+            Self::SelfAttention(sizes) => {
+                let plan = device.plan_self_attention(sizes)?;
+                device.self_attention_planned_bytes(&plan)
+                    + device.self_attention_saved_len(&plan, batch) * size_of::<f32>()
+            }
+            Self::MaxPool(sizes) => sizes.output_len(batch) * size_of::<u32>(),
+            _ => 0,
+        })
+    }
+}
+
+impl NetworkPlan {
+    /// What a network of this plan grows to on `device`: at most, for buffers of parallel tasks are counted for every
+    /// thread. Some hundred KiB of tables and tiles are not counted.
+    ///
+    /// # Errors
+    /// What a layer reports.
+    ///
+    /// # Examples
+    /// ```
+    /// use cfconv_train::device::Cpu;
+    /// use cfconv_train::networks::{InputShape, NetworkConfig, NetworkPlan, PlannedBatches};
+    ///
+    /// let config: NetworkConfig = toml::from_str("layers = [{ type = 'flatten' }, { type = 'linear' }]")?;
+    /// let plan = NetworkPlan::try_new(&config, InputShape { channels: 3, height: 2, width: 2 }, 5)?;
+    /// let batches = PlannedBatches { training: 4, evaluation: 8, other_weights: false };
+    /// let memory = plan.memory(&Cpu::default(), &batches)?;
+    /// assert_eq!(memory.parameters, 2 * (12 * 5 + 5) * 4);
+    /// assert_eq!((memory.kernel_states, memory.activations), (0, plan.activation_bytes(8)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn memory<D: Device>(&self, device: &D, batches: &PlannedBatches) -> Result<NetworkMemory> {
+        let &PlannedBatches { training, evaluation, other_weights } = batches;
+        let largest = training.max(evaluation);
+        let value = size_of::<f32>();
+        let (mut kernel_states, mut layers) = (0, 0);
+        let mut workspace = PlannedWorkspace::default();
+        for layer in &self.layers {
+            match &layer.op {
+                PlannedOp::CfConv(config) => {
+                    let planned = <D as CfConv2dOp>::CfConv2d::planned_memory(
+                        device,
+                        config,
+                        training,
+                        evaluation,
+                        other_weights,
+                    );
+                    let planned = planned.map_err(|source| Network::<D>::layer_error(layer, source))?;
+                    kernel_states += planned.state + planned.undo + planned.evaluation_kernel;
+                    layers += planned.saved + planned.scratch;
+                    workspace = workspace.max(planned.workspace);
+                }
+                op => {
+                    let planned = op.planned_bytes(device, largest);
+                    layers += planned.map_err(|source| Network::<D>::layer_error(layer, source))?;
+                }
+            }
+        }
+        // Labels, losses, right answers and probabilities.
+        let results = (3 + self.classes()) * largest * value;
+        Ok(NetworkMemory {
+            parameters: (2 * self.num_parameters() + 3 * self.running_len) * value,
+            kernel_states,
+            activations: self.activation_bytes(largest),
+            layers: layers + workspace.total() + results,
+        })
+    }
+}
