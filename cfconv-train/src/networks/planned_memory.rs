@@ -1,6 +1,6 @@
 //! How much memory a network will take, before any is allocated.
 
-use cfconv_core::engine::PlannedWorkspace;
+use cfconv_core::engine::{Domain, PlannedWorkspace};
 
 use super::error::Result;
 use super::network::Network;
@@ -40,7 +40,7 @@ impl NetworkMemory {
 }
 
 impl PlannedOp {
-    /// Bytes that an operation other than a CF-Conv holds besides the buffers of the network.
+    /// Bytes that an operation without a kernel state holds besides the buffers of the network.
     fn planned_bytes<D: Device>(&self, device: &D, batch: usize) -> device::Result<usize> {
         Ok(match self {
             Self::Conv(sizes) => device.conv2d_planned_bytes(&device.plan_conv2d(sizes)?),
@@ -83,24 +83,21 @@ impl NetworkPlan {
         let (mut kernel_states, mut layers) = (0, 0);
         let mut workspace = PlannedWorkspace::default();
         for layer in &self.layers {
-            match &layer.op {
-                PlannedOp::CfConv(config) => {
-                    let planned = <D as CfConv2dOp>::CfConv2d::planned_memory(
-                        device,
-                        config,
-                        training,
-                        evaluation,
-                        other_weights,
-                    );
-                    let planned = planned.map_err(|source| Network::<D>::layer_error(layer, source))?;
-                    kernel_states += planned.state + planned.undo + planned.evaluation_kernel;
-                    layers += planned.saved + planned.scratch;
-                    workspace = workspace.max(planned.workspace);
-                }
-                op => {
-                    let planned = op.planned_bytes(device, largest);
-                    layers += planned.map_err(|source| Network::<D>::layer_error(layer, source))?;
-                }
+            let kernel = match &layer.op {
+                PlannedOp::CfConv(config) => Some((config, Domain::Images)),
+                PlannedOp::CfMix { config, .. } => Some((config, Domain::Spectra)),
+                _ => None,
+            };
+            let failed = |source| Network::<D>::layer_error(layer, source);
+            if let Some((config, domain)) = kernel {
+                let plan = <D as CfConv2dOp>::CfConv2d::planned_memory;
+                let planned =
+                    plan(device, config, domain, training, evaluation, other_weights).map_err(failed)?;
+                kernel_states += planned.state + planned.undo + planned.evaluation_kernel;
+                layers += planned.saved + planned.scratch;
+                workspace = workspace.max(planned.workspace);
+            } else {
+                layers += layer.op.planned_bytes(device, largest).map_err(failed)?;
             }
         }
         // Labels, losses, right answers and probabilities.

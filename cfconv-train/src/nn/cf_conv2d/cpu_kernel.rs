@@ -1,6 +1,8 @@
 //! The continuous Fourier convolution on the processor: the engine of `cfconv-core`.
 
-use cfconv_core::engine::{CfConv2dEngine, CfConvWorkspace, EnginePlan, PlannedMemory, TransferFunction};
+use cfconv_core::engine::{
+    CfConv2dEngine, CfConvWorkspace, Domain, EnginePlan, PlannedMemory, TransferFunction,
+};
 use cfconv_core::{CfConv2dConfig, KernelRinging, RefreshHistory, StepSeed};
 use cfconv_fft::Complex;
 use cfconv_mlp::ParameterSegment;
@@ -33,12 +35,16 @@ impl CfConv2d for CpuCfConv2d {
     fn planned_memory(
         _device: &Cpu,
         config: &CfConv2dConfig,
+        domain: Domain,
         training_batch: usize,
         evaluation_batch: usize,
         dense_evaluation: bool,
     ) -> Result<PlannedMemory> {
         let threads = rayon::current_num_threads();
-        let plan = EnginePlan::new(config);
+        let plan = match domain {
+            Domain::Images => EnginePlan::new(config),
+            Domain::Spectra => EnginePlan::between_spectra(config),
+        };
         Ok(plan.memory::<f32>(config, training_batch, evaluation_batch, threads, dense_evaluation)?)
     }
 

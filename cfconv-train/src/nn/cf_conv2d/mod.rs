@@ -2,7 +2,7 @@
 
 mod cpu_kernel;
 
-use cfconv_core::engine::{PlannedMemory, TransferFunction};
+use cfconv_core::engine::{Domain, PlannedMemory, TransferFunction};
 use cfconv_core::{CfConv2dConfig, KernelRinging, StepSeed};
 use cfconv_mlp::ParameterSegment;
 
@@ -63,7 +63,7 @@ pub trait CfConv2d: Sized + Send {
     /// What the configuration does not allow.
     fn try_new_mix(device: &Self::Device, config: &CfConv2dConfig, gain: f64) -> Result<Self>;
 
-    /// What a layer and the workspace grow to, batches of up to `training_batch` and `evaluation_batch` images, steps
+    /// What a layer, or its channel mix alone, and the workspace grow to, batches of up to `training_batch` and `evaluation_batch` images, steps
     /// that can be undone, and if `dense_evaluation` evaluations of [`EvaluationWeights::Other`] provided.
     ///
     /// # Errors
@@ -71,6 +71,7 @@ pub trait CfConv2d: Sized + Send {
     fn planned_memory(
         device: &Self::Device,
         config: &CfConv2dConfig,
+        domain: Domain,
         training_batch: usize,
         evaluation_batch: usize,
         dense_evaluation: bool,

@@ -39,6 +39,13 @@ const CONFIG: &str = "
     type = 'self-attention'
     heads = 4
     [[network.layers]]
+    type = 'to-spectrum'
+    [[network.layers]]
+    type = 'cf-mix'
+    out_channels = 8
+    [[network.layers]]
+    type = 'to-image'
+    [[network.layers]]
     type = 'global-avg-pool'
     [[network.layers]]
     type = 'linear'
