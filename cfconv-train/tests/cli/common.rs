@@ -93,7 +93,8 @@ pub(crate) fn failure(output: &Output) -> String {
     let message = stderr(output);
     assert_eq!(output.status.code(), Some(1), "{message}");
     assert!(output.stdout.is_empty(), "{output:?}");
-    assert!(message.starts_with("error: "), "{message}");
+    let error = message.lines().find(|line| !line.starts_with("warning: "));
+    assert!(error.is_some_and(|line| line.starts_with("error: ")), "{message}");
     assert!(!message.contains("panicked") && !message.contains("RUST_BACKTRACE"), "{message}");
     message
 }

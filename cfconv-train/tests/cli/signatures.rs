@@ -41,16 +41,22 @@ fn number(signature: &Value, name: &str) -> f64 {
 
 #[test]
 fn healthy_run_raises_no_signature() {
-    assert_eq!(provoke(&["train.epochs=12"]), [] as [Value; 0]);
+    let place = Workplace::new();
+    write_images(&place.path("images"), |class, number| [60 + 80 * u8::from(class == "dogs") + number; 3]);
+    let images = place.path("images");
+    let settings = ["--set", "optimizer.learning_rate=0.01", "--epochs", "12", "--data"];
+    place.trained("run", &[&settings[..], &[images.to_str().unwrap()]].concat());
+    assert_eq!(signatures(&place.path("run")), [] as [Value; 0]);
+    assert_eq!(read_json(&place.path("run/summary.json"))["validation_accuracy"], 1.0);
 }
 
 #[test]
 fn too_much_memory_is_refused_with_the_largest_batch_that_fits() {
     let place = Workplace::new();
-    let limited = ["--memory-limit", "2MiB", "--set", "data.size=16"];
+    let limited = ["--memory-limit", "4MiB", "--threads", "2", "--set", "data.size=16"];
     let train = |out: &str, batch: &str| place.train(out, &[&limited[..], &["--batch-size", batch]].concat());
     let message = failure(&train("refused", "128"));
-    assert!(message.contains("the limit is 2.0 MiB") && message.contains("activations "), "{message}");
+    assert!(message.contains("the limit is 4.0 MiB") && message.contains("activations "), "{message}");
     assert!(!place.path("refused/metrics.jsonl").exists(), "nothing was begun");
     let (_, rest) = message.split_once("(or --batch-size ").expect(&message);
     let batch: usize = rest.split(')').next().unwrap().parse().unwrap();
@@ -62,8 +68,6 @@ fn too_much_memory_is_refused_with_the_largest_batch_that_fits() {
     let signatures = signatures(&place.path("run"));
     let memory = of_kind(&signatures, "memory");
     assert!(number(memory, "estimate_mib") > 0.9 * number(memory, "limit_mib"), "{memory}");
-    let message = failure(&place.train("refused", &["--memory-limit", "1KiB"]));
-    assert!(message.contains("memory-limit"), "{message}");
 }
 
 #[test]
@@ -76,7 +80,13 @@ fn loss_that_no_longer_falls_is_a_plateau() {
 
 #[test]
 fn learning_rate_that_is_too_large_makes_the_loss_fluctuate() {
-    let signatures = provoke(&["train.epochs=6", "optimizer.learning_rate=3", "schedule.kind=constant"]);
+    let signatures = provoke(&[
+        "train.epochs=5",
+        "train.batch_size=120",
+        "data.embedded_images=1500",
+        "optimizer.learning_rate=2.0",
+        "schedule.kind=constant",
+    ]);
     let fluctuation = of_kind(&signatures, "fluctuation");
     assert!(number(fluctuation, "jump_ratio") >= 4.0, "{fluctuation}");
     assert!(
@@ -93,14 +103,14 @@ fn kernel_of_high_omega_rings() {
     assert!(ringing["advice"].as_str().unwrap().contains("omega_frequency"), "{ringing}");
 }
 
-/// Black images and one white one: the data that make a step of each epoch overflow, and no other.
-fn images_with_one_that_overflows(folder: &Path) {
+/// Writes images of one colour, 36 of each class, four of them for validation.
+fn write_images(folder: &Path, colour: impl Fn(&str, u8) -> [u8; 3]) {
     for class in ["cats", "dogs"] {
-        std::fs::create_dir_all(folder.join("train").join(class)).unwrap();
-        std::fs::create_dir_all(folder.join("val").join(class)).unwrap();
+        for part in ["train", "val"] {
+            std::fs::create_dir_all(folder.join(part).join(class)).unwrap();
+        }
         for number in 0..36 {
-            let colour = if (class, number) == ("dogs", 7) { [255; 3] } else { [0; 3] };
-            let image = image::RgbImage::from_pixel(8, 8, image::Rgb(colour));
+            let image = image::RgbImage::from_pixel(8, 8, image::Rgb(colour(class, number)));
             let part = if number < 4 { "val" } else { "train" };
             image.save(folder.join(part).join(class).join(format!("{number}.png"))).unwrap();
         }
@@ -126,7 +136,8 @@ const OVERFLOWING: [&str; 12] = [
 #[test]
 fn steps_that_overflow_are_undone_and_resuming_across_them_is_exact() {
     let place = Workplace::new();
-    images_with_one_that_overflows(&place.path("images"));
+    // Black images and one white one: a step of each epoch overflows, and no other.
+    write_images(&place.path("images"), |class, number| [255 * u8::from((class, number) == ("dogs", 7)); 3]);
     let images = place.path("images");
     let train = |out: &str, more: &[&str]| {
         let data = ["--data", images.to_str().unwrap()];
@@ -169,7 +180,8 @@ fn diverging_run_stops_after_three_undone_steps_and_keeps_its_checkpoint() {
     let undone: Vec<&Value> = events.iter().filter(|event| event["event"] == "signature").collect();
     assert_eq!(undone.len(), 3, "{undone:?}");
     for (event, rate) in undone.iter().zip([0.5e30, 0.25e30, 0.125e30]) {
-        assert_eq!((&event["kind"], number(event, "learning_rate")), (&Value::from("not-finite"), rate));
+        assert_eq!(event["kind"], "not-finite");
+        assert!((number(event, "learning_rate") / rate - 1.0).abs() < 1e-12, "{event}");
     }
     // The checkpoint can be evaluated and resumed, which fails in the same way.
     let again = failure(&place.train("run", &[&settings[..], &["--resume"]].concat()));
