@@ -14,13 +14,6 @@ fn configurations() -> Vec<CfConv2dConfig> {
             all.push(CfConv2dConfig { application, padding, ..small_config((9, 7, 5, 2), sampler) });
         }
     }
-    for (sampler, application) in [
-        (SamplerConfig::All {}, Application::Auto),
-        (SamplerConfig::Lattice { size: 3 }, Application::Direct),
-        (SamplerConfig::Lattice { size: 3 }, Application::Fft),
-    ] {
-        all.push(CfConv2dConfig { depthwise: true, application, ..small_config((6, 7, 5, 5), sampler) });
-    }
     all.push(CfConv2dConfig {
         padding: PaddingMode::Zeros,
         ..small_config((5, 6, 17, 2), SamplerConfig::All {})
