@@ -193,6 +193,11 @@ fn measure(
     progress: &mut Progress,
 ) -> Result<()> {
     let command = trainings::command_line(name, &Options { data: None, ..*options });
+    if options.resume && report::holds(&report_path(out), name, &command) {
+        progress.note(&format!("{name}: finished earlier, kept"));
+        (0..study.len(args.scale)).for_each(|_| progress.finish_run(true));
+        return Ok(());
+    }
     let study_options =
         StudyOptions { scale: args.scale, seeds: args.seeds, python: args.python.as_deref(), command };
     let report = study.run(&study_options, progress)?;

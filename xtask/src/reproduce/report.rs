@@ -52,6 +52,13 @@ pub(crate) enum Section {
     Study(Box<StudyReport>),
 }
 
+/// Whether the report at `path` has results of this experiment from this call.
+pub(crate) fn holds(path: &Path, name: &str, command: &str) -> bool {
+    let report =
+        std::fs::read_to_string(path).ok().and_then(|text| serde_json::from_str::<Value>(&text).ok());
+    report.is_some_and(|report| report["experiments"][name]["command"] == command)
+}
+
 /// Puts `experiment` into the report at `path`, in place of its earlier results and beside all others, and
 /// returns the whole report.
 ///
@@ -102,6 +109,8 @@ pub(crate) mod tests {
         let path = folder.path().join("report.json");
         merge(&path, "embedded", &experiment(&[0.5])).unwrap();
         merge(&path, "cats-vs-dogs", &experiment(&[0.6])).unwrap();
+        assert!(holds(&path, "embedded", "cargo xtask reproduce") && !holds(&path, "embedded", "another"));
+        assert!(!holds(&path, "memory", "cargo xtask reproduce"));
         let mut foreign: Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
         foreign["experiments"]["later"] = json!({ "of": "another version" });
         std::fs::write(&path, foreign.to_string()).unwrap();
