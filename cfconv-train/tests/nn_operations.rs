@@ -2,6 +2,7 @@
 //!
 //! Each check is generic over the device; `on_every_device` runs it on all there are.
 
+#[macro_use]
 mod nn_support;
 
 use cfconv_train::device::{Cpu, Device, DeviceError, Span, SpanMut};
@@ -12,18 +13,6 @@ use cfconv_train::nn::{
 };
 use nn_support::{all, all_mut, assert_close, host, noise, transpose, unset, upload};
 use serde_json::Value;
-
-/// One test for each check and device.
-macro_rules! on_every_device {
-    ($($check:ident),+ $(,)?) => {
-        mod cpu {
-            $(#[test]
-            fn $check() {
-                super::$check(&super::Cpu::default());
-            })+
-        }
-    };
-}
 
 on_every_device!(
     convolution_equals_naive_formula,

@@ -1,12 +1,12 @@
 //! Operations and networks in the frequency domain: against definitions in `f64`, against the layers on images that
 //! they stand for, and the variance of signals at initialisation.
 
+#[macro_use]
 mod nn_support;
 
 use std::f64::consts::{SQRT_2, TAU};
 
 use cfconv_core::{CfConv2dConfig, SamplerConfig, StepSeed};
-
 use cfconv_mlp::Parameterization;
 use cfconv_train::device::{Cpu, Device, DeviceError, SpanMut};
 use cfconv_train::networks::{InputShape, NamedTensor, Network, NetworkConfig, NetworkPlan};
@@ -15,17 +15,6 @@ use cfconv_train::nn::{
     EvaluationWeights, SpectralPoolSizes, SpectrumSizes, SpectrumStatistics,
 };
 use nn_support::{all, all_mut, assert_close, host, noise, unset, upload};
-
-macro_rules! on_every_device {
-    ($($check:ident),+ $(,)?) => {
-        mod cpu {
-            $(#[test]
-            fn $check() {
-                super::$check(&super::Cpu::default());
-            })+
-        }
-    };
-}
 
 on_every_device!(
     spectrum_equals_its_definition_and_image_undoes_it,

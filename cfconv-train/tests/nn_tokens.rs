@@ -1,5 +1,6 @@
 //! Layers on tokens: operations against naive formulas in `f64`, and whole networks of them.
 
+#[macro_use]
 mod nn_support;
 
 use cfconv_train::device::{Cpu, Device};
@@ -10,18 +11,6 @@ use cfconv_train::nn::{
 };
 use cfconv_train::optim::{Optimizer, OptimizerConfig};
 use nn_support::{all, all_mut, assert_close, host, noise, unset, upload};
-
-/// One test for each check and device.
-macro_rules! on_every_device {
-    ($($check:ident),+ $(,)?) => {
-        mod cpu {
-            $(#[test]
-            fn $check() {
-                super::$check(&super::Cpu::default());
-            })+
-        }
-    };
-}
 
 on_every_device!(
     attention_equals_naive_formula,

@@ -1,7 +1,19 @@
 //! What the tests of operations and networks share.
-#![allow(dead_code, reason = "each test program uses its part")]
+#![allow(dead_code, unused_macros, reason = "each test program uses its part")]
 
 use cfconv_train::device::{Buffer, Device, Span, SpanMut};
+
+/// One test for each check and device.
+macro_rules! on_every_device {
+    ($($check:ident),+ $(,)?) => {
+        mod cpu {
+            $(#[test]
+            fn $check() {
+                super::$check(&super::Cpu::default());
+            })+
+        }
+    };
+}
 
 /// Reproducible values in [−0.5, 0.5).
 pub(crate) fn noise(seed: u64, len: usize) -> Vec<f32> {
