@@ -7,6 +7,8 @@ use super::figures;
 use super::kernels::{NetworkKernels, Picture};
 use super::law::PositionsLaw;
 use super::report::{ExperimentReport, Section};
+use super::row::Row;
+use super::run_folder::Signature;
 use super::study::{Figure, StudyReport};
 use super::table;
 use crate::environment::Environment;
@@ -95,6 +97,7 @@ fn section(name: &str, experiment: &ExperimentReport) -> Result<String> {
     let (heads, rows) = table::cells(experiment);
     html += &page::table(&heads, &rows);
     html += &page::figures(&figures::draw(experiment)?);
+    html += &signatures(&experiment.rows);
     if let Some(law) = &experiment.positions_law {
         html += &positions_law(law);
     }
@@ -104,6 +107,24 @@ fn section(name: &str, experiment: &ExperimentReport) -> Result<String> {
     html += &origin(experiment);
     html += "</section>\n";
     Ok(html)
+}
+
+/// What the runs saw go wrong, and what to change.
+fn signatures(rows: &[Row]) -> String {
+    let line = |row: &Row| {
+        row.signatures()
+            .map(|(seed, signature)| {
+                let Signature { kind, seen, advice } = signature.clone();
+                vec![row.label.clone(), seed.to_string(), kind, seen, advice]
+            })
+            .collect::<Vec<_>>()
+    };
+    let lines: Vec<_> = rows.iter().flat_map(line).collect();
+    if lines.is_empty() {
+        return String::new();
+    }
+    let table = page::table(&["network", "seed", "signature", "seen", "what to change"], &lines);
+    format!("<h3>Failure signatures</h3>\n{table}")
 }
 
 fn positions_law(law: &PositionsLaw) -> String {

@@ -6,7 +6,7 @@ use anyhow::{Result, ensure};
 use serde::{Deserialize, Serialize};
 
 use super::experiment::Variant;
-use super::run_folder::{EpochPoint, RunFolder, Summary};
+use super::run_folder::{EpochPoint, RunFolder, Signature, Summary};
 use super::sizes::{self, SizeAccuracy, SizeScore};
 use super::statistics::MeanStd;
 
@@ -58,6 +58,9 @@ pub(crate) struct SeedRun {
     pub(crate) curve: Vec<EpochPoint>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) sizes: Vec<SizeScore>,
+    /// What the run saw go wrong.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) signatures: Vec<Signature>,
 }
 
 impl SeedRun {
@@ -81,6 +84,7 @@ impl SeedRun {
             seconds: summary.total_seconds,
             curve,
             sizes: vec![],
+            signatures: summary.signatures.clone(),
         }
     }
 
@@ -90,6 +94,11 @@ impl SeedRun {
 }
 
 impl Row {
+    /// The failure signatures of its runs, with the seeds that gave them.
+    pub(crate) fn signatures(&self) -> impl Iterator<Item = (u64, &Signature)> {
+        self.runs.iter().flat_map(|run| run.signatures.iter().map(|signature| (run.seed, signature)))
+    }
+
     /// Gathers the runs of one network, one a seed.
     ///
     /// # Errors
@@ -149,6 +158,7 @@ pub(crate) mod tests {
             step_ms: 12.0,
             total_seconds: 3.0,
             peak_mib: Some(100.0),
+            signatures: vec![],
         }
     }
 

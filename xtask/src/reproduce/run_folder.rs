@@ -72,6 +72,17 @@ pub(crate) struct Summary {
     /// Absent where the system does not tell.
     #[serde(default)]
     pub(crate) peak_mib: Option<f64>,
+    /// What the run saw go wrong.
+    #[serde(default)]
+    pub(crate) signatures: Vec<Signature>,
+}
+
+/// A failure signature of a run: its name, what was seen and what to change (docs/failure-signatures.md).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Signature {
+    pub(crate) kind: String,
+    pub(crate) seen: String,
+    pub(crate) advice: String,
 }
 
 /// Measures after one epoch; a measure that was not taken is absent.
@@ -247,6 +258,7 @@ pub(crate) mod tests {
             &format!(
                 "{{\"model\":\"m\",\"parameters\":1234,\"epochs\":2,\"steps\":20,\"seed\":{},\"train_accuracy\":0.9,\
                  \"validation_accuracy\":0.6,\"test_accuracy\":{accuracy},\"test_loss\":0.4,\"test_images\":100,\
+                 \"signatures\":[{{\"kind\":\"plateau\",\"step\":9,\"seen\":\"it fell by 0.2 %\",\"advice\":\"less\"}}],\
                  \"step_ms\":12.5,\"epoch_seconds\":1.5,\"total_seconds\":3.0,\"peak_mib\":100.0}}",
                 request.seed
             ),

@@ -21,6 +21,7 @@ const COLUMNS: &[Column] = &[
     ("coverage", |row| row.coverage.map(percent)),
     ("time per step", |row| Some(format!("{:.1} ms", row.step_ms))),
     ("peak memory", |row| row.peak_mib.map(|mib| format!("{mib:.0} MiB"))),
+    ("signatures", signatures),
     ("epochs", |row| Some(row.epochs.to_string())),
     ("time", |row| Some(duration(row.seconds))),
 ];
@@ -39,6 +40,14 @@ fn accuracy(row: &Row) -> String {
         Some(std) => format!("{} ± {:.1}", percent(row.accuracy), 100.0 * std),
         None => percent(row.accuracy),
     }
+}
+
+/// Names of the failure signatures that were seen, each once.
+fn signatures(row: &Row) -> Option<String> {
+    let mut names: Vec<&str> = row.signatures().map(|(_, signature)| signature.kind.as_str()).collect();
+    names.sort_unstable();
+    names.dedup();
+    (!names.is_empty()).then(|| names.join(", "))
 }
 
 fn sizes(row: &Row) -> String {

@@ -199,6 +199,7 @@ mod tests {
     use super::super::report;
     use super::super::run_folder::tests::write_finished_run;
     use super::super::suite;
+    use super::super::table;
     use super::*;
 
     fn options(seeds: u64) -> Options<'static> {
@@ -232,9 +233,13 @@ mod tests {
         assert_eq!(gathered.rows[1].runs[1].curve.len(), 2);
         assert_eq!(gathered.config["cfconv"]["train"]["epochs"], 2);
         assert_eq!(gathered.seeds, [0, 1]);
+        let (heads, rows) = table::cells(&gathered);
+        let column = heads.iter().position(|head| *head == "signatures").unwrap();
+        assert_eq!(rows[0][column], "plateau", "of both runs once");
 
         let report = report::merge(&out.path().join("report.json"), trainings.name(), &gathered).unwrap();
-        assert!(html::page(&report).unwrap().contains("3×3 convolution"));
+        let page = html::page(&report).unwrap();
+        assert!(page.contains("3×3 convolution") && page.contains("it fell by 0.2 %"));
     }
 
     #[test]
