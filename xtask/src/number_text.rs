@@ -18,6 +18,17 @@ pub(crate) fn thousands(number: u64) -> String {
     text
 }
 
+/// Writes a number on an axis: large powers of two as such, since several of them written out would run into each
+/// other.
+pub(crate) fn axis_number(x: f64) -> String {
+    // Places on a logarithmic axis come back with rounding errors.
+    if (x - x.round()).abs() > 1e-6 * x.abs() {
+        return format!("{x:.2}");
+    }
+    let count = x.round() as u64;
+    if count >= 1024 && count.is_power_of_two() { format!("2^{}", count.ilog2()) } else { thousands(count) }
+}
+
 /// Writes seconds in the unit that reads best.
 pub(crate) fn duration(seconds: f64) -> String {
     match seconds {
@@ -37,5 +48,6 @@ mod tests {
         assert_eq!([0, 999, 1_000, 1_234_567].map(thousands), ["0", "999", "1,000", "1,234,567"]);
         assert_eq!([1.25, 42.0, 300.0, 7_200.0].map(duration), ["1.2 s", "42 s", "5 min", "2.0 h"]);
         assert_eq!(percent(0.853), "85.3 %");
+        assert_eq!([16.0, 1_000.0, 4_096.000_000_1, 2.5].map(axis_number), ["16", "1,000", "2^12", "2.50"]);
     }
 }

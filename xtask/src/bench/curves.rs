@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use super::scaling::{Curve, Point};
 use super::table::time;
-use crate::number_text::thousands;
+use crate::number_text::axis_number;
 use crate::plots::{self, PlotAxis, Series, Spacing};
 
 /// The axes with their names for readers.
@@ -59,17 +59,11 @@ fn x_axis<'a>(description: &'a str, series: &[Series]) -> PlotAxis<'a> {
     let mut ticks: Vec<f64> = series.iter().flat_map(|s| &s.lines).flatten().map(|&(x, _)| x).collect();
     ticks.sort_by(f64::total_cmp);
     ticks.dedup();
-    PlotAxis { description, spacing: Spacing::Logarithmic, text: &x_text, ticks: Some(ticks) }
+    PlotAxis { description, spacing: Spacing::Logarithmic, text: &axis_number, ticks: Some(ticks) }
 }
 
 fn y_axis(text: &dyn Fn(f64) -> String) -> PlotAxis<'_> {
     PlotAxis { description: "", spacing: Spacing::Logarithmic, text, ticks: None }
-}
-
-/// Large powers of two as such: twelve of them written out would run into each other.
-fn x_text(x: f64) -> String {
-    let count = x.round() as u64;
-    if count >= 1024 && count.is_power_of_two() { format!("2^{}", count.ilog2()) } else { thousands(count) }
 }
 
 #[cfg(test)]

@@ -4,9 +4,9 @@ use anyhow::Result;
 
 use super::experiment::PARAMETERS;
 use super::report::ExperimentReport;
-use super::row::Row;
+use super::row::{self, Row, SeedRun};
 use super::run_folder::EpochPoint;
-use crate::number_text::{percent, thousands};
+use crate::number_text::{axis_number, percent, thousands};
 use crate::plots::{self, Bar, PlotAxis, SERIES_COLOURS, Series, Spacing};
 
 /// Draws an experiment: over its abscissa where it has one, else a bar for each network; and curves over the
@@ -30,7 +30,7 @@ pub(crate) fn draw(experiment: &ExperimentReport) -> Result<Vec<String>> {
 struct Measure {
     title: &'static str,
     of_row: fn(&Row) -> Option<f64>,
-    of_run: fn(&super::row::SeedRun) -> Option<f64>,
+    of_run: fn(&SeedRun) -> Option<f64>,
     spread: fn(&Row) -> Option<f64>,
     text: fn(f64) -> String,
 }
@@ -113,16 +113,11 @@ fn over_abscissa(experiment: &ExperimentReport, abscissa: &str) -> Result<Vec<St
     ticks.sort_by(f64::total_cmp);
     ticks.dedup();
     let (Some(&first), Some(&last)) = (ticks.first(), ticks.last()) else { return Ok(vec![]) };
-    let mut groups: Vec<&str> = Vec::new();
-    for row in &experiment.rows {
-        if !groups.contains(&row.group.as_str()) {
-            groups.push(&row.group);
-        }
-    }
+    let groups = row::groups(&experiment.rows);
     let x_axis = PlotAxis {
         description: abscissa,
         spacing: if first > 0.0 && last >= 8.0 * first { Spacing::Logarithmic } else { Spacing::Linear },
-        text: &x_text,
+        text: &axis_number,
         ticks: Some(ticks.clone()),
     };
     let mut drawings = Vec::new();
@@ -159,7 +154,7 @@ fn over_abscissa(experiment: &ExperimentReport, abscissa: &str) -> Result<Vec<St
 fn seed_lines(
     members: &[&Row],
     place: impl Fn(&Row) -> Option<f64>,
-    measure: fn(&super::row::SeedRun) -> Option<f64>,
+    measure: fn(&SeedRun) -> Option<f64>,
 ) -> Vec<Vec<(f64, f64)>> {
     let seeds = members.iter().map(|row| row.runs.len()).max().unwrap_or(0);
     if seeds < 2 {
@@ -188,20 +183,11 @@ fn over_sizes(rows: &[Row]) -> Result<Option<String>> {
     let x_axis = PlotAxis {
         description: "rows and columns of test images",
         spacing: Spacing::Linear,
-        text: &x_text,
+        text: &axis_number,
         ticks: Some(ticks),
     };
     let y_axis = PlotAxis { description: "", spacing: Spacing::Linear, text: &percent, ticks: None };
     plots::lines("Test accuracy over image size", &x_axis, &y_axis, &series).map(Some)
-}
-
-fn x_text(x: f64) -> String {
-    // Places on a logarithmic axis come back with rounding errors.
-    if (x - x.round()).abs() > 1e-6 * x.abs() {
-        return format!("{x:.2}");
-    }
-    let count = x.round() as u64;
-    if count >= 1024 && count.is_power_of_two() { format!("2^{}", count.ilog2()) } else { thousands(count) }
 }
 
 /// Accuracy and loss over the epochs.

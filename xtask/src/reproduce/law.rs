@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::row::Row;
+use super::row::{self, Row};
 
 /// Share of the accuracy of all positions that has to be reached.
 const SHARE: f64 = 0.99;
@@ -49,13 +49,7 @@ pub(crate) struct Term {
 
 /// Finds the positions that each cell needs and fits the law to those that are known.
 pub(crate) fn fit(rows: &[Row]) -> PositionsLaw {
-    let mut groups: Vec<&str> = Vec::new();
-    for row in rows {
-        if !groups.contains(&row.group.as_str()) {
-            groups.push(&row.group);
-        }
-    }
-    let cells: Vec<_> = groups.iter().filter_map(|group| cell(rows, group)).collect();
+    let cells: Vec<_> = row::groups(rows).into_iter().filter_map(|group| cell(rows, group)).collect();
     let known: Vec<_> = cells.iter().filter(|cell| cell.positions.is_some() && !cell.at_most).collect();
     let (mut terms, mut r_squared) = (Vec::new(), None);
     if let Some(first) = known.first() {

@@ -6,7 +6,7 @@ use anyhow::{Result, ensure};
 use serde::{Deserialize, Serialize};
 
 use super::experiment::Variant;
-use super::run_folder::{EpochPoint, RunFolder, Signature, Summary};
+use super::run_folder::{EpochPoint, Signature, Summary};
 use super::sizes::{self, SizeAccuracy, SizeScore};
 use super::statistics::MeanStd;
 
@@ -44,6 +44,17 @@ pub(crate) struct Row {
     pub(crate) runs: Vec<SeedRun>,
 }
 
+/// The groups of rows, each once, in the order of the rows.
+pub(crate) fn groups(rows: &[Row]) -> Vec<&str> {
+    let mut groups: Vec<&str> = Vec::new();
+    for row in rows {
+        if !groups.contains(&row.group.as_str()) {
+            groups.push(&row.group);
+        }
+    }
+    groups
+}
+
 /// One run: a network trained from one seed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct SeedRun {
@@ -64,14 +75,7 @@ pub(crate) struct SeedRun {
 }
 
 impl SeedRun {
-    /// Reads what a finished run left.
-    ///
-    /// # Errors
-    /// The run is not finished, or a file is damaged.
-    pub(crate) fn read(folder: &RunFolder, seed: u64) -> Result<Self> {
-        Ok(Self::new(seed, &folder.summary()?, folder.curve()?))
-    }
-
+    /// What a finished run left.
     pub(crate) fn new(seed: u64, summary: &Summary, curve: Vec<EpochPoint>) -> Self {
         Self {
             seed,

@@ -1,6 +1,6 @@
 //! The training runs of an experiment: what is to be done, done, and gathered.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -139,7 +139,8 @@ impl Trainings {
         for (index, variant) in self.variants.iter().enumerate() {
             let mut results = Vec::new();
             for run in self.runs.iter().filter(|run| run.variant == index) {
-                let mut result = SeedRun::read(&run.folder, run.request.seed)?;
+                let summary = run.folder.summary()?;
+                let mut result = SeedRun::new(run.request.seed, &summary, run.folder.curve()?);
                 if !self.experiment.evaluate_sizes.is_empty() {
                     result.sizes = run.folder.size_scores()?;
                 }
@@ -152,13 +153,12 @@ impl Trainings {
                         pictures,
                     }));
                 }
-                results.push((run.folder.summary()?, result));
+                results.push((summary, result));
                 config.insert(variant.name.clone(), run.folder.config()?);
             }
             rows.push(Row::gather(variant, results)?);
         }
-        let mut data: Vec<PathBuf> = self.runs.iter().filter_map(|run| run.request.data.clone()).collect();
-        data.dedup();
+        let data: BTreeSet<&PathBuf> = self.runs.iter().filter_map(|run| run.request.data.as_ref()).collect();
         Ok(ExperimentReport {
             about: self.experiment.about.clone(),
             question: self.experiment.question.clone(),
