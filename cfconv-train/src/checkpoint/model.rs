@@ -43,7 +43,18 @@ pub struct Model<D: Device> {
 pub fn load_model<D: Device>(device: D, path: &Path, max_batch: usize) -> Result<Model<D>> {
     let file = TensorFile::read(path)?;
     let metadata = Metadata::read(&file)?;
-    let broken = |source| network_error(path, source);
+    model_of(device, file, metadata, max_batch)
+}
+
+/// The network of a file whose metadata has been read.
+fn model_of<D: Device>(
+    device: D,
+    file: TensorFile,
+    metadata: Metadata,
+    max_batch: usize,
+) -> Result<Model<D>> {
+    let path = file.path().to_owned();
+    let broken = |source| network_error(&path, source);
     let input = input_shape(&metadata);
     let classes = metadata.class_names.len();
     let mut network =
@@ -63,11 +74,14 @@ pub fn load_model_at<D: Device + Clone>(
     max_batch: usize,
     size: usize,
 ) -> Result<Model<D>> {
-    let trained = load_model(device.clone(), path, max_batch)?;
-    let old = trained.metadata.config.data.size;
+    let file = TensorFile::read(path)?;
+    let metadata = Metadata::read(&file)?;
+    let old = metadata.config.data.size;
     if size == old {
-        return Ok(trained);
+        return model_of(device, file, metadata, max_batch);
     }
+    // Of the network as it was trained only weights and kernels are wanted: it sees no images.
+    let trained = model_of(device.clone(), file, metadata, 1)?;
     let broken = |source| network_error(path, source);
     let config = trained.metadata.config.network.resized(old, size).map_err(broken)?;
     let input = InputShape { channels: CHANNELS, height: size, width: size };
