@@ -79,5 +79,5 @@ pub use lattice::Lattice;
 pub use layer::{CfConv2d, CfConv2dBuilder, CfConv2dSaved};
 pub use refresh_history::RefreshHistory;
 pub use ringing::KernelRinging;
-pub use sampler::{NumPositions, PositionSampler, SampledPositions, SamplerConfig};
+pub use sampler::{DrawnStep, GapProfile, NumPositions, PositionSampler, SampledPositions, SamplerConfig};
 pub use seed::{Purpose, StepSeed};

@@ -147,6 +147,11 @@ pub struct KernelMlpConfig {
     pub complex_output: ComplexOutput,
     /// Number of complex basis functions with `parameterization = "shared-basis"`. Default 4.
     pub basis_size: usize,
+    /// Mean square root of the initial sum of squared coefficients of `shared-basis`: each has the standard deviation
+    /// `mixing_scale/√basis_size`. A layer that brings its kernels to a fixed variance makes up for it, so that this
+    /// sets how far a step of Adam, which has one length for all parameters, moves a coefficient relative to its size.
+    /// Default 1.
+    pub mixing_scale: f64,
 }
 
 impl Default for KernelMlpConfig {
@@ -167,6 +172,7 @@ impl Default for KernelMlpConfig {
             embedding_dim: 8,
             complex_output: ComplexOutput::default(),
             basis_size: 4,
+            mixing_scale: 1.0,
         }
     }
 }
@@ -195,6 +201,7 @@ impl KernelMlpConfig {
             ("omega_frequency", self.omega_frequency),
             ("omega_channel", self.omega_channel),
             ("fourier_scale", self.fourier_scale),
+            ("mixing_scale", self.mixing_scale),
         ];
         for (option, value) in factors {
             if !(value.is_finite() && value > 0.0) {

@@ -5,7 +5,7 @@
 //! for sine; for the others each unit's zero lies at a random place of the grid.
 //!
 //! Hidden and output layers: uniform with the variance that gives every pre-activation unit variance, and
-//! every complex value unit mean square, from the second moment of the activations before them (sampled behind
+//! every complex value unit mean square (`mixing_scale` of a shared basis apart), from the second moment of the activations before them (sampled behind
 //! the first layer, an integral behind the others). Their biases are zero.
 
 use cfconv_fft::Real;
@@ -36,8 +36,8 @@ pub(crate) fn initialize<T: Real, R: Rng + ?Sized>(
         fill_uniform(rng, 1.0, &mut params[range.clone()]);
     }
     if let Some(range) = &layout.mixing {
-        // Σ_k C²·|B_k|² has unit mean with unit mean square B.
-        let deviation = (1.0 / config.basis_size as f64).sqrt();
+        // Σ_k C²·|B_k|² has mean mixing_scale² with unit mean square B.
+        let deviation = config.mixing_scale / (config.basis_size as f64).sqrt();
         for value in &mut params[range.clone()] {
             *value = T::cast(deviation * rng.sample::<f64, _>(StandardNormal));
         }

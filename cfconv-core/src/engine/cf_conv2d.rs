@@ -14,11 +14,14 @@ use crate::error::{CoreError, Result, check_len};
 use crate::kernel_state::{KernelState, ShadowGap};
 use crate::output_scale::{HE_VARIANCE, variance_output_scale};
 use crate::refresh_history::RefreshHistory;
-use crate::sampler::{PositionSampler, SampledPositions, draw_stratified};
+use crate::sampler::{GapProfile, PositionSampler, SampledPositions, draw_stratified};
 use crate::seed::{Purpose, StepSeed};
 
 /// Positions evaluated at a time where Φ is only compared or averaged, not kept.
 const TILE: usize = 1 << 14;
+
+/// Steps from one measurement of gaps to the next.
+const GAP_INTERVAL: u64 = 16;
 
 /// A continuous Fourier convolution in the engine's layout.
 ///
@@ -283,16 +286,22 @@ impl<T: Real> CfConv2dEngine<T> {
         check_len("CfConv2dEngine::begin_step", "params", self.num_parameters(), params.len())?;
         let network = &params[..self.mlp.num_parameters()];
         self.evaluation_kernel = Vec::new();
+        self.sampler.follow(self.history.gap_profile());
         self.sampler.sample_into(seed, &mut self.positions);
         self.undo.record(&self.positions, &self.state);
+        let mut gap_profile = self.history.gap_profile();
         if self.positions.is_all() && self.config.ema_alpha == 1.0 {
             self.mlp.evaluate(network, Positions::All, self.state.values_mut())?;
         } else {
             resize_exact(&mut workspace.values, self.positions.len(), Complex::default());
             self.mlp.evaluate(network, self.positions.as_positions(), &mut workspace.values)?;
+            if self.sampler.is_gap_weighted() && seed.step.is_multiple_of(GAP_INTERVAL) {
+                gap_profile = GapProfile::measure(&self.positions, self.state.values(), &workspace.values);
+            }
             self.state.refresh(&self.positions, &workspace.values)?;
         }
         self.history.push(seed);
+        self.history.follow(gap_profile);
         self.application.prepare(self.state.values())?;
         self.phase = Phase::Training;
         Ok(())

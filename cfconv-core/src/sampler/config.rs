@@ -128,6 +128,14 @@ pub enum SamplerConfig {
         #[serde(default)]
         num_positions: NumPositions,
     },
+    /// Positions drawn more often where the kernel state was last seen to lag behind Φ: half of them uniformly, half
+    /// in proportion to the root mean square of |Φ − K̃| in 64 bands of frequencies, which every sixteenth step
+    /// measures at its positions.
+    GapWeighted {
+        /// How many; default 2^18.
+        #[serde(default)]
+        num_positions: NumPositions,
+    },
     /// Whole frequencies (h, w) drawn uniformly, each with all its channel pairs.
     FrequencyBlocks {
         /// How many positions, rounded up to whole frequencies; default 2^18.
@@ -169,6 +177,7 @@ impl SamplerConfig {
             Self::Uniform { num_positions, .. }
             | Self::Stratified { num_positions }
             | Self::LowDiscrepancy { num_positions }
+            | Self::GapWeighted { num_positions }
             | Self::FrequencyBlocks { num_positions }
             | Self::ChannelBlocks { num_positions } => match num_positions {
                 NumPositions::Count(count) => check_size("sampler.num_positions", count),
@@ -185,6 +194,7 @@ impl SamplerConfig {
             Self::Uniform { .. } => "uniform",
             Self::Stratified { .. } => "stratified",
             Self::LowDiscrepancy { .. } => "low-discrepancy",
+            Self::GapWeighted { .. } => "gap-weighted",
             Self::FrequencyBlocks { .. } => "frequency-blocks",
             Self::ChannelBlocks { .. } => "channel-blocks",
             Self::Lattice { .. } => "lattice",

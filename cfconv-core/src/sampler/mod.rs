@@ -3,11 +3,13 @@
 mod blocks;
 mod config;
 mod distinct;
+mod gap_profile;
 mod low_discrepancy;
 mod positions;
 mod stratified;
 
 pub use config::{NumPositions, SamplerConfig};
+pub use gap_profile::{DrawnStep, GapProfile};
 pub use positions::SampledPositions;
 
 use cfconv_mlp::KernelGrid;
@@ -20,8 +22,9 @@ use stratified::Strata;
 
 /// Draws the positions of each step.
 ///
-/// A draw depends on its [`StepSeed`] alone, not on earlier draws. The inclusion probability π(u), the
-/// chance that a step visits position u, is known exactly for every kind.
+/// A draw depends on its [`StepSeed`] alone, not on earlier draws; of a gap-weighted sampler also on the
+/// [`GapProfile`] it was last told to [`follow`](Self::follow). The inclusion probability π(u), the chance that a step
+/// visits position u, is known exactly for every kind.
 ///
 /// # Examples
 /// ```
@@ -41,6 +44,7 @@ pub struct PositionSampler {
     rule: Rule,
     grid: KernelGrid,
     population: u32,
+    gap_profile: GapProfile,
     bitmap: Vec<u64>,
     blocks: Vec<u32>,
 }
@@ -53,6 +57,7 @@ enum Rule {
     UniformWithReplacement { draws: usize },
     Stratified(Strata),
     LowDiscrepancy(GoldenWalk),
+    GapWeighted { count: u32 },
     FrequencyBlocks { count: u32 },
     ChannelBlocks { count: u32 },
 }
@@ -111,6 +116,10 @@ impl PositionSampler {
                     Rule::LowDiscrepancy(GoldenWalk::new(population, count))
                 }
             }
+            SamplerConfig::GapWeighted { num_positions } => {
+                let count = num_positions.resolve(population as usize) as u32;
+                if count == population { Rule::All } else { Rule::GapWeighted { count } }
+            }
             SamplerConfig::FrequencyBlocks { num_positions } => {
                 let count = (num_positions.resolve(population as usize) as u32).div_ceil(channel_pairs);
                 if count == frequencies { Rule::All } else { Rule::FrequencyBlocks { count } }
@@ -120,7 +129,14 @@ impl PositionSampler {
                 if count == channel_pairs { Rule::All } else { Rule::ChannelBlocks { count } }
             }
         };
-        Ok(Self { rule, grid, population, bitmap: Vec::new(), blocks: Vec::new() })
+        Ok(Self {
+            rule,
+            grid,
+            population,
+            gap_profile: GapProfile::default(),
+            bitmap: Vec::new(),
+            blocks: Vec::new(),
+        })
     }
 
     /// The grid the positions belong to.
@@ -143,6 +159,7 @@ impl PositionSampler {
             Rule::UniformWithReplacement { draws } => draws.min(self.population as usize),
             Rule::Stratified(strata) => strata.count as usize,
             Rule::LowDiscrepancy(walk) => walk.count as usize,
+            Rule::GapWeighted { count } => count as usize,
             Rule::FrequencyBlocks { count } => count as usize * channel_pairs,
             Rule::ChannelBlocks { count } => count as usize * frequencies,
         }
@@ -151,7 +168,8 @@ impl PositionSampler {
     /// The probability π(u) that a step visits `position`.
     ///
     /// `num_positions / N` without replacement and with low discrepancy (over all runs); `1 − (1 − 1/N)^draws` with; one over its stratum's size if
-    /// stratified; the share of blocks drawn for blocks; 1 if every position is visited.
+    /// stratified; its run's mean share over its run's size if weighted by gap; the share of blocks drawn for blocks; 1 if
+    /// every position is visited.
     pub fn inclusion_probability(&self, position: u32) -> f64 {
         debug_assert!(position < self.population);
         let population = f64::from(self.population);
@@ -163,17 +181,34 @@ impl PositionSampler {
             }
             Rule::UniformWithReplacement { draws } => -(draws as f64 * (-1.0 / population).ln_1p()).exp_m1(),
             Rule::Stratified(strata) => 1.0 / f64::from(strata.size(strata.containing(position))),
+            Rule::GapWeighted { count } => {
+                let runs = gap_profile::runs(self.population);
+                let run = runs.containing(position);
+                gap_profile::mean_shares(runs, count, self.gap_profile)[run as usize]
+                    / f64::from(runs.size(run))
+            }
             Rule::FrequencyBlocks { count } => f64::from(count) * channel_pairs / population,
             Rule::ChannelBlocks { count } => f64::from(count) / channel_pairs,
         }
     }
 
-    /// π if it is the same for every position; strata may differ in size by one.
+    /// π if it is the same for every position; strata may differ in size by one, and gaps differ.
     pub fn constant_inclusion_probability(&self) -> Option<f64> {
         match self.rule {
+            Rule::GapWeighted { .. } => None,
             Rule::Stratified(strata) if strata.population % strata.count != 0 => None,
             _ => Some(self.inclusion_probability(0)),
         }
+    }
+
+    /// Whether draws follow a [`GapProfile`].
+    pub fn is_gap_weighted(&self) -> bool {
+        matches!(self.rule, Rule::GapWeighted { .. })
+    }
+
+    /// Lets the next draws prefer runs of positions that lag behind; without effect on other samplers.
+    pub fn follow(&mut self, gap_profile: GapProfile) {
+        self.gap_profile = gap_profile;
     }
 
     /// Draws the positions of one step.
@@ -212,6 +247,17 @@ impl PositionSampler {
                 });
                 distinct::read_out(bitmap, population, false, positions.set_list(population));
             }
+            Rule::GapWeighted { count } => {
+                let runs = gap_profile::runs(population);
+                let shares = gap_profile::mean_shares(runs, count, self.gap_profile);
+                let offset = f64::from(rng.next_u32()) / (u64::from(u32::MAX) + 1) as f64;
+                let shares = gap_profile::round_shares(runs, &shares, count, offset);
+                let list = positions.set_list(population);
+                for (run, share) in (0..runs.count).zip(shares) {
+                    distinct::draw_distinct(rng, runs.size(run), share, bitmap, &mut self.blocks);
+                    list.extend(self.blocks.iter().map(|offset| runs.start(run) + offset));
+                }
+            }
             Rule::FrequencyBlocks { count } => {
                 distinct::draw_distinct(rng, frequencies, count, bitmap, &mut self.blocks);
                 blocks::expand_frequencies(&self.blocks, channel_pairs, positions.set_list(population));
@@ -224,19 +270,20 @@ impl PositionSampler {
         }
     }
 
-    /// The share of positions visited by at least one of the steps `seeds`; 0 for no step.
+    /// The share of positions visited by at least one of `steps`; 0 for no step.
     ///
     /// The steps are drawn again: the sampler is its own record of what it visited, so no state grows with
     /// the kernel. It costs as much as drawing those steps did.
-    pub fn coverage(&mut self, seeds: impl IntoIterator<Item = StepSeed>) -> f64 {
+    pub fn coverage(&mut self, steps: impl IntoIterator<Item = DrawnStep>) -> f64 {
         let mut visited = Vec::new();
         distinct::clear(&mut visited, self.population);
         let mut positions = SampledPositions::default();
         let mut count = 0_usize;
-        for seed in seeds {
+        for DrawnStep { seed, gap_profile } in steps {
             if self.is_all() {
                 return 1.0;
             }
+            self.follow(gap_profile);
             self.sample_into(seed, &mut positions);
             count += positions.iter().filter(|&position| distinct::mark(&mut visited, position)).count();
         }
@@ -256,6 +303,10 @@ impl PositionSampler {
                 bitmap(self.population) + list(positions)
             }
             Rule::Stratified(_) => list(positions),
+            Rule::GapWeighted { .. } => {
+                let run = gap_profile::runs(self.population).size(0) + 1;
+                bitmap(run) + list(run as usize) + list(positions)
+            }
             Rule::FrequencyBlocks { count } => {
                 bitmap(self.population / channel_pairs) + list(positions) + list(count as usize)
             }

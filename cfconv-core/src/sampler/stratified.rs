@@ -14,7 +14,7 @@ pub(super) struct Strata {
 
 impl Strata {
     /// First position of a stratum (`stratum = count` gives the population).
-    fn start(self, stratum: u32) -> u32 {
+    pub(super) fn start(self, stratum: u32) -> u32 {
         (u64::from(stratum) * u64::from(self.population) / u64::from(self.count)) as u32
     }
 

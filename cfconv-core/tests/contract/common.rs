@@ -23,6 +23,7 @@ pub(crate) fn samplers() -> Vec<SamplerConfig> {
         SamplerConfig::Uniform { num_positions, replacement: true },
         SamplerConfig::Stratified { num_positions },
         SamplerConfig::LowDiscrepancy { num_positions },
+        SamplerConfig::GapWeighted { num_positions },
         SamplerConfig::FrequencyBlocks { num_positions },
         SamplerConfig::ChannelBlocks { num_positions },
         SamplerConfig::Lattice { size: 3 },

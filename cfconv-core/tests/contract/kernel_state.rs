@@ -136,6 +136,47 @@ fn coverage_counts_the_last_steps_and_survives_a_checkpoint() {
 }
 
 #[test]
+fn a_gap_weighted_step_prefers_what_lags_behind_and_survives_a_checkpoint_and_an_undo() {
+    // 16 × 9 frequencies × 16 channel pairs.
+    let sampler = SamplerConfig::GapWeighted { num_positions: NumPositions::Count(512) };
+    let config = small_config((16, 16, 4, 4), sampler);
+    let (mut engine, mut params) = engine::<f64>(&config);
+    let mut workspace = CfConvWorkspace::default();
+    // The state lags behind in the first quarter of the positions alone.
+    let quarter = 576;
+    let mut values = engine.kernel_state().values().to_vec();
+    values[..quarter].iter_mut().for_each(|value| value.re += 10.0);
+    let output_scale = engine.output_scale();
+    engine.load_state(&values, RefreshHistory::default(), output_scale).unwrap();
+    engine.keep_undo(true);
+    engine.begin_step(&params, seed(0), &mut workspace).unwrap();
+    let early = |engine: &CfConv2dEngine<f64>| {
+        engine.positions().iter().filter(|&position| (position as usize) < quarter).count()
+    };
+    // Nothing was known before the first step: a quarter. Then a quarter of one half and the other half.
+    assert!((126..=130).contains(&early(&engine)), "{}", early(&engine));
+    engine.undo_step().unwrap();
+    assert_eq!(engine.refresh_history(), &RefreshHistory::default());
+    for step in 0..4 {
+        engine.begin_step(&params, seed(step), &mut workspace).unwrap();
+        assert_eq!(early(&engine) > 300, step > 0, "step {step}: {}", early(&engine));
+    }
+    let history = RefreshHistory::from_words(&engine.refresh_history().to_words()).unwrap();
+    let mut resumed = CfConv2dEngine::<f64>::try_new(&config).unwrap();
+    resumed.load_state(engine.kernel_state().values(), history, output_scale).unwrap();
+    params.iter_mut().for_each(|parameter| *parameter *= 1.5);
+    for step in 4..20 {
+        engine.begin_step(&params, seed(step), &mut workspace).unwrap();
+        resumed.begin_step(&params, seed(step), &mut workspace).unwrap();
+        assert_eq!(engine.positions(), resumed.positions());
+    }
+    assert_eq!(engine.kernel_state().values(), resumed.kernel_state().values());
+    assert_eq!(engine.coverage(20), resumed.coverage(20));
+    let visited: std::collections::BTreeSet<_> = engine.positions().iter().collect();
+    assert_eq!(engine.coverage(1), visited.len() as f64 / 2304.0);
+}
+
+#[test]
 fn evaluation_kernels_are_state_polished_state_and_network() {
     let config = CfConv2dConfig { ema_alpha: 0.25, ..small_config(SHAPE, stratified()) };
     let (first, params) = engine::<f64>(&config);

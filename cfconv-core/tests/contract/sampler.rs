@@ -1,6 +1,6 @@
 //! Distribution, structure and reproducibility of the samplers.
 
-use cfconv_core::{CoreError, NumPositions, PositionSampler, SamplerConfig};
+use cfconv_core::{CoreError, DrawnStep, NumPositions, PositionSampler, SamplerConfig};
 use cfconv_mlp::KernelGrid;
 use proptest::prelude::*;
 
@@ -15,6 +15,10 @@ fn build(config: &SamplerConfig) -> PositionSampler {
         _ => GRID,
     };
     PositionSampler::try_new(config, grid).unwrap()
+}
+
+fn step(step: u64) -> DrawnStep {
+    seed(step).into()
 }
 
 /// How often each position came in `steps` steps.
@@ -128,8 +132,8 @@ fn strata_hold_one_position_each() {
 fn low_discrepancy_visits_all_before_it_repeats() {
     let mut sampler = build(&SamplerConfig::LowDiscrepancy { num_positions: NumPositions::Count(17) });
     // 7 · 17 = 119 of 120 positions.
-    assert_eq!(sampler.coverage((3..10).map(seed)), 119.0 / 120.0);
-    assert_eq!(sampler.coverage((3..11).map(seed)), 1.0);
+    assert_eq!(sampler.coverage((3..10).map(step)), 119.0 / 120.0);
+    assert_eq!(sampler.coverage((3..11).map(step)), 1.0);
 }
 
 #[test]
@@ -140,6 +144,7 @@ fn as_many_positions_as_the_kernel_has_means_all() {
             SamplerConfig::Uniform { num_positions, replacement: false },
             SamplerConfig::Stratified { num_positions },
             SamplerConfig::LowDiscrepancy { num_positions },
+            SamplerConfig::GapWeighted { num_positions },
             SamplerConfig::FrequencyBlocks { num_positions },
             SamplerConfig::ChannelBlocks { num_positions },
             SamplerConfig::Uniform { num_positions: NumPositions::All, replacement: true },
@@ -160,15 +165,15 @@ fn as_many_positions_as_the_kernel_has_means_all() {
 fn coverage_is_the_share_of_positions_visited() {
     let mut sampler = build(&SamplerConfig::Stratified { num_positions: NumPositions::Count(40) });
     assert_eq!(sampler.coverage([]), 0.0);
-    assert_eq!(sampler.coverage([seed(0)]), 40.0 / 120.0);
-    assert_eq!(sampler.coverage([seed(0), seed(0)]), 40.0 / 120.0);
+    assert_eq!(sampler.coverage([step(0)]), 40.0 / 120.0);
+    assert_eq!(sampler.coverage([step(0), step(0)]), 40.0 / 120.0);
     let mut visited = [false; 120];
     for step in 0..3 {
         sampler.sample(seed(step)).iter().for_each(|u| visited[u as usize] = true);
     }
     let expected = visited.iter().filter(|&&v| v).count() as f64 / 120.0;
-    assert_eq!(sampler.coverage((0..3).map(seed)), expected);
-    assert_eq!(build(&SamplerConfig::All {}).coverage([seed(0)]), 1.0);
+    assert_eq!(sampler.coverage((0..3).map(step)), expected);
+    assert_eq!(build(&SamplerConfig::All {}).coverage([step(0)]), 1.0);
 }
 
 #[test]
@@ -194,7 +199,7 @@ proptest! {
     #[test]
     fn positions_are_sorted_distinct_in_range_and_as_many_as_said(
         height in 1_usize..8, width in 1_usize..8, in_channels in 1_usize..5, out_channels in 1_usize..5,
-        count in 1_usize..300, kind in 0_usize..6, step in 0_u64..1000,
+        count in 1_usize..300, kind in 0_usize..7, step in 0_u64..1000,
     ) {
         let num_positions = NumPositions::Count(count);
         let config = [
@@ -202,6 +207,7 @@ proptest! {
             SamplerConfig::Uniform { num_positions, replacement: true },
             SamplerConfig::Stratified { num_positions },
             SamplerConfig::LowDiscrepancy { num_positions },
+            SamplerConfig::GapWeighted { num_positions },
             SamplerConfig::FrequencyBlocks { num_positions },
             SamplerConfig::ChannelBlocks { num_positions },
         ][kind].clone();

@@ -27,6 +27,7 @@ fn every_option_is_read() {
         embedding_dim = 5
         complex_output = "polar"
         basis_size = 7
+        mixing_scale = 0.25
     "#;
     let expected = KernelMlpConfig {
         parameterization: Parameterization::SharedBasis,
@@ -44,6 +45,7 @@ fn every_option_is_read() {
         embedding_dim: 5,
         complex_output: ComplexOutput::Polar,
         basis_size: 7,
+        mixing_scale: 0.25,
     };
     let config: KernelMlpConfig = toml::from_str(text).unwrap();
     assert_eq!(config, expected);

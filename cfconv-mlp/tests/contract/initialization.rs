@@ -72,6 +72,19 @@ fn every_form_has_unit_mean_square() {
 }
 
 #[test]
+fn mixing_scale_is_the_size_of_the_values_of_a_shared_basis() {
+    let config = KernelMlpConfig {
+        parameterization: Parameterization::SharedBasis,
+        hidden_width: 96,
+        basis_size: 32,
+        ..Default::default()
+    };
+    let smaller = KernelMlpConfig { mixing_scale: 0.125, ..config.clone() };
+    let ratio = mean_square(&smaller, GRID) / mean_square(&config, GRID);
+    assert!((ratio - 1.0 / 64.0).abs() < 1e-12, "{ratio}");
+}
+
+#[test]
 fn first_layer_weights_are_bounded_by_omega_over_the_number_of_coordinates() {
     for (omega_mode, factors) in
         [(OmegaMode::Folded, [12.0, 12.0, 200.0, 200.0]), (OmegaMode::Multiplier, [1.0; 4])]

@@ -218,6 +218,7 @@ fn positions_mut(sampler: &mut SamplerConfig) -> Option<&mut NumPositions> {
         SamplerConfig::Uniform { num_positions, .. }
         | SamplerConfig::Stratified { num_positions }
         | SamplerConfig::LowDiscrepancy { num_positions }
+        | SamplerConfig::GapWeighted { num_positions }
         | SamplerConfig::FrequencyBlocks { num_positions }
         | SamplerConfig::ChannelBlocks { num_positions } => Some(num_positions),
         SamplerConfig::Lattice { .. } | SamplerConfig::All {} => None,

@@ -101,6 +101,9 @@ pub(crate) struct Point {
     pub(crate) set: Vec<String>,
     /// Other images than the experiment's.
     pub(crate) images: Option<ImageSet>,
+    /// Left out, with a note, where its images are not found.
+    #[serde(default)]
+    pub(crate) if_found: bool,
     /// At smaller scales it is left out.
     #[serde(default)]
     pub(crate) full_only: bool,
@@ -116,6 +119,8 @@ pub(crate) struct Variant {
     pub(crate) config: String,
     pub(crate) set: Vec<String>,
     pub(crate) images: ImageSet,
+    /// Left out, with a note, where its images are not found.
+    pub(crate) if_found: bool,
     pub(crate) paper: Option<f64>,
     /// Name and place on each axis.
     pub(crate) coordinates: Vec<(String, Option<f64>)>,
@@ -147,6 +152,7 @@ impl Experiment {
             config: network.config.clone(),
             set: network.set.clone(),
             images: self.images,
+            if_found: false,
             paper: network.paper,
             coordinates: vec![],
         }
@@ -186,6 +192,7 @@ impl Variant {
         }
         variant.set.extend(point.set.iter().cloned());
         variant.images = point.images.unwrap_or(self.images);
+        variant.if_found |= point.if_found;
         variant.coordinates.push((axis.name.clone(), point.value));
         variant
     }

@@ -15,6 +15,8 @@ pub(crate) enum ImageSet {
     Imagenette,
     #[serde(rename = "cifar-10")]
     Cifar10,
+    #[serde(rename = "cifar-100")]
+    Cifar100,
 }
 
 impl ImageSet {
@@ -25,6 +27,7 @@ impl ImageSet {
             Self::CatsVsDogs => "Cats vs Dogs",
             Self::Imagenette => "Imagenette",
             Self::Cifar10 => "CIFAR-10",
+            Self::Cifar100 => "CIFAR-100",
         }
     }
 
@@ -35,6 +38,7 @@ impl ImageSet {
             Self::CatsVsDogs => &["cats_vs_dogs_64.zip", "cats_vs_dogs.zip", "PetImages"],
             Self::Imagenette => &["imagenette_64.zip", "imagenette.zip", "imagenette", "imagenette2"],
             Self::Cifar10 => &["cifar10_jpeg.zip", "cifar10.zip", "cifar-10-batches-bin", "cifar10"],
+            Self::Cifar100 => &["cifar100.zip", "cifar-100-binary", "cifar100"],
         }
     }
 

@@ -174,6 +174,7 @@ pub(crate) mod tests {
             config: String::new(),
             set: vec![],
             images: ImageSet::Embedded,
+            if_found: false,
             paper: None,
             coordinates: vec![("positions".to_owned(), x)],
         }

@@ -45,6 +45,8 @@ pub(crate) struct Trainings {
     runs: Vec<Run>,
     /// Images that stand in for missing ones in a smoke run.
     stand_in: bool,
+    /// Images that `--data` does not give and whose runs are left out.
+    left_out: Vec<&'static str>,
 }
 
 impl Trainings {
@@ -59,7 +61,16 @@ impl Trainings {
         out: &Path,
     ) -> Result<Self> {
         let stand_in = options.scale == Scale::Smoke && options.data.is_none();
-        let variants = experiment.variants(options.scale);
+        let mut variants = experiment.variants(options.scale);
+        let mut left_out = Vec::new();
+        variants.retain(|variant| {
+            let absent = || variant.images.find(options.data, !options.one_of_many).is_err();
+            let leave_out = variant.if_found && !stand_in && absent();
+            if leave_out && !left_out.contains(&variant.images.label()) {
+                left_out.push(variant.images.label());
+            }
+            !leave_out
+        });
         let folder = out.join("runs").join(name).join(options.scale.name());
         let mut runs = Vec::new();
         for seed in 0..options.seeds {
@@ -76,7 +87,7 @@ impl Trainings {
                 runs.push(Run { variant: index, request, folder });
             }
         }
-        Ok(Self { name, experiment, variants, runs, stand_in })
+        Ok(Self { name, experiment, variants, runs, stand_in, left_out })
     }
 
     pub(crate) fn name(&self) -> &'static str {
@@ -99,6 +110,9 @@ impl Trainings {
                 self.name,
                 self.experiment.images.label()
             ));
+        }
+        for images in &self.left_out {
+            progress.note(&format!("{}: no {images}, which --data does not give", self.name));
         }
         for run in &self.runs {
             let variant = &self.variants[run.variant];
@@ -261,6 +275,25 @@ mod tests {
         assert!(smoke.stand_in && smoke.runs.iter().all(|run| run.request.data.is_none()));
         let message = format!("{:#}", plan(Scale::Quick).err().unwrap());
         assert!(message.contains("positions") && message.contains("--data"), "{message}");
+    }
+
+    #[test]
+    fn optional_images_that_are_not_there_are_left_out() {
+        let (out, data) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let plan = || {
+            let options =
+                Options { data: Some(data.path()), one_of_many: true, scale: Scale::Quick, ..options(1) };
+            Trainings::plan("scale-up", described("scale-up"), &options, out.path())
+        };
+        for name in ["imagenette_64.zip", "cifar10.zip"] {
+            assert!(plan().is_err(), "what is not optional has to be there");
+            std::fs::write(data.path().join(name), "").unwrap();
+        }
+        let without = plan().unwrap();
+        assert_eq!((without.len(), without.left_out), (12, vec!["CIFAR-100"]));
+        std::fs::write(data.path().join("cifar100.zip"), "").unwrap();
+        let with = plan().unwrap();
+        assert_eq!((with.len(), with.left_out.len()), (18, 0));
     }
 
     #[test]

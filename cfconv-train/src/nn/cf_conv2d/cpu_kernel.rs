@@ -3,7 +3,7 @@
 use cfconv_core::engine::{
     CfConv2dEngine, CfConvWorkspace, Domain, EnginePlan, PlannedMemory, TransferFunction,
 };
-use cfconv_core::{CfConv2dConfig, KernelRinging, RefreshHistory, StepSeed};
+use cfconv_core::{CfConv2dConfig, CoreError, KernelRinging, RefreshHistory, StepSeed};
 use cfconv_fft::Complex;
 use cfconv_mlp::ParameterSegment;
 
@@ -135,18 +135,13 @@ impl CfConv2d for CpuCfConv2d {
     fn load_state(&mut self, state: &CfConv2dState) -> Result<()> {
         const OP: &str = "CfConv2d::load_state";
         check_len(OP, "values", 2 * self.num_positions(), state.values.len())?;
-        let words = state.history.len();
-        let history = match RefreshHistory::from_words(&state.history) {
-            Some(history) => history,
-            None => {
-                let whole = words.next_multiple_of(RefreshHistory::WORDS_PER_RUN);
-                return Err(crate::device::DeviceError::LengthMismatch {
-                    op: OP,
-                    operand: "history (runs of four words with a positive count)",
-                    expected: whole,
-                    got: words,
-                });
+        let Some(history) = RefreshHistory::from_words(&state.history) else {
+            return Err(CoreError::InvalidSetting {
+                setting: "history",
+                expected: "the words of RefreshHistory::to_words",
+                got: format!("{} words that are not", state.history.len()),
             }
+            .into());
         };
         let values: &[Complex<f32>] = bytemuck::cast_slice(&state.values);
         Ok(self.engine.load_state(values, history, state.output_scale)?)
