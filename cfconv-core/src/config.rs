@@ -100,6 +100,11 @@ pub struct CfConv2dConfig {
     /// enough that nothing wraps around: 2H − 1 rows or more; H + (k − 1)/2 or more for a k×k lattice.
     #[serde(default)]
     pub padding: PaddingMode,
+    /// How many rows and columns of zeros there are, as a share of the image's, in (0, 1]; default 1, all that a tap
+    /// can reach. With fewer the kernel's grid is smaller, about (1 + share)·H rows, and taps that reach beyond the
+    /// zeros find the other side of the image. A lattice always has all it needs.
+    #[serde(default = "default_padding_share")]
+    pub padding_share: f64,
     /// Whether a learned constant is added to each output channel; default `true`.
     #[serde(default = "default_bias")]
     pub bias: bool,
@@ -131,6 +136,10 @@ pub struct CfConv2dConfig {
     pub application: Application,
 }
 
+fn default_padding_share() -> f64 {
+    1.0
+}
+
 fn default_bias() -> bool {
     true
 }
@@ -149,6 +158,7 @@ impl CfConv2dConfig {
             width,
             depthwise: false,
             padding: PaddingMode::default(),
+            padding_share: default_padding_share(),
             bias: default_bias(),
             mlp: KernelMlpConfig::default(),
             sampler: SamplerConfig::default(),
@@ -186,6 +196,7 @@ impl CfConv2dConfig {
             });
         }
         check_ema_alpha(self.ema_alpha)?;
+        self.check_padding_share()?;
         if self.polish && self.evaluation_kernel == EvaluationKernel::Dense {
             return Err(CoreError::ConflictingSettings {
                 setting: "polish",
@@ -204,6 +215,33 @@ impl CfConv2dConfig {
                 other_value: self.sampler.kind().to_owned(),
                 reason: "only a lattice kernel has few taps",
             });
+        }
+        Ok(())
+    }
+
+    fn check_padding_share(&self) -> Result<()> {
+        let share = self.padding_share;
+        if !(share > 0.0 && share <= 1.0) {
+            return Err(CoreError::InvalidSetting {
+                setting: "padding_share",
+                expected: "a share of the image above 0, at most 1",
+                got: share.to_string(),
+            });
+        }
+        let conflict = |other: &'static str, other_value: &str, reason: &'static str| {
+            Err(CoreError::ConflictingSettings {
+                setting: "padding_share",
+                value: share.to_string(),
+                other,
+                other_value: other_value.to_owned(),
+                reason,
+            })
+        };
+        if share < 1.0 && self.padding == PaddingMode::Circular {
+            return conflict("padding", "circular", "only zeros have a share");
+        }
+        if share < 1.0 && self.lattice_size().is_some() {
+            return conflict("sampler.kind", "lattice", "a lattice has the zeros that its taps reach");
         }
         Ok(())
     }

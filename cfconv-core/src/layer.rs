@@ -218,6 +218,12 @@ impl CfConv2dBuilder {
         self
     }
 
+    /// Sets the rows and columns of zeros beyond the border, as a share of the image's.
+    pub fn padding_share(mut self, padding_share: f64) -> Self {
+        self.config.padding_share = padding_share;
+        self
+    }
+
     /// Sets whether a learned constant is added to each output channel.
     pub fn bias(mut self, bias: bool) -> Self {
         self.config.bias = bias;

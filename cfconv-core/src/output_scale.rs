@@ -4,7 +4,6 @@ use cfconv_fft::lanes::LanesRfft2;
 use cfconv_fft::{Complex, Real};
 use cfconv_mlp::KernelGrid;
 
-use crate::engine::PaddingMode;
 use crate::error::{CoreError, Result};
 use crate::pair_planes::inverse_planes;
 
@@ -16,13 +15,14 @@ pub(crate) const HE_VARIANCE: f64 = 2.0;
 ///
 /// White noise x of unit variance gives `y[o, p] = Σ_i Σ_δ t[i, o, δ]·x[i, p − δ]` the variance
 /// `Σ_i Σ_δ t²` at an output pixel p that every tap t reaches. With circular padding that is each pixel.
-/// With zeros, tap δ reaches the share (1 − |δ_h|/H)·(1 − |δ_w|/W) of pixels, which is its weight in the
-/// mean over pixels. The variance is averaged over the layer's `out_channels` (for a depthwise layer as many as
+/// With z rows of zeros, tap δ reaches the share 1 − min(|δ_h|, z, H)/H of rows (beyond z it wraps around), and so for
+/// columns, which is its weight in the mean over pixels. The variance is averaged over the layer's `out_channels` (for a depthwise layer as many as
 /// the grid has input channels). By Parseval's theorem the circular sum
 /// is `1/(H·W)·Σ m·|K|²` of the Hermitian part of K.
 ///
 /// # Shapes
-/// `values` `[grid.height, grid.half_width(), Cin, Cout]`; `(height, width)` the images' size.
+/// `values` `[grid.height, grid.half_width(), Cin, Cout]`; `(height, width)` the images' size, `zeros` the rows and
+/// columns of zeros beyond them.
 ///
 /// # Errors
 /// [`CoreError::DegenerateKernel`] if the variance is zero or not finite.
@@ -33,21 +33,21 @@ pub(crate) fn variance_output_scale<T: Real>(
     grid: &KernelGrid,
     values: &[Complex<T>],
     out_channels: usize,
-    padding: PaddingMode,
     (height, width): (usize, usize),
+    zeros: (usize, usize),
     wanted: f64,
 ) -> Result<f64> {
     let plan = LanesRfft2::<T>::try_new(grid.height, grid.width)?;
     let scale = T::one() / T::cast((grid.height * grid.width) as f64);
-    let share = |at: usize, extent: usize, image: usize| match padding {
-        PaddingMode::Circular => 1.0,
-        PaddingMode::Zeros => {
-            let distance = at.min(extent - at);
-            1.0 - distance.min(image) as f64 / image as f64
-        }
+    let share = |at: usize, extent: usize, image: usize, zeros: usize| {
+        let distance = at.min(extent - at);
+        1.0 - distance.min(zeros).min(image) as f64 / image as f64
     };
     let shares: Vec<f64> = (0..grid.height * grid.width)
-        .map(|at| share(at / grid.width, grid.height, height) * share(at % grid.width, grid.width, width))
+        .map(|at| {
+            share(at / grid.width, grid.height, height, zeros.0)
+                * share(at % grid.width, grid.width, width, zeros.1)
+        })
         .collect();
     let mut total = 0.0;
     inverse_planes(

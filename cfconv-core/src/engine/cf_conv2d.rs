@@ -258,8 +258,8 @@ impl<T: Real> CfConv2dEngine<T> {
             &self.plan.grid,
             self.state.values(),
             self.config.out_channels,
-            self.config.padding,
             image,
+            self.plan.zeros(),
             self.initial_variance,
         )?;
         self.mlp.set_output_scale(T::cast(scale));

@@ -75,7 +75,7 @@ impl EnginePlan {
         let lattice = config.lattice_size();
         let torus_size = |extent: usize| match (config.padding, lattice) {
             (PaddingMode::Circular, _) => extent,
-            (PaddingMode::Zeros, None) => fast_size(2 * extent - 1),
+            (PaddingMode::Zeros, None) => padded_size(extent, config.padding_share),
             (PaddingMode::Zeros, Some(size)) => fast_size(extent + size / 2),
         };
         let torus = (torus_size(config.height), torus_size(config.width));
@@ -104,6 +104,17 @@ impl EnginePlan {
             image: (config.height, config.width),
             padding: config.padding,
             depthwise: config.depthwise,
+        }
+    }
+
+    /// Rows and columns of zeros beyond the image, as far as taps reach.
+    pub(super) fn zeros(&self) -> (usize, usize) {
+        match (self.padding, self.form) {
+            (PaddingMode::Circular, _) => (0, 0),
+            (PaddingMode::Zeros, AppliedForm::Spectral) => {
+                (self.torus.0 - self.image.0, self.torus.1 - self.image.1)
+            }
+            (PaddingMode::Zeros, AppliedForm::LatticeFft | AppliedForm::LatticeDirect) => self.image,
         }
     }
 
@@ -192,6 +203,14 @@ fn fast_size(least: usize) -> usize {
             rest == 1
         })
         .unwrap_or(least)
+}
+
+/// Rows of the torus of an image of `extent` rows with a `share` of zeros: the next fast size, but no more than lets
+/// every tap reach zeros.
+fn padded_size(extent: usize, share: f64) -> usize {
+    let wanted = (extent as f64 * (1.0 + share)).ceil() as usize;
+    // No tap is farther away than extent − 1.
+    fast_size(wanted.min(2 * extent - 1))
 }
 
 #[cfg(test)]

@@ -3,11 +3,13 @@
 use cfconv_fft::lanes::LanesRfft2;
 use cfconv_fft::{Complex, Real, half_width};
 use cfconv_mlp::KernelGrid;
+use rayon::prelude::*;
 
 use super::cf_conv2d::CfConv2dEngine;
 use super::plan::{AppliedForm, EnginePlan};
 use crate::error::{CoreError, Result};
 use crate::lattice::Lattice;
+use crate::pair_planes::inverse_planes;
 use crate::sampler::SamplerConfig;
 
 /// What a layer multiplies each frequency of its input by.
@@ -34,11 +36,8 @@ impl<T: Real> TransferFunction<T> {
     ///
     /// On an axis that shrinks to an even size the new Nyquist frequency gets the mean of the factors of both its
     /// signs; on one that grows, both signs get the factor of the old Nyquist frequency, of whose column only the
-    /// Hermitian part has had an effect and is taken.
-    ///
-    /// # Errors
-    /// [`CoreError::ConflictingSettings`] unless both tori are equally many times as large as their images: bins
-    /// would lie between bins.
+    /// Hermitian part has had an effect and is taken. Where the tori are not equally many times as large as their
+    /// images, so that bins lie between bins, the function there is the spectrum of the kernel's spatial taps.
     ///
     /// # Examples
     /// ```
@@ -49,28 +48,16 @@ impl<T: Real> TransferFunction<T> {
     /// let grid = KernelGrid { height: 1, width: 3, in_channels: 1, out_channels: 1 };
     /// let values = vec![Complex::new(1.0, 0.0), Complex::new(0.5, 0.0)];
     /// let function = TransferFunction { values, grid, image: (1, 3) };
-    /// let finer = function.resampled((1, 7), 1, 7)?;
+    /// let finer = function.resampled((1, 7), 1, 7);
     /// let factors: Vec<f64> = finer.values.iter().map(|value| value.re).collect();
     /// assert_eq!(factors, [1.0, 0.5, 0.0, 0.0]); // frequencies 2 and 3 are new
-    /// # Ok::<(), cfconv_core::CoreError>(())
     /// ```
-    pub fn resampled(&self, image: (usize, usize), height: usize, width: usize) -> Result<Self> {
+    pub fn resampled(&self, image: (usize, usize), height: usize, width: usize) -> Self {
         let old = self.grid;
-        let fits = |torus: usize, old_image: usize, new_torus: usize, image: usize| {
-            torus * image == new_torus * old_image
-        };
-        if !fits(old.height, self.image.0, height, image.0) || !fits(old.width, self.image.1, width, image.1)
-        {
-            return Err(CoreError::ConflictingSettings {
-                setting: "image size",
-                value: format!("{}×{} on a torus of {height}×{width}", image.0, image.1),
-                other: "size of the training",
-                other_value: format!(
-                    "{}×{} on a torus of {}×{}",
-                    self.image.0, self.image.1, old.height, old.width
-                ),
-                reason: "the tori are not equally many times as large as the images",
-            });
+        let bins_coincide =
+            height * self.image.0 == old.height * image.0 && width * self.image.1 == old.width * image.1;
+        if !bins_coincide {
+            return self.between_bins(image, height, width);
         }
         let pairs = old.num_channel_pairs();
         let grid = KernelGrid { height, width, ..old };
@@ -96,13 +83,101 @@ impl<T: Real> TransferFunction<T> {
                 }
             }
         }
-        Ok(Self { values, grid, image })
+        Self { values, grid, image }
+    }
+
+    /// As [`resampled`](Self::resampled) for any torus: the discrete-time Fourier transform of the spatial taps.
+    fn between_bins(&self, image: (usize, usize), height: usize, width: usize) -> Self {
+        let old = self.grid;
+        let grid = KernelGrid { height, width, ..old };
+        let pairs = old.num_channel_pairs();
+        let mut values = vec![Complex::default(); grid.num_positions()];
+        // Sizes of a torus that exists have a plan.
+        let Ok(plan) = LanesRfft2::<T>::try_new(old.height, old.width) else {
+            return Self { values, grid, image };
+        };
+        let rows = TapPhases::<T>::new((old.height, self.image.0), (height, image.0), height);
+        let columns = TapPhases::<T>::new((old.width, self.image.1), (width, image.1), half_width(width));
+        let scale = T::one() / T::cast((old.height * old.width) as f64);
+        inverse_planes(
+            &plan,
+            pairs,
+            &self.values,
+            scale,
+            |_| T::one(),
+            |range, taps| {
+                let lanes = range.len();
+                // Along columns, [new columns][old rows][lanes], then along rows.
+                let by_column: Vec<Vec<Complex<T>>> = (0..half_width(width))
+                    .into_par_iter()
+                    .map(|q| {
+                        let mut transformed = vec![Complex::default(); old.height * lanes];
+                        for (row, taps) in
+                            transformed.chunks_exact_mut(lanes).zip(taps.chunks_exact(old.width * lanes))
+                        {
+                            for (phase, taps) in columns.of(q).iter().zip(taps.chunks_exact(lanes)) {
+                                for (value, &tap) in row.iter_mut().zip(taps) {
+                                    *value += phase * tap;
+                                }
+                            }
+                        }
+                        transformed
+                    })
+                    .collect();
+                values.par_chunks_exact_mut(half_width(width) * pairs).enumerate().for_each(|(p, row)| {
+                    for (bin, transformed) in row.chunks_exact_mut(pairs).zip(&by_column) {
+                        for (phase, summands) in rows.of(p).iter().zip(transformed.chunks_exact(lanes)) {
+                            for (value, summand) in bin[range.clone()].iter_mut().zip(summands) {
+                                *value += phase * summand;
+                            }
+                        }
+                    }
+                });
+            },
+        );
+        Self { values, grid, image }
     }
 
     /// The factors of one bin, `[Cin, Cout]`.
     fn factors(&self, p: usize, q: usize) -> &[Complex<T>] {
         let pairs = self.grid.num_channel_pairs();
         &self.values[(p * self.grid.half_width() + q) * pairs..][..pairs]
+    }
+}
+
+/// What the taps of one axis are multiplied by in the transform at the frequencies of another torus.
+struct TapPhases<T> {
+    phases: Vec<Complex<T>>,
+    taps: usize,
+}
+
+impl<T: Real> TapPhases<T> {
+    /// For the first `frequencies` bins of the torus and the image `new`, both in pixels, with the taps of `old`.
+    /// Frequencies that the old image lacks have zeros. The mean of both signs stands where a sign is not defined: at
+    /// the tap half a torus away and at the new Nyquist frequency.
+    fn new(old: (usize, usize), new: (usize, usize), frequencies: usize) -> Self {
+        let (taps, pixels) = old;
+        let (torus, new_pixels) = new;
+        let phase = |bin: usize, tap: usize| {
+            let is_nyquist = 2 * bin == torus;
+            let signed = if 2 * bin > torus { bin as f64 - torus as f64 } else { bin as f64 };
+            let offset = if 2 * tap > taps { tap as f64 - taps as f64 } else { tap as f64 };
+            // In cycles per image, then per old pixel.
+            let cycles = signed * new_pixels as f64 / torus as f64;
+            if 2.0 * cycles.abs() > pixels as f64 {
+                return Complex::default();
+            }
+            let angle = -2.0 * std::f64::consts::PI * cycles / pixels as f64 * offset;
+            let sine = if is_nyquist || 2 * tap == taps { 0.0 } else { angle.sin() };
+            Complex::new(T::cast(angle.cos()), T::cast(sine))
+        };
+        let phases = (0..frequencies).flat_map(|bin| (0..taps).map(move |tap| phase(bin, tap))).collect();
+        Self { phases, taps }
+    }
+
+    /// The factors of all taps at a frequency.
+    fn of(&self, bin: usize) -> &[Complex<T>] {
+        &self.phases[bin * self.taps..][..self.taps]
     }
 }
 
@@ -151,7 +226,7 @@ impl<T: Real> CfConv2dEngine<T> {
     ///
     /// # Errors
     /// [`CoreError::ShapeMismatch`] if the channels differ; [`CoreError::InvalidSetting`] if this layer's sampler is
-    /// a lattice, which has no place for the kernel; as for [`TransferFunction::resampled`].
+    /// a lattice, which has no place for the kernel.
     pub fn begin_transferred_evaluation(&mut self, function: &TransferFunction<T>) -> Result<()> {
         let (grid, form) = (self.plan().grid, self.plan().form);
         let channels = |grid: KernelGrid| vec![grid.in_channels, grid.out_channels];
@@ -171,7 +246,7 @@ impl<T: Real> CfConv2dEngine<T> {
             });
         }
         let image = (self.config().height, self.config().width);
-        let values = function.resampled(image, grid.height, grid.width)?.values;
+        let values = function.resampled(image, grid.height, grid.width).values;
         self.begin_evaluation_of(values)
     }
 }
@@ -280,12 +355,71 @@ mod tests {
     }
 
     #[test]
+    fn the_sum_over_taps_equals_the_bins_where_they_coincide() {
+        let mut trained = layer(7, 9, PaddingMode::Circular, SamplerConfig::All {});
+        let mut params = vec![0.0; trained.num_parameters()];
+        trained.initialize(StepSeed { run_seed: 4, layer: 0, step: 0 }, &mut params).unwrap();
+        trained.begin_dense_evaluation(&params).unwrap();
+        let function = trained.transfer_function().unwrap();
+        for (image, height, width) in [((7, 9), 7, 9), ((11, 5), 11, 5), ((14, 27), 14, 27)] {
+            let expected = function.resampled(image, height, width);
+            let got = function.between_bins(image, height, width);
+            // The column of frequency zero is its own mirror: only its Hermitian part has an effect.
+            let pairs = function.grid.num_channel_pairs();
+            let half_width = half_width(width);
+            for p in 0..height {
+                for q in 0..half_width {
+                    for pair in 0..pairs {
+                        let at = |f: &TransferFunction<f64>, p: usize| {
+                            f.values[(p * half_width + q) * pairs + pair]
+                        };
+                        let hermitian = |f: &TransferFunction<f64>| match q {
+                            0 => (at(f, p) + at(f, (height - p) % height).conj()) * 0.5,
+                            _ => at(f, p),
+                        };
+                        let error = (hermitian(&expected) - hermitian(&got)).norm();
+                        assert!(error < 1e-12, "{height}×{width}, {p} {q} {pair}: {error:e}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn compact_kernels_convolve_alike_on_tori_of_any_proportion() {
+        // Zeros: 8 rows lie on a torus of 15, 12 on one of 24. Images that leave the border free of zeros' effect
+        // do not exist, so a wide band-limited bump in the middle is compared.
+        let sampler = SamplerConfig::Lattice { size: 3 };
+        let mut trained = layer(8, 8, PaddingMode::Zeros, sampler);
+        let mut params = vec![0.0; trained.num_parameters()];
+        trained.initialize(StepSeed { run_seed: 3, layer: 0, step: 0 }, &mut params).unwrap();
+        trained.begin_dense_evaluation(&params).unwrap();
+        let function = trained.transfer_function().unwrap();
+        assert_eq!((function.grid.height, function.image), (15, (8, 8)));
+        // On the torus of the same image with other bins the layer is the same.
+        let wider = function.resampled((8, 8), 20, 18);
+        let apply = |function: &TransferFunction<f64>| {
+            let input = Array4::from_shape_fn((1, 2, 8, 8), |(_, c, h, w)| {
+                ((3 * c + 5 * h + 7 * w) % 11) as f64 - 5.0
+            });
+            let shape = (function.grid.height, function.grid.half_width(), 2, 3);
+            let kernel = ndarray::ArrayView4::from_shape(shape, &function.values).unwrap();
+            crate::naive::spectral_convolution(input.view(), kernel, function.grid.width, None)
+        };
+        let error = (apply(&function) - apply(&wider)).mapv(f64::abs).fold(0.0, |a: f64, &b| a.max(b));
+        assert!(error < 1e-12, "{error:e}");
+        // And it can be transferred to images of 12 rows, whose torus of 24 has no bin in common but zero.
+        let mut other = layer(12, 12, PaddingMode::Zeros, SamplerConfig::All {});
+        other.begin_transferred_evaluation(&function).unwrap();
+    }
+
+    #[test]
     fn nyquist_bins_keep_their_effect() {
         // The alternating image of 4 pixels lies on the Nyquist frequency; on 8 pixels it is a cosine.
         let grid = KernelGrid { height: 1, width: 4, in_channels: 1, out_channels: 1 };
         let values = vec![Complex::new(1.0, 0.0), Complex::new(2.0, 0.0), Complex::new(3.0, 5.0)];
         let function = TransferFunction { values, grid, image: (1, 4) };
-        let finer = function.resampled((1, 8), 1, 8).unwrap();
+        let finer = function.resampled((1, 8), 1, 8);
         assert_eq!(finer.values[2], Complex::new(3.0, 0.0), "the part without effect is gone");
         assert_eq!(finer.values[3], Complex::default());
         let tall = TransferFunction {
@@ -293,7 +427,7 @@ mod tests {
             grid: KernelGrid { height: 3, width: 1, ..grid },
             image: (3, 1),
         };
-        let coarse = tall.resampled((2, 1), 2, 1).unwrap();
+        let coarse = tall.resampled((2, 1), 2, 1);
         assert_eq!(coarse.values[1], Complex::new(4.0, 0.5), "the mean of both signs");
     }
 
@@ -304,9 +438,6 @@ mod tests {
         assert!(matches!(trained.transfer_function(), Err(CoreError::WrongOrder { .. })));
         trained.begin_evaluation(&params).unwrap();
         let function = trained.transfer_function().unwrap();
-        // A torus of 9 for 5 pixels, of 15 for 8.
-        let message = function.resampled((8, 8), 15, 15).unwrap_err().to_string();
-        assert!(message.contains("5×5") && message.contains("8×8"), "{message}");
         let mut lattice = layer(5, 5, PaddingMode::Zeros, SamplerConfig::Lattice { size: 3 });
         assert!(lattice.begin_transferred_evaluation(&function).is_err());
     }

@@ -52,6 +52,9 @@ fn every_kind_of_sampler_is_read_and_written() {
 
 #[test]
 fn every_option_is_read() {
+    let share = parse("padding = 'zeros'\npadding_share = 0.25").unwrap();
+    assert_eq!(share.padding_share, 0.25);
+    share.validate().unwrap();
     let config = parse(
         "padding = 'zeros'\nbias = false\nema_alpha = 0.5\ngradient_scale = 'straight-through'
          initial_fill = 'zeros'\nevaluation_kernel = 'dense'\npolish = false\napplication = 'fft'
@@ -103,6 +106,16 @@ fn meaningless_settings_are_refused() {
         message("polish = true\nevaluation_kernel = 'dense'"),
         "polish = true has no meaning with evaluation_kernel = dense: the dense kernel has nothing to refresh"
     );
+    assert_eq!(
+        message("padding = 'zeros'\npadding_share = 0.0"),
+        "padding_share = 0 is not allowed: expected a share of the image above 0, at most 1"
+    );
+    assert_eq!(
+        message("padding_share = 0.5"),
+        "padding_share = 0.5 has no meaning with padding = circular: only zeros have a share"
+    );
+    let lattice = message("padding = 'zeros'\npadding_share = 0.5\n[sampler]\nkind = 'lattice'\nsize = 3");
+    assert!(lattice.contains("sampler.kind = lattice"), "{lattice}");
     assert!(message("[sampler]\nkind = 'lattice'\nsize = 2").contains("expected an odd number"));
     let mut config = parse("").unwrap();
     config.height = 0;

@@ -127,6 +127,16 @@ fn gradients_equal_central_differences_for_awkward_shapes() {
 }
 
 #[test]
+fn gradients_equal_central_differences_with_a_share_of_zeros() {
+    let config = CfConv2dConfig {
+        padding: PaddingMode::Zeros,
+        padding_share: 0.25,
+        ..small_config((4, 5, 2, 2), SamplerConfig::All {})
+    };
+    check(&config, 2);
+}
+
+#[test]
 fn gradients_equal_central_differences_in_both_forms_of_the_lattice() {
     for application in [Application::Direct, Application::Fft] {
         for padding in [PaddingMode::Circular, PaddingMode::Zeros] {

@@ -28,16 +28,23 @@ fn output_variance_on_white_noise_is_twice_the_input_variance() {
         SamplerConfig::All {},
     ];
     for sampler in samplers {
-        for padding in [PaddingMode::Circular, PaddingMode::Zeros] {
+        let lattice = matches!(sampler, SamplerConfig::Lattice { .. });
+        for (padding, padding_share) in
+            [(PaddingMode::Circular, 1.0), (PaddingMode::Zeros, 1.0), (PaddingMode::Zeros, 0.25)]
+        {
+            if lattice && padding_share < 1.0 {
+                continue;
+            }
             for parameterization in PARAMETERIZATIONS {
                 let config = CfConv2dConfig {
                     padding,
+                    padding_share,
                     mlp: small_mlp(parameterization),
                     ..small_config((9, 8, 4, 6), sampler.clone())
                 };
                 let variance = output_variance(&config, 256);
                 // 6·256 outputs of some tens of effective degrees of freedom: about 1 % standard error.
-                let label = format!("{sampler:?} {padding:?} {parameterization:?}");
+                let label = format!("{sampler:?} {padding:?} {padding_share} {parameterization:?}");
                 assert!((variance - 2.0).abs() < 0.1, "{label}: {variance}");
             }
         }

@@ -38,6 +38,30 @@ pub(crate) fn oracle(config: &CfConv2dConfig, params: &[f64], batch: usize, inpu
 }
 
 #[test]
+fn a_share_of_zeros_gives_the_torus_and_the_layer_of_explicit_sums() {
+    for (height, width, share, torus) in [
+        (8, 4, 0.25, (10, 5)),
+        (6, 10, 0.5, (9, 15)),
+        (7, 5, 0.1, (8, 6)),
+        (7, 1, 1.0, (15, 1)),
+        (5, 4, 0.9, (9, 8)),
+    ] {
+        let config = CfConv2dConfig {
+            padding: PaddingMode::Zeros,
+            padding_share: share,
+            ..small_config((height, width, 2, 3), SamplerConfig::All {})
+        };
+        let (mut engine, params) = engine::<f64>(&config);
+        assert_eq!(engine.plan().torus, torus, "{height}×{width}, {share}");
+        engine.begin_step(&params, seed(0), &mut CfConvWorkspace::default()).unwrap();
+        let input = numbers(1, input_len(&config, 2));
+        let output = forward(&mut engine, &params, 2, &input);
+        let error = relative_error(&output, &oracle(&config, &params, 2, &input));
+        assert!(error < 1e-12, "{height}×{width}, {share}: {error:e}");
+    }
+}
+
+#[test]
 fn layer_equals_explicit_sums_for_every_shape_and_padding() {
     for (height, width, in_channels, out_channels, batch) in SHAPES {
         for padding in [PaddingMode::Circular, PaddingMode::Zeros] {

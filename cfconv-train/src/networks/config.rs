@@ -65,6 +65,9 @@ pub struct NetworkConfig {
     /// What lies beyond the border of images for CF-Conv layers. Default: `circular`.
     #[serde(default)]
     pub padding: PaddingMode,
+    /// Rows and columns of zeros, as a share of the image's; with less than 1 far taps wrap around. Default: 1.
+    #[serde(default = "one")]
+    pub padding_share: f64,
     /// The kernel networks.
     #[serde(default)]
     pub kernel: KernelMlpConfig,
@@ -175,6 +178,9 @@ pub struct CfConvLayerConfig {
     /// What lies beyond the border.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub padding: Option<PaddingMode>,
+    /// Rows and columns of zeros, as a share of the image's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub padding_share: Option<f64>,
     /// Weight α of new values in the kernel state.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ema_alpha: Option<f64>,
@@ -324,6 +330,7 @@ impl NetworkConfig {
             polish: false,
             application: Application::default(),
             padding: PaddingMode::default(),
+            padding_share: one(),
             kernel: KernelMlpConfig::default(),
             sampler: SamplerConfig::default(),
             layers,
@@ -344,6 +351,7 @@ impl NetworkConfig {
             width,
             depthwise: false,
             padding: layer.padding.unwrap_or(self.padding),
+            padding_share: layer.padding_share.unwrap_or(self.padding_share),
             bias: layer.bias,
             mlp: self.kernel_with(place, &layer.kernel)?,
             sampler: layer.sampler.clone().unwrap_or_else(|| self.sampler.clone()),

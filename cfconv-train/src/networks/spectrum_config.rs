@@ -51,6 +51,7 @@ impl CfMixLayerConfig {
             out_channels: self.out_channels,
             bias: self.bias,
             padding: Some(PaddingMode::Circular),
+            padding_share: Some(1.0),
             ema_alpha: self.ema_alpha,
             gradient_scale: self.gradient_scale,
             initial_fill: self.initial_fill,

@@ -69,6 +69,9 @@ pub struct DepthwiseCfConvLayerConfig {
     /// What lies beyond the border.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub padding: Option<PaddingMode>,
+    /// Rows and columns of zeros, as a share of the image's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub padding_share: Option<f64>,
     /// Weight α of new values in the kernel state.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ema_alpha: Option<f64>,
@@ -101,6 +104,7 @@ impl DepthwiseCfConvLayerConfig {
         let Self {
             bias,
             padding,
+            padding_share,
             ema_alpha,
             gradient_scale,
             initial_fill,
@@ -114,6 +118,7 @@ impl DepthwiseCfConvLayerConfig {
             out_channels,
             bias,
             padding,
+            padding_share,
             ema_alpha,
             gradient_scale,
             initial_fill,

@@ -80,6 +80,8 @@ pub(crate) struct NetworkSpec {
     /// At smaller scales it is left out.
     #[serde(default)]
     pub(crate) full_only: bool,
+    /// Trained from no more seeds than this, whatever `--seeds` says: for networks that take much longer.
+    pub(crate) max_seeds: Option<u64>,
 }
 
 /// Something that is varied.
@@ -122,6 +124,8 @@ pub(crate) struct Variant {
     /// Left out, with a note, where its images are not found.
     pub(crate) if_found: bool,
     pub(crate) paper: Option<f64>,
+    /// Trained from no more seeds than this.
+    pub(crate) max_seeds: Option<u64>,
     /// Name and place on each axis.
     pub(crate) coordinates: Vec<(String, Option<f64>)>,
 }
@@ -154,6 +158,7 @@ impl Experiment {
             images: self.images,
             if_found: false,
             paper: network.paper,
+            max_seeds: network.max_seeds,
             coordinates: vec![],
         }
     }

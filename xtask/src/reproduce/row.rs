@@ -176,6 +176,7 @@ pub(crate) mod tests {
             images: ImageSet::Embedded,
             if_found: false,
             paper: None,
+            max_seeds: None,
             coordinates: vec![("positions".to_owned(), x)],
         }
     }

@@ -75,6 +75,9 @@ impl Trainings {
         let mut runs = Vec::new();
         for seed in 0..options.seeds {
             for (index, variant) in variants.iter().enumerate() {
+                if variant.max_seeds.is_some_and(|most| seed >= most) {
+                    continue;
+                }
                 let images = if stand_in { ImageSet::Embedded } else { variant.images };
                 let data =
                     images.find(options.data, !options.one_of_many).with_context(|| name.to_owned())?;
@@ -235,13 +238,13 @@ mod tests {
     fn finished_run_folders_become_a_report() {
         let out = tempfile::tempdir().unwrap();
         let trainings = planned(out.path(), 2);
-        assert_eq!(trainings.len(), 4);
+        assert_eq!(trainings.len(), 6);
         for run in &trainings.runs {
             let accuracy = if run.variant == 0 { 0.8 } else { 0.7 } + 0.02 * run.request.seed as f64;
             write_finished_run(&run.folder, &run.request, accuracy);
         }
         let gathered = trainings.gather(&options(2)).unwrap();
-        assert_eq!(gathered.rows.len(), 2);
+        assert_eq!(gathered.rows.len(), 3);
         assert_eq!((gathered.rows[0].model.as_str(), gathered.rows[0].parameters), ("cfconv", 1234));
         assert!((gathered.rows[0].accuracy - 0.81).abs() < 1e-12);
         assert_eq!(gathered.rows[1].runs[1].curve.len(), 2);
@@ -275,6 +278,20 @@ mod tests {
         assert!(smoke.stand_in && smoke.runs.iter().all(|run| run.request.data.is_none()));
         let message = format!("{:#}", plan(Scale::Quick).err().unwrap());
         assert!(message.contains("positions") && message.contains("--data"), "{message}");
+    }
+
+    #[test]
+    fn a_network_can_have_fewer_seeds_than_the_others() {
+        let (out, data) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        std::fs::write(data.path().join("cats_vs_dogs_64.zip"), "").unwrap();
+        let options = Options { data: Some(data.path()), one_of_many: true, ..options(3) };
+        let trainings =
+            Trainings::plan("cats-vs-dogs", described("cats-vs-dogs"), &options, out.path()).unwrap();
+        let seeds = |name: &str| {
+            let runs = trainings.runs.iter().filter(|run| trainings.variants[run.variant].name == name);
+            runs.map(|run| run.request.seed).collect::<Vec<_>>()
+        };
+        assert_eq!((seeds("cfconv"), seeds("conv3x3")), (vec![0], vec![0, 1, 2]));
     }
 
     #[test]
