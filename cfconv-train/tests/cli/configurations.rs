@@ -25,10 +25,12 @@ fn shipped_configurations_keep_the_parameter_budget() {
         ("cats-vs-dogs-cfconv-basis.toml", 2, 58_482),
         ("cats-vs-dogs-conv3x3.toml", 2, 57_852),
         ("cats-vs-dogs-complex.toml", 2, 57_946),
+        ("cats-vs-dogs-cfconv-lattice.toml", 2, 58_402),
         ("cats-vs-dogs-mixer-cfconv.toml", 2, MIXER_CFCONV),
         ("cats-vs-dogs-mixer-attention.toml", 2, 58_854),
         ("cats-vs-dogs-mixer-depthwise3x3.toml", 2, 58_762),
         ("embedded-cfconv.toml", 12, EMBEDDED_CFCONV),
+        ("embedded-cfconv-lattice.toml", 12, EMBEDDED_LATTICE),
         ("embedded-conv3x3.toml", 12, EMBEDDED_CONV3X3),
         ("positions-law.toml", 12, 4_146),
     ];
@@ -40,6 +42,8 @@ fn shipped_configurations_keep_the_parameter_budget() {
         (counts[0].2, counts[2].2),
         (counts[1].2, counts[2].2),
         (counts[3].2, counts[2].2),
+        (counts[4].2, counts[2].2),
+        (EMBEDDED_LATTICE, EMBEDDED_CONV3X3),
         (EMBEDDED_CFCONV, EMBEDDED_CONV3X3),
     ] {
         assert!(cfconv.abs_diff(opponent) * 100 <= 3 * cfconv, "{cfconv} and {opponent}");
@@ -57,6 +61,7 @@ fn shipped_configurations_keep_the_parameter_budget() {
 
 const MIXER_CFCONV: usize = 58_850;
 const EMBEDDED_CFCONV: usize = 28_888;
+const EMBEDDED_LATTICE: usize = 29_436;
 const EMBEDDED_CONV3X3: usize = 29_180;
 
 /// A TOML text with a key that does not exist in the table of a section of the documentation.
