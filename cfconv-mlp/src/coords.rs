@@ -9,6 +9,7 @@ use rand::{RngExt, SeedableRng};
 use rand_distr::StandardNormal;
 
 use crate::config::{FrequencyGrid, KernelMlpConfig, OmegaMode, Parameterization};
+use crate::input_tables::ChannelTable;
 use crate::layout::ParameterLayout;
 use crate::{GridPoint, KernelGrid};
 
@@ -216,6 +217,16 @@ impl<T: Real> InputEncoder<T> {
                 for (feature, &value) in features.iter_mut().zip(embedding) {
                     *feature = factor * value;
                 }
+            }
+        }
+    }
+
+    /// What enters for the channels of an axis.
+    pub(crate) fn channel_table(&self, axis: usize) -> ChannelTable<T> {
+        match &self.channels[axis].1 {
+            ChannelInputs::Coordinates(values) => ChannelTable::Coordinates(values.clone()),
+            &ChannelInputs::Embedding { start, dim, factor } => {
+                ChannelTable::Embedding { start, dim, factor }
             }
         }
     }

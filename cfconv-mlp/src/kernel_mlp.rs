@@ -8,6 +8,7 @@ use rayon::prelude::*;
 
 use crate::config::{KernelMlpConfig, Parameterization};
 use crate::coords::InputEncoder;
+use crate::input_tables::InputTables;
 use crate::layout::{ParameterLayout, ParameterSegment};
 use crate::schedule::{Frequencies, Schedule, Tile, items};
 use crate::shared_basis::{GradMixing, Mixing};
@@ -94,6 +95,11 @@ impl<T: Real> KernelMlp<T> {
     /// The named parts of the flat parameter slice, in order and without gaps.
     pub fn parameter_segments(&self) -> &[ParameterSegment] {
         &self.layout.segments
+    }
+
+    /// The numbers that enter the networks, for evaluation elsewhere, such as on another device.
+    pub fn input_tables(&self) -> InputTables<T> {
+        InputTables::new(&self.encoder, &self.grid)
     }
 
     /// The fixed factor on Φ; no parameter.

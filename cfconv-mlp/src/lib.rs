@@ -45,6 +45,7 @@ mod coords;
 mod error;
 mod grid;
 mod init;
+mod input_tables;
 mod kernel_mlp;
 mod layout;
 mod linear;
@@ -60,5 +61,6 @@ pub use config::{
 };
 pub use error::{MlpError, Result};
 pub use grid::{GridPoint, KernelGrid, Positions};
+pub use input_tables::{ChannelTable, InputTables};
 pub use kernel_mlp::KernelMlp;
 pub use layout::ParameterSegment;

@@ -1,7 +1,7 @@
 //! Devices, data sets, networks, optimisers and the trainer of cfconv, and the program `cfconv`.
 //!
-//! Everything is generic over a [`Device`](device::Device), of which the processor,
-//! [`device::Cpu`], is the one at present. From the bottom up:
+//! Everything is generic over a [`Device`](device::Device): the processor, [`device::Cpu`], or a graphics card,
+//! [`device::cuda`]. From the bottom up:
 //!
 //! | module | what it holds |
 //! |---|---|
@@ -14,6 +14,10 @@
 //! | [`checkpoint`], [`metrics`], [`run_folder`] | the files of a run |
 //! | [`signatures`] | failures that a run recognises, with what to change |
 //! | [`trainer`] | runs: training, evaluation, resuming |
+//!
+//! # Features
+//! Both are off by default. `cuda`: the CUDA device and the program `cfconv-cuda`; it needs a toolkit to be built.
+//! `cuda-emulation`: the CUDA device's kernels compiled for the host, for tests; it needs a compiler for C++.
 //!
 //! # Examples
 //! A network of 3×3 convolutions, trained for a step and evaluated:

@@ -48,6 +48,34 @@ pub enum DeviceError {
         /// The value.
         got: usize,
     },
+    /// A kernel could not be run.
+    #[error("cannot run the kernel `{kernel}` on {device}: {reason}")]
+    Kernel {
+        /// The device.
+        device: &'static str,
+        /// The kernel.
+        kernel: &'static str,
+        /// What the device said.
+        reason: String,
+    },
+    /// A transfer between the host and a device failed.
+    #[error("{op} failed on {device}: {reason}")]
+    Transfer {
+        /// The device.
+        device: &'static str,
+        /// The operation.
+        op: &'static str,
+        /// What the device said.
+        reason: String,
+    },
+    /// There is no such device, or something that it needs is missing.
+    #[error("cannot open {device}: {reason}")]
+    Unavailable {
+        /// The device.
+        device: &'static str,
+        /// What is missing.
+        reason: String,
+    },
     /// An error of the continuous Fourier convolution.
     #[error(transparent)]
     Core(#[from] cfconv_core::CoreError),

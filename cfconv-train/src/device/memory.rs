@@ -185,6 +185,11 @@ impl<'a, D: Memory> SpanMut<'a, D> {
         SpanMut { buffer: self.buffer, start: self.start, len: self.len }
     }
 
+    /// The same values to read, for the length of the original borrow.
+    pub fn into_span(self) -> Span<'a, D> {
+        Span { buffer: self.buffer, start: self.start, len: self.len }
+    }
+
     /// The buffer and the range, for the length of the original borrow.
     pub(crate) fn into_parts(self) -> (&'a mut Buffer<D>, Range<usize>) {
         let range = self.range();

@@ -5,6 +5,7 @@
 //! holds [`Buffer`]s that only the device can look into, and passes [`Span`]s of them to operations.
 
 mod cpu;
+pub mod cuda;
 mod error;
 mod memory;
 

@@ -4,12 +4,41 @@
 use cfconv_train::device::{Buffer, Device, Span, SpanMut};
 
 /// One test for each check and device.
+///
+/// The CUDA device's kernels and host side run on the host with the feature `cuda-emulation`, the threads of each block
+/// in both orders; with the feature `cuda` on a graphics card, if there is one.
 macro_rules! on_every_device {
     ($($check:ident),+ $(,)?) => {
         mod cpu {
             $(#[test]
             fn $check() {
                 super::$check(&super::Cpu::default());
+            })+
+        }
+
+        #[cfg(feature = "cuda-emulation")]
+        mod emulated_cuda {
+            $(#[test]
+            fn $check() {
+                #[cfg(cuda_emulator)]
+                {
+                    use cfconv_train::device::cuda::EmulatedCuda;
+                    super::$check(&EmulatedCuda::default());
+                    super::$check(&EmulatedCuda::reversed());
+                }
+                #[cfg(not(cuda_emulator))]
+                eprintln!("skipped: no compiler for C++ was found when the kernels were to be compiled");
+            })+
+        }
+
+        #[cfg(feature = "cuda")]
+        mod cuda {
+            $(#[test]
+            fn $check() {
+                match cfconv_train::device::cuda::CudaDevice::try_new() {
+                    Ok(device) => super::$check(&device),
+                    Err(error) => eprintln!("skipped: {error}"),
+                }
             })+
         }
     };

@@ -1,6 +1,7 @@
 //! Element-wise nonlinear functions.
 
 mod cpu_kernel;
+pub(crate) mod cuda_kernel;
 pub(crate) mod function;
 
 use serde::{Deserialize, Serialize};

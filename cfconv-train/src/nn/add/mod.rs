@@ -1,6 +1,7 @@
 //! Addition of two values: the join of a residual block.
 
 mod cpu_kernel;
+mod cuda_kernel;
 
 use crate::device::{Memory, Result, Span, SpanMut};
 

@@ -1,6 +1,7 @@
 //! Mean over windows.
 
 mod cpu_kernel;
+mod cuda_kernel;
 
 use super::PoolSizes;
 use crate::device::{Memory, Result, Span, SpanMut};

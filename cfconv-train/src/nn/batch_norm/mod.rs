@@ -1,6 +1,7 @@
 //! Batch normalisation, with the activation behind it in the same pass.
 
 mod cpu_kernel;
+mod cuda_kernel;
 
 use super::Activation;
 use crate::device::{Memory, Result, Span, SpanMut};

@@ -1,6 +1,7 @@
 //! The continuous Fourier convolution as an object on a device.
 
 mod cpu_kernel;
+mod cuda_kernel;
 
 use cfconv_core::engine::{Domain, PlannedMemory, TransferFunction};
 use cfconv_core::{CfConv2dConfig, KernelRinging, StepSeed};

@@ -1,6 +1,7 @@
 //! Nonlinear functions of complex values, for networks that stay in the frequency domain.
 
 mod cpu_kernel;
+mod cuda_kernel;
 mod function;
 
 use serde::{Deserialize, Serialize};

@@ -1,6 +1,7 @@
 //! Batch normalisation of complex values.
 
 mod cpu_kernel;
+mod cuda_kernel;
 mod whitening;
 
 use serde::{Deserialize, Serialize};

@@ -1,6 +1,7 @@
 //! Spatial convolution layers: cross-correlation with k×k weights, stride 1, output as large as the input.
 
 mod cpu_kernel;
+mod cuda_kernel;
 
 pub use cfconv_core::engine::PaddingMode;
 

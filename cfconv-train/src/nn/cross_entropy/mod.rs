@@ -1,6 +1,7 @@
 //! Softmax and its cross-entropy with labels.
 
 mod cpu_kernel;
+mod cuda_kernel;
 
 use crate::device::{IndexBuffer, Memory, Result, Span, SpanMut};
 

@@ -1,6 +1,7 @@
 //! Depthwise convolution layers: cross-correlation of each channel with its own k×k weights.
 
 mod cpu_kernel;
+mod cuda_kernel;
 
 use super::conv2d::PaddingMode;
 use crate::device::{Memory, Result, Span, SpanMut};

@@ -1,6 +1,7 @@
 //! Dropout: sets random values to zero while training.
 
 mod cpu_kernel;
+mod cuda_kernel;
 
 use crate::device::{Memory, Result, Span, SpanMut};
 

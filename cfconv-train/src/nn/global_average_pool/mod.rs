@@ -1,6 +1,7 @@
 //! Mean over all pixels of a channel.
 
 mod cpu_kernel;
+mod cuda_kernel;
 
 use crate::device::{Memory, Result, Span, SpanMut};
 

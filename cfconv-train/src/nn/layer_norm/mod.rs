@@ -1,6 +1,7 @@
 //! Layer normalisation: over the channels of each pixel.
 
 mod cpu_kernel;
+mod cuda_kernel;
 
 use crate::device::{Memory, Result, Span, SpanMut};
 

@@ -1,6 +1,7 @@
 //! Fully connected layers.
 
 mod cpu_kernel;
+mod cuda_kernel;
 
 use crate::device::{Memory, Result, Span, SpanMut};
 

@@ -1,6 +1,7 @@
 //! Maximum over windows.
 
 mod cpu_kernel;
+mod cuda_kernel;
 
 use super::PoolSizes;
 use crate::device::{IndexBuffer, Memory, Result, Span, SpanMut};

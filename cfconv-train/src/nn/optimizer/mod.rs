@@ -1,6 +1,7 @@
 //! Steps of optimisers and averages of weights: one fused operation over all parameters of a network.
 
 mod cpu_kernel;
+mod cuda_kernel;
 
 use crate::device::{Memory, Result, Span, SpanMut};
 

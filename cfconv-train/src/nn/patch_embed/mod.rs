@@ -1,6 +1,7 @@
 //! Images to tokens: non-overlapping patches, each times one matrix.
 
 mod cpu_kernel;
+mod cuda_kernel;
 
 use crate::device::{Memory, Result, Span, SpanMut};
 

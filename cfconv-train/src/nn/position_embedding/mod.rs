@@ -1,6 +1,7 @@
 //! Position embedding: a learned image that is added to every image of a batch.
 
 mod cpu_kernel;
+mod cuda_kernel;
 
 use crate::device::{Memory, Result, Span, SpanMut};
 

@@ -1,6 +1,7 @@
 //! Reductions of flat buffers.
 
 mod cpu_kernel;
+mod cuda_kernel;
 
 use crate::device::{Memory, Result, Span};
 

@@ -1,6 +1,7 @@
 //! Multi-head self-attention over the pixels of an image as tokens.
 
 mod cpu_kernel;
+mod cuda_kernel;
 mod head;
 mod lane_product;
 

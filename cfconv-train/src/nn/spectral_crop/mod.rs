@@ -1,6 +1,7 @@
 //! Spectral pooling of half spectra: a smaller half spectrum from the low frequencies of a larger one.
 
 mod cpu_kernel;
+mod cuda_kernel;
 
 use super::SpectralPoolSizes;
 use crate::device::{Memory, Result, Span, SpanMut};

@@ -1,6 +1,7 @@
 //! Spectral pooling: a smaller image from the low frequencies of a larger one.
 
 mod cpu_kernel;
+mod cuda_kernel;
 mod kept_rows;
 
 pub(crate) use kept_rows::{KeptRow, check_smaller, kept_rows};

@@ -1,6 +1,7 @@
 //! From images to half spectra and back.
 
 mod cpu_kernel;
+mod cuda_kernel;
 
 use super::SpectrumSizes;
 use crate::device::{Memory, Result, Span, SpanMut};

@@ -1,0 +1,185 @@
+// Runs kernels on the host. The build script puts the kernels, and REGISTRY with a line for each, before this text.
+
+#include <cstdint>
+#include <cstring>
+#include <limits>
+#include <string>
+#include <ucontext.h>
+#include <utility>
+#include <vector>
+
+namespace emulation {
+
+thread_local dim3 thread_index, block_index, block_size, grid_size;
+
+namespace {
+
+constexpr size_t STACK_BYTES = 64 * 1024;
+constexpr uint32_t GUARD = 0x7fc0feed;  // a NaN that nobody computes
+constexpr size_t GUARD_WORDS = 16;
+
+enum class State { Running, Waiting, Done };
+
+struct Fiber {
+    ucontext_t context;
+    std::vector<char> stack;
+    State state = State::Done;
+    unsigned int thread = 0;
+};
+
+// What a host thread needs to run blocks.
+struct Machine {
+    std::vector<Fiber> fibers;
+    std::vector<double> shared;
+    size_t shared_words = 0;
+    ucontext_t scheduler;
+    Fiber* current = nullptr;
+    void (*call)(void**) = nullptr;
+    void** arguments = nullptr;
+    const char* error = nullptr;
+};
+
+thread_local Machine machine;
+
+void fiber_main() {
+    machine.call(machine.arguments);
+    machine.current->state = State::Done;
+    // uc_link leads back to the scheduler.
+}
+
+void resume(Fiber& fiber) {
+    machine.current = &fiber;
+    thread_index = {fiber.thread, 0, 0};
+    fiber.state = State::Running;
+    swapcontext(&machine.scheduler, &fiber.context);
+    machine.current = nullptr;
+}
+
+void start(Fiber& fiber, unsigned int thread) {
+    if (fiber.stack.empty()) fiber.stack.resize(STACK_BYTES);
+    getcontext(&fiber.context);
+    fiber.context.uc_stack.ss_sp = fiber.stack.data();
+    fiber.context.uc_stack.ss_size = fiber.stack.size();
+    fiber.context.uc_link = &machine.scheduler;
+    makecontext(&fiber.context, fiber_main, 0);
+    fiber.thread = thread;
+    resume(fiber);
+}
+
+// `reversed` takes threads from the last to the first between barriers: a missing barrier shows as another result.
+void run_block(unsigned int threads, bool reversed) {
+    uint32_t* words = reinterpret_cast<uint32_t*>(machine.shared.data());
+    for (size_t at = 0; at < machine.shared.size() * 2; ++at) words[at] = GUARD;
+    auto thread_of = [&](unsigned int turn) { return reversed ? threads - 1 - turn : turn; };
+    if (machine.fibers.size() < threads) machine.fibers.resize(threads);
+    start(machine.fibers[0], thread_of(0));
+    const bool has_barriers = machine.fibers[0].state == State::Waiting;
+    for (unsigned int turn = 1; turn < threads && !machine.error; ++turn) {
+        if (has_barriers) {
+            start(machine.fibers[turn], thread_of(turn));
+        } else {
+            // Without barriers threads need no stack of their own.
+            thread_index = {thread_of(turn), 0, 0};
+            machine.call(machine.arguments);
+        }
+    }
+    while (has_barriers && !machine.error) {
+        unsigned int waiting = 0;
+        for (unsigned int turn = 0; turn < threads; ++turn) waiting += machine.fibers[turn].state == State::Waiting;
+        if (waiting == 0) break;
+        if (waiting != threads) {
+            machine.error = "some threads of a block reached a barrier that others did not";
+            break;
+        }
+        for (unsigned int turn = 0; turn < threads; ++turn) resume(machine.fibers[turn]);
+    }
+    for (size_t at = machine.shared_words; at < machine.shared.size() * 2 && !machine.error; ++at) {
+        if (words[at] != GUARD) machine.error = "a block wrote beyond its shared memory";
+    }
+}
+
+// How each kind of parameter is written in a signature.
+template <class T> struct Code;
+template <> struct Code<const float*> { static constexpr char value = 'r'; };
+template <> struct Code<float*> { static constexpr char value = 'w'; };
+template <> struct Code<const u32*> { static constexpr char value = 'R'; };
+template <> struct Code<u32*> { static constexpr char value = 'W'; };
+template <> struct Code<u32> { static constexpr char value = 'i'; };
+template <> struct Code<u64> { static constexpr char value = 'l'; };
+template <> struct Code<float> { static constexpr char value = 'f'; };
+
+template <auto kernel> struct Trampoline;
+template <class... A, void (*kernel)(A...)> struct Trampoline<kernel> {
+    template <size_t... I> static void call_with(void** arguments, std::index_sequence<I...>) {
+        kernel(*static_cast<A*>(arguments[I])...);
+    }
+    static void call(void** arguments) { call_with(arguments, std::index_sequence_for<A...>()); }
+    static const char* signature() {
+        static const char text[] = {Code<A>::value..., '\0'};
+        return text;
+    }
+};
+
+struct Entry {
+    const char* name;
+    void (*call)(void**);
+    const char* (*signature)();
+};
+
+#define ENTRY(name) {#name, Trampoline<&name>::call, Trampoline<&name>::signature},
+const Entry ENTRIES[] = {REGISTRY};
+
+const Entry* find(const char* name) {
+    for (const Entry& entry : ENTRIES) {
+        if (std::strcmp(entry.name, name) == 0) return &entry;
+    }
+    return nullptr;
+}
+
+}  // namespace
+
+void* shared_memory() {
+    return machine.shared.data();
+}
+
+void barrier() {
+    if (!machine.current) {
+        machine.error = "some threads of a block reached a barrier that others did not";
+        return;
+    }
+    Fiber* fiber = machine.current;
+    fiber->state = State::Waiting;
+    swapcontext(&fiber->context, &machine.scheduler);
+}
+
+}  // namespace emulation
+
+// The parameters of a kernel, one letter each, or null if there is no such kernel.
+extern "C" const char* cfconv_emulated_signature(const char* name) {
+    const emulation::Entry* entry = emulation::find(name);
+    return entry ? entry->signature() : nullptr;
+}
+
+// Runs a kernel; returns null, or what went wrong.
+extern "C" const char* cfconv_emulated_launch(const char* name, const unsigned int* grid, unsigned int threads,
+                                              size_t shared_bytes, void** arguments, int reversed) {
+    using namespace emulation;
+    const Entry* entry = find(name);
+    if (!entry) return "there is no such kernel";
+    machine.call = entry->call;
+    machine.arguments = arguments;
+    machine.error = nullptr;
+    machine.shared_words = (shared_bytes + 3) / 4;
+    machine.shared.assign((machine.shared_words + GUARD_WORDS + 1) / 2, 0.0);
+    block_size = {threads, 1, 1};
+    grid_size = {grid[0], grid[1], grid[2]};
+    for (unsigned int z = 0; z < grid[2]; ++z) {
+        for (unsigned int y = 0; y < grid[1]; ++y) {
+            for (unsigned int x = 0; x < grid[0] && !machine.error; ++x) {
+                block_index = {x, y, z};
+                run_block(threads, reversed != 0);
+            }
+        }
+    }
+    return machine.error;
+}

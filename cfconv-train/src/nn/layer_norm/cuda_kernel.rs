@@ -1,0 +1,118 @@
+//! Layer normalisation on the CUDA device: one thread for each pixel of each image.
+
+use super::{LayerNormOp, LayerNormSizes};
+use crate::device::cuda::{ChannelSums, Grid, Launcher, Scratch, count, launch};
+use crate::device::{Result, Span, SpanMut};
+
+impl<L: Launcher> LayerNormOp for L {
+    fn layer_norm(
+        &self,
+        sizes: &LayerNormSizes,
+        batch: usize,
+        input: Span<'_, Self>,
+        params: Span<'_, Self>,
+        output: SpanMut<'_, Self>,
+    ) -> Result<()> {
+        const OP: &str = "layer_norm";
+        input.expect_len(OP, "input", sizes.len(batch))?;
+        params.expect_len(OP, "params", 2 * sizes.channels)?;
+        output.expect_len(OP, "output", sizes.len(batch))?;
+        let statistics = statistics(self, sizes, batch, input)?;
+        let (grid, plane) = (Grid::over(count(input.len()), L::THREADS), sizes.pixels * batch);
+        launch!(
+            self,
+            "layer_norm_apply",
+            grid,
+            input,
+            params,
+            statistics.all(),
+            output,
+            sizes.channels,
+            count(plane)
+        )
+    }
+
+    fn layer_norm_vjp(
+        &self,
+        sizes: &LayerNormSizes,
+        batch: usize,
+        input: Span<'_, Self>,
+        params: Span<'_, Self>,
+        grad_output: Span<'_, Self>,
+        grad_input: Option<SpanMut<'_, Self>>,
+        grad_params: SpanMut<'_, Self>,
+    ) -> Result<()> {
+        const OP: &str = "layer_norm_vjp";
+        let channels = sizes.channels;
+        input.expect_len(OP, "input", sizes.len(batch))?;
+        params.expect_len(OP, "params", 2 * channels)?;
+        grad_output.expect_len(OP, "grad_output", sizes.len(batch))?;
+        if let Some(grad_input) = &grad_input {
+            grad_input.expect_len(OP, "grad_input", sizes.len(batch))?;
+        }
+        grad_params.expect_len(OP, "grad_params", 2 * channels)?;
+        let plane = sizes.pixels * batch;
+        let statistics = statistics(self, sizes, batch, input)?;
+        // 1. dγ = Σ dy·x̂ and dβ = Σ dy.
+        let sums = ChannelSums::new::<L>(channels, plane);
+        let mut partial = sums.partial(self, 2)?;
+        launch!(
+            self,
+            "layer_norm_gradient_sums",
+            sums.grid::<L>(2),
+            input,
+            statistics.all(),
+            grad_output,
+            partial.all_mut(),
+            count(plane)
+        )?;
+        let absent: Option<SpanMut<'_, L>> = None;
+        launch!(
+            self,
+            "add_channel_sums_2",
+            sums.channel_grid::<L>(),
+            partial.all(),
+            grad_params,
+            absent,
+            channels,
+            sums.chunks()
+        )?;
+        // 2. dx.
+        let Some(grad_input) = grad_input else { return Ok(()) };
+        launch!(
+            self,
+            "layer_norm_gradient_input",
+            Grid::over(count(plane), L::THREADS),
+            input,
+            params,
+            statistics.all(),
+            grad_output,
+            grad_input,
+            channels,
+            count(plane)
+        )
+    }
+}
+
+/// Mean and 1/√(σ² + ε) of each pixel of each image.
+fn statistics<L: Launcher>(
+    device: &L,
+    sizes: &LayerNormSizes,
+    batch: usize,
+    input: Span<'_, L>,
+) -> Result<Scratch<L>> {
+    let plane = sizes.pixels * batch;
+    let mut statistics = Scratch::new(device, 2 * plane)?;
+    let grid = Grid::over(count(plane), L::THREADS);
+    launch!(
+        device,
+        "layer_norm_statistics",
+        grid,
+        input,
+        statistics.all_mut(),
+        sizes.channels,
+        count(plane),
+        sizes.epsilon
+    )?;
+    Ok(statistics)
+}

@@ -1,0 +1,625 @@
+//! Every device against the CPU: continuous Fourier convolutions of every kind, whole networks, training, states.
+//!
+//! Where the CPU itself is the device the checks compare it with itself, which shows that they are sound.
+
+#[macro_use]
+mod nn_support;
+
+use cfconv_core::engine::Domain;
+use cfconv_core::{CfConv2dConfig, StepSeed};
+use cfconv_train::device::{Buffer, Cpu, Device, IndexBuffer};
+use cfconv_train::networks::{InputShape, Network, NetworkConfig};
+use cfconv_train::nn::{BatchNormSizes, CfConv2d, CfConv2dOp, DropoutSizes, EvaluationWeights, PoolSizes};
+use cfconv_train::optim::{Optimizer, OptimizerConfig};
+use nn_support::{all, all_mut, host, noise, unset, upload};
+
+on_every_device!(
+    cf_conv_equals_that_of_the_cpu,
+    channel_mixes_equal_those_of_the_cpu,
+    samplers_visit_the_same_positions,
+    undone_steps_leave_no_trace,
+    kernels_move_to_other_image_sizes,
+    states_move_between_devices,
+    dropout_keeps_the_same_values,
+    pooling_and_normalisation_equal_those_of_the_cpu,
+    networks_give_the_same_gradients,
+    training_follows_the_cpu,
+    training_repeats_bit_for_bit,
+);
+
+/// The issue's bound for single operations in f32, relative to the largest value.
+const TOLERANCE: f64 = 1e-4;
+
+#[track_caller]
+fn assert_same(what: &str, got: &[f32], expected: &[f32], tolerance: f64) {
+    assert_eq!(got.len(), expected.len(), "{what}");
+    let largest = expected.iter().fold(1e-3_f32, |largest, x| largest.max(x.abs()));
+    for (at, (&got, &expected)) in got.iter().zip(expected).enumerate() {
+        let error = f64::from((got - expected).abs());
+        assert!(
+            error <= tolerance * f64::from(largest),
+            "{what} at {at}: {got} ≠ {expected} (largest {largest})"
+        );
+    }
+}
+
+/// Settings of a layer: what follows the sizes in a configuration file.
+const LAYERS: [(&str, &str); 23] = [
+    ("every position", "sampler = { kind = 'all' }"),
+    ("uniform", "sampler = { kind = 'uniform', num_positions = 37 }\nema_alpha = 0.5"),
+    ("zeros around", "padding = 'zeros'\nsampler = { kind = 'uniform', num_positions = 50 }"),
+    (
+        "straight through",
+        "gradient_scale = 'straight-through'\nsampler = { kind = 'uniform', num_positions = 9 }\nema_alpha = 0.3",
+    ),
+    (
+        "unequal strata, unbiased",
+        "gradient_scale = 'unbiased'\nsampler = { kind = 'stratified', num_positions = 7 }",
+    ),
+    (
+        "frequency blocks, unbiased",
+        "gradient_scale = 'unbiased'\nsampler = { kind = 'frequency-blocks', num_positions = 20 }",
+    ),
+    (
+        "zeros at first, polished",
+        "initial_fill = 'zeros'\npolish = true\nema_alpha = 0.25\nsampler = { kind = 'uniform', num_positions = 11 }",
+    ),
+    (
+        "dense evaluation",
+        "evaluation_kernel = 'dense'\nbias = false\nsampler = { kind = 'uniform', num_positions = 11 }",
+    ),
+    ("lattice in space", "sampler = { kind = 'lattice', size = 3 }\napplication = 'direct'"),
+    (
+        "lattice in space, zeros",
+        "padding = 'zeros'\nsampler = { kind = 'lattice', size = 5 }\napplication = 'direct'",
+    ),
+    ("lattice by spectra", "sampler = { kind = 'lattice', size = 3 }\napplication = 'fft'"),
+    (
+        "lattice by spectra, zeros",
+        "padding = 'zeros'\nsampler = { kind = 'lattice', size = 5 }\napplication = 'fft'",
+    ),
+    (
+        "one network a pair",
+        "sampler = { kind = 'uniform', num_positions = 45 }\n[mlp]\nparameterization = 'hw'\nhidden_width = 5",
+    ),
+    (
+        "one network an output",
+        "sampler = { kind = 'all' }\n[mlp]\nparameterization = 'hw-cin'\nhidden_width = 6\nactivation = 'gelu'",
+    ),
+    (
+        "one network an output, embedding",
+        "sampler = { kind = 'uniform', num_positions = 60 }\n[mlp]\nparameterization = 'hw-cin'\nhidden_width = 6\nchannel_encoding = 'embedding'\nembedding_dim = 3\nomega_mode = 'multiplier'\nomega_channel = 3.0",
+    ),
+    (
+        "embeddings",
+        "sampler = { kind = 'uniform', num_positions = 60 }\n[mlp]\nhidden_width = 7\nchannel_encoding = 'embedding'\nembedding_dim = 2",
+    ),
+    (
+        "shared basis",
+        "sampler = { kind = 'all' }\n[mlp]\nparameterization = 'shared-basis'\nbasis_size = 3\nhidden_width = 9",
+    ),
+    (
+        "shared basis, sampled",
+        "sampler = { kind = 'uniform', num_positions = 40 }\n[mlp]\nparameterization = 'shared-basis'\nbasis_size = 2\nhidden_width = 9\nactivation = 'tanh'",
+    ),
+    (
+        "polar, Gabor, three layers",
+        "sampler = { kind = 'all' }\n[mlp]\ncomplex_output = 'polar'\nactivation = 'gabor'\nhidden_layers = 3\nhidden_width = 5",
+    ),
+    (
+        "Fourier features, ReLU",
+        "sampler = { kind = 'uniform', num_positions = 33 }\n[mlp]\nfourier_features = 4\nactivation = 'relu'\nhidden_width = 6\nfrequency_grid = 'unit'",
+    ),
+    (
+        "wider than shared memory",
+        "sampler = { kind = 'uniform', num_positions = 12 }\n[mlp]\nhidden_width = 700\nhidden_layers = 1",
+    ),
+    ("depthwise", "depthwise = true\nsampler = { kind = 'uniform', num_positions = 14 }\nema_alpha = 0.5"),
+    (
+        "depthwise lattice",
+        "depthwise = true\nsampler = { kind = 'lattice', size = 3 }\napplication = 'direct'",
+    ),
+];
+
+/// Channels in and out, rows, columns, batch: single values, odd, prime and unequal sizes.
+const SHAPES: [(usize, usize, usize, usize, usize); 3] = [(1, 1, 1, 1, 1), (2, 3, 5, 4, 3), (3, 2, 7, 6, 1)];
+
+/// More channels and images than a tile of the mix.
+const LARGE: (usize, usize, usize, usize, usize) = (34, 33, 2, 1, 35);
+
+fn layer_config(
+    (in_channels, out_channels, height, width, _): (usize, usize, usize, usize, usize),
+    settings: &str,
+) -> CfConv2dConfig {
+    let out_channels = if settings.contains("depthwise = true") { in_channels } else { out_channels };
+    // Φ is steep along channels by default, which multiplies rounding: sizes here are small.
+    let settings = if settings.contains("[mlp]") {
+        settings.to_owned()
+    } else {
+        format!("{settings}\n[mlp]\nhidden_width = 8\nomega_channel = 10.0")
+    };
+    toml::from_str(&format!(
+        "in_channels = {in_channels}\nout_channels = {out_channels}\nheight = {height}\nwidth = {width}\n{settings}"
+    ))
+    .unwrap_or_else(|error| panic!("{settings}: {error}"))
+}
+
+/// Everything that two steps and three evaluations of a layer give.
+struct Record(Vec<(&'static str, Vec<f32>)>);
+
+fn record<D: Device>(
+    device: &D,
+    config: &CfConv2dConfig,
+    domain: Domain,
+    batch: usize,
+) -> cfconv_train::device::Result<Record> {
+    let mut layer = match domain {
+        Domain::Images => <D as CfConv2dOp>::CfConv2d::try_new(device, config)?,
+        Domain::Spectra => <D as CfConv2dOp>::CfConv2d::try_new_mix(device, config, 1.0)?,
+    };
+    let plane = batch
+        * match domain {
+            Domain::Images => config.height * config.width,
+            Domain::Spectra => config.height * (config.width / 2 + 1) * 2,
+        };
+    let mut workspace = Default::default();
+    let mut values = Vec::new();
+    let mut params = unset(device, layer.num_parameters());
+    let seed = |step| StepSeed { run_seed: 5, layer: 1, step };
+    layer.initialize(seed(0), all_mut(device, &mut params))?;
+    values.push(("initial parameters", host(device, &params)));
+    values.push(("initial state", layer.state()?.values));
+    let input = upload(device, &noise(1, config.in_channels * plane));
+    let grad_output = upload(device, &noise(2, config.out_channels * plane));
+    let mut output = unset(device, config.out_channels * plane);
+    for step in 0..2 {
+        layer.begin_step(seed(step), all(device, &params), &mut workspace)?;
+        values.push(("state", layer.state()?.values));
+        let target = all_mut(device, &mut output);
+        layer.forward(batch, all(device, &params), all(device, &input), target, &mut workspace)?;
+        values.push(("output", host(device, &output)));
+        let mut grad_input = unset(device, config.in_channels * plane);
+        // Gradients of parameters accumulate.
+        let mut grad_params = upload(device, &vec![0.5; layer.num_parameters()]);
+        layer.backward(
+            batch,
+            all(device, &params),
+            all(device, &grad_output),
+            Some(all_mut(device, &mut grad_input)),
+            all_mut(device, &mut grad_params),
+            &mut workspace,
+        )?;
+        values.push(("gradient of the input", host(device, &grad_input)));
+        let mut grads = host(device, &grad_params);
+        grads.iter_mut().for_each(|grad| *grad -= 0.5);
+        let network = layer.num_parameters() - if config.bias { config.out_channels } else { 0 };
+        values.push(("gradient of the bias", grads.split_off(network)));
+        let size = grads.iter().fold(0.0_f32, |size, grad| size.max(grad.abs()));
+        // The same move on every device.
+        let moved: Vec<f32> = host(device, &params)
+            .iter()
+            .zip(noise(3, layer.num_parameters()))
+            .map(|(param, noise)| param + 0.02 * noise)
+            .collect();
+        values.push(("gradient of the network", grads));
+        assert!(size.is_finite());
+        params = upload(device, &moved);
+    }
+    for weights in [EvaluationWeights::Trained, EvaluationWeights::Other] {
+        layer.begin_evaluation(weights, all(device, &params))?;
+        let target = all_mut(device, &mut output);
+        layer.forward(batch, all(device, &params), all(device, &input), target, &mut workspace)?;
+        values.push(("output of an evaluation", host(device, &output)));
+    }
+    values.push(("shadow gap", vec![layer.shadow_gap(all(device, &params), 10, seed(9))? as f32]));
+    values.push(("coverage", vec![layer.coverage(2) as f32]));
+    let mut grad_alone = upload(device, &vec![0.0; layer.num_parameters()]);
+    layer.begin_step(seed(2), all(device, &params), &mut workspace)?;
+    let target = all_mut(device, &mut output);
+    layer.forward(batch, all(device, &params), all(device, &input), target, &mut workspace)?;
+    let (params, grads) = (all(device, &params), all_mut(device, &mut grad_alone));
+    layer.backward(batch, params, all(device, &grad_output), None, grads, &mut workspace)?;
+    values.push(("gradient without that of the input", host(device, &grad_alone)));
+    Ok(Record(values))
+}
+
+#[track_caller]
+fn compare_layers<D: Device>(device: &D, name: &str, config: &CfConv2dConfig, domain: Domain, batch: usize) {
+    let expected = record(&Cpu::default(), config, domain, batch);
+    let got = record(device, config, domain, batch);
+    match (got, expected) {
+        (Ok(got), Ok(expected)) => {
+            for ((what, got), (_, expected)) in got.0.iter().zip(&expected.0) {
+                assert_same(&format!("{name}, {config:?}: {what}"), got, expected, TOLERANCE);
+            }
+        }
+        // What one device refuses, the other refuses in the same words.
+        (got, expected) => assert_eq!(
+            got.err().map(|error| error.to_string()),
+            expected.err().map(|error| error.to_string()),
+            "{name}"
+        ),
+    }
+}
+
+fn cf_conv_equals_that_of_the_cpu<D: Device>(device: &D) {
+    for (name, settings) in LAYERS {
+        for shape in SHAPES {
+            let config = layer_config(shape, settings);
+            compare_layers(device, name, &config, Domain::Images, shape.4);
+        }
+    }
+    for settings in ["sampler = { kind = 'all' }", "sampler = { kind = 'uniform', num_positions = 70 }"] {
+        compare_layers(device, "large", &layer_config(LARGE, settings), Domain::Images, LARGE.4);
+    }
+}
+
+fn channel_mixes_equal_those_of_the_cpu<D: Device>(device: &D) {
+    for settings in [
+        "sampler = { kind = 'all' }",
+        "sampler = { kind = 'uniform', num_positions = 31 }\nema_alpha = 0.5",
+        "sampler = { kind = 'lattice', size = 3 }\nbias = false",
+        "padding = 'zeros'",
+    ] {
+        for shape in [(1, 1, 1, 1, 1), (3, 2, 5, 4, 3), (2, 4, 4, 7, 17)] {
+            compare_layers(device, "mix", &layer_config(shape, settings), Domain::Spectra, shape.4);
+        }
+    }
+}
+
+/// A sampler that follows measured gaps depends on the values of state and Φ: twenty steps pass a measurement.
+fn samplers_visit_the_same_positions<D: Device>(device: &D) {
+    let config = layer_config(
+        (2, 3, 6, 5, 1),
+        "sampler = { kind = 'gap-weighted', num_positions = 64 }\nema_alpha = 0.5",
+    );
+    fn run<D: Device>(device: &D, config: &CfConv2dConfig, steps: u64) -> Vec<u64> {
+        let mut layer = <D as CfConv2dOp>::CfConv2d::try_new(device, config).unwrap();
+        let mut params = unset(device, layer.num_parameters());
+        layer.initialize(StepSeed { run_seed: 1, layer: 0, step: 0 }, all_mut(device, &mut params)).unwrap();
+        let mut workspace = Default::default();
+        for step in 0..steps {
+            let moved: Vec<f32> = host(device, &params)
+                .iter()
+                .zip(noise(step, layer.num_parameters()))
+                .map(|(p, n)| p + 0.05 * n)
+                .collect();
+            params = upload(device, &moved);
+            layer
+                .begin_step(StepSeed { run_seed: 1, layer: 0, step }, all(device, &params), &mut workspace)
+                .unwrap();
+        }
+        layer.state().unwrap().history
+    }
+    let got = run(device, &config, 20);
+    let expected = run(&Cpu::default(), &config, 20);
+    assert!(got.len() > 4, "a profile of gaps was measured");
+    // Gaps are rounded to 255ths of the largest: rounding errors may move one to its neighbour.
+    assert_eq!(got.len(), expected.len());
+    for (got, expected) in got.iter().zip(&expected) {
+        for (got, expected) in got.to_le_bytes().iter().zip(expected.to_le_bytes()) {
+            assert!(got.abs_diff(expected) <= 1, "{got} ≠ {expected}");
+        }
+    }
+}
+
+fn undone_steps_leave_no_trace<D: Device>(device: &D) {
+    for settings in
+        ["sampler = { kind = 'all' }", "sampler = { kind = 'uniform', num_positions = 20 }\nema_alpha = 0.5"]
+    {
+        let config = layer_config((2, 3, 4, 5, 1), settings);
+        let mut layer = <D as CfConv2dOp>::CfConv2d::try_new(device, &config).unwrap();
+        let mut params = unset(device, layer.num_parameters());
+        let seed = |step| StepSeed { run_seed: 1, layer: 0, step };
+        layer.initialize(seed(0), all_mut(device, &mut params)).unwrap();
+        let mut workspace = Default::default();
+        layer.keep_undo(true);
+        layer.begin_step(seed(0), all(device, &params), &mut workspace).unwrap();
+        let before = layer.state().unwrap();
+        let moved = upload(device, &vec![0.3; layer.num_parameters()]);
+        layer.begin_step(seed(1), all(device, &moved), &mut workspace).unwrap();
+        assert_ne!(layer.state().unwrap(), before);
+        layer.undo_step().unwrap();
+        assert_eq!(layer.state().unwrap(), before);
+        assert!(layer.undo_step().is_err());
+    }
+}
+
+fn kernels_move_to_other_image_sizes<D: Device>(device: &D) {
+    for settings in ["sampler = { kind = 'all' }", "sampler = { kind = 'lattice', size = 3 }"] {
+        fn outputs<D: Device>(device: &D, settings: &str) -> Vec<f32> {
+            let config = layer_config((2, 3, 4, 6, 1), settings);
+            let mut layer = <D as CfConv2dOp>::CfConv2d::try_new(device, &config).unwrap();
+            let mut params = unset(device, layer.num_parameters());
+            layer
+                .initialize(StepSeed { run_seed: 1, layer: 0, step: 0 }, all_mut(device, &mut params))
+                .unwrap();
+            assert!(layer.transfer_function().is_err());
+            layer.begin_evaluation(EvaluationWeights::Trained, all(device, &params)).unwrap();
+            let function = layer.transfer_function().unwrap();
+            let config = layer_config((2, 3, 6, 9, 1), "sampler = { kind = 'all' }");
+            let mut larger = <D as CfConv2dOp>::CfConv2d::try_new(device, &config).unwrap();
+            larger.begin_transferred_evaluation(&function).unwrap();
+            let input = upload(device, &noise(1, 2 * 6 * 9 * 2));
+            let mut output = unset(device, 3 * 6 * 9 * 2);
+            let params = upload(device, &vec![0.0; larger.num_parameters()]);
+            let target = all_mut(device, &mut output);
+            larger
+                .forward(2, all(device, &params), all(device, &input), target, &mut Default::default())
+                .unwrap();
+            host(device, &output)
+        }
+        assert_same(settings, &outputs(device, settings), &outputs(&Cpu::default(), settings), TOLERANCE);
+    }
+}
+
+/// What a layer of one device saves, one of the other loads, bit for bit.
+fn states_move_between_devices<D: Device>(device: &D) {
+    let config =
+        layer_config((2, 3, 4, 5, 1), "sampler = { kind = 'uniform', num_positions = 20 }\nema_alpha = 0.5");
+    let mut there = <D as CfConv2dOp>::CfConv2d::try_new(device, &config).unwrap();
+    let mut here = <Cpu as CfConv2dOp>::CfConv2d::try_new(&Cpu::default(), &config).unwrap();
+    let mut params = unset(device, there.num_parameters());
+    let seed = |step| StepSeed { run_seed: 1, layer: 0, step };
+    there.initialize(seed(0), all_mut(device, &mut params)).unwrap();
+    there.begin_step(seed(0), all(device, &params), &mut Default::default()).unwrap();
+    let state = there.state().unwrap();
+    here.load_state(&state).unwrap();
+    assert_eq!(here.state().unwrap(), state);
+    assert_eq!(here.parameter_segments(), there.parameter_segments());
+    assert_eq!(here.coverage(1), there.coverage(1));
+    assert_eq!(here.ringing(4).unwrap(), there.ringing(4).unwrap());
+    let mut back = <D as CfConv2dOp>::CfConv2d::try_new(device, &config).unwrap();
+    back.load_state(&here.state().unwrap()).unwrap();
+    assert_eq!(back.state().unwrap(), state);
+}
+
+fn dropout_keeps_the_same_values<D: Device>(device: &D) {
+    for (len, rate) in [(1, 0.5), (16, 0.3), (1000, 0.1), (40_000, 0.7)] {
+        let sizes = DropoutSizes { rate, run_seed: u64::MAX - 7, layer: 3, step: 1 << 40 };
+        let values = noise(1, len);
+        fn dropped<D: Device>(device: &D, sizes: &DropoutSizes, values: &[f32]) -> Vec<f32> {
+            let input = upload(device, values);
+            let mut output = unset(device, values.len());
+            device.dropout(sizes, all(device, &input), all_mut(device, &mut output)).unwrap();
+            host(device, &output)
+        }
+        assert_eq!(dropped(device, &sizes, &values), dropped(&Cpu::default(), &sizes, &values));
+    }
+}
+
+fn pooling_and_normalisation_equal_those_of_the_cpu<D: Device>(device: &D) {
+    // Channels, rows, columns, size, stride, batch.
+    for (channels, height, width, size, stride, batch) in
+        [(1, 1, 1, 1, 1, 1), (2, 5, 7, 2, 2, 3), (3, 7, 5, 3, 2, 17), (1, 6, 6, 2, 3, 5), (2, 4, 4, 3, 1, 1)]
+    {
+        let sizes = PoolSizes { channels, height, width, size, stride };
+        fn pooled<D: Device>(device: &D, sizes: &PoolSizes, batch: usize) -> Vec<Vec<f32>> {
+            let input = upload(device, &noise(1, sizes.input_len(batch)));
+            let grad = upload(device, &noise(2, sizes.output_len(batch)));
+            let mut winners: IndexBuffer<D> = device.alloc_indices(sizes.output_len(batch)).unwrap();
+            let mut output = unset(device, sizes.output_len(batch));
+            let mut grad_input = unset(device, sizes.input_len(batch));
+            let mut results = Vec::new();
+            let target = all_mut(device, &mut output);
+            device.max_pool(sizes, batch, all(device, &input), Some(&mut winners), target).unwrap();
+            results.push(host(device, &output));
+            let target = all_mut(device, &mut grad_input);
+            device.max_pool_vjp(sizes, batch, &winners, all(device, &grad), target).unwrap();
+            results.push(host(device, &grad_input));
+            device.average_pool(sizes, batch, all(device, &input), all_mut(device, &mut output)).unwrap();
+            results.push(host(device, &output));
+            let target = all_mut(device, &mut grad_input);
+            device.average_pool_adjoint(sizes, batch, all(device, &grad), target).unwrap();
+            results.push(host(device, &grad_input));
+            results
+        }
+        let (got, expected) = (pooled(device, &sizes, batch), pooled(&Cpu::default(), &sizes, batch));
+        for (got, expected) in got.iter().zip(&expected) {
+            assert_same(&format!("{sizes:?}"), got, expected, TOLERANCE);
+        }
+    }
+    // Values far from zero: the variance must not drown.
+    for (channels, pixels, batch) in [(1, 1, 1), (3, 35, 17), (2, 700, 1)] {
+        let sizes = BatchNormSizes { channels, pixels, epsilon: 1e-5, momentum: 0.1, activation: None };
+        fn normalized<D: Device>(device: &D, sizes: &BatchNormSizes, batch: usize) -> Vec<f32> {
+            let values: Vec<f32> = noise(1, sizes.len(batch)).iter().map(|x| x + 300.0).collect();
+            let (input, params) = (upload(device, &values), upload(device, &noise(2, 2 * sizes.channels)));
+            let mut running = upload(device, &vec![1.0; 2 * sizes.channels]);
+            let mut saved: Buffer<D> = unset(device, 2 * sizes.channels);
+            let mut output = unset(device, values.len());
+            device
+                .batch_norm_train(
+                    sizes,
+                    batch,
+                    all(device, &input),
+                    all(device, &params),
+                    all_mut(device, &mut running),
+                    all_mut(device, &mut saved),
+                    all_mut(device, &mut output),
+                )
+                .unwrap();
+            [host(device, &output), host(device, &running)].concat()
+        }
+        let (got, expected) = (normalized(device, &sizes, batch), normalized(&Cpu::default(), &sizes, batch));
+        let (got_output, got_running) = got.split_at(sizes.len(batch));
+        let (output, running) = expected.split_at(sizes.len(batch));
+        // Means are near 300: their rounding is that of x − μ.
+        assert_same("batch norm", got_output, output, 1e-3);
+        assert_same("running statistics", got_running, running, TOLERANCE);
+    }
+}
+
+const NETWORK: &str = "
+    [kernel]
+    hidden_width = 8
+    omega_channel = 10.0
+    [sampler]
+    kind = 'uniform'
+    num_positions = 60
+    [[layers]]
+    type = 'cf-conv'
+    out_channels = 4
+    ema_alpha = 0.5
+    [[layers]]
+    type = 'batch-norm'
+    [[layers]]
+    type = 'activation'
+    kind = 'gelu'
+    [[layers]]
+    type = 'max-pool'
+    [[layers]]
+    type = 'cf-conv'
+    out_channels = 5
+    padding = 'zeros'
+    sampler = { kind = 'lattice', size = 3 }
+    [[layers]]
+    type = 'batch-norm'
+    [[layers]]
+    type = 'activation'
+    [[layers]]
+    type = 'conv'
+    out_channels = 4
+    [[layers]]
+    type = 'dropout'
+    rate = 0.1
+    [[layers]]
+    type = 'global-avg-pool'
+    [[layers]]
+    type = 'linear'";
+
+const TOKENS: &str = "
+    [[layers]]
+    type = 'patch-embed'
+    out_channels = 4
+    size = 3
+    [[layers]]
+    type = 'position-embedding'
+    [[layers]]
+    type = 'residual'
+    [[layers.layers]]
+    type = 'layer-norm'
+    [[layers.layers]]
+    type = 'self-attention'
+    heads = 2
+    [[layers]]
+    type = 'depthwise-conv'
+    [[layers]]
+    type = 'layer-norm'
+    [[layers]]
+    type = 'global-avg-pool'
+    [[layers]]
+    type = 'linear'";
+
+const SPECTRUM: &str = "
+    [kernel]
+    hidden_width = 8
+    omega_channel = 10.0
+    [[layers]]
+    type = 'to-spectrum'
+    [[layers]]
+    type = 'cf-mix'
+    out_channels = 3
+    sampler = { kind = 'uniform', num_positions = 40 }
+    [[layers]]
+    type = 'complex-batch-norm'
+    statistics = 'radial'
+    [[layers]]
+    type = 'complex-activation'
+    kind = 'phase-gate'
+    initial_bias = 0.1
+    [[layers]]
+    type = 'spectral-crop'
+    size = 6
+    [[layers]]
+    type = 'complex-batch-norm'
+    [[layers]]
+    type = 'complex-activation'
+    kind = 'modrelu'
+    initial_bias = 0.2
+    [[layers]]
+    type = 'to-image'
+    [[layers]]
+    type = 'spectral-pool'
+    size = 4
+    [[layers]]
+    type = 'global-avg-pool'
+    [[layers]]
+    type = 'linear'";
+
+const INPUT: InputShape = InputShape { channels: 2, height: 9, width: 6 };
+const BATCH: usize = 5;
+
+fn network<D: Device>(device: &D, text: &str) -> Network<D> {
+    let config: NetworkConfig = toml::from_str(text).unwrap_or_else(|error| panic!("{error}"));
+    let mut network = Network::try_new(device.clone(), &config, INPUT, 3, BATCH).unwrap();
+    network.initialize(11).unwrap();
+    network
+}
+
+fn labels() -> Vec<u32> {
+    (0..BATCH).map(|image| (image * 2 % 3) as u32).collect()
+}
+
+/// One step without an optimiser; the loss.
+fn one_step<D: Device>(network: &mut Network<D>, step: u64) -> f64 {
+    let images: Vec<f32> = noise(step % 4, 2 * 9 * 6 * BATCH).iter().map(|x| 3.0 * x).collect();
+    network.begin_step(step).unwrap();
+    network.forward(BATCH, &images).unwrap();
+    let loss = network.loss(&labels(), 0.1).unwrap();
+    network.backward().unwrap();
+    loss.mean()
+}
+
+fn networks_give_the_same_gradients<D: Device>(device: &D) {
+    for text in [NETWORK, TOKENS, SPECTRUM] {
+        let (mut got, mut expected) = (network(device, text), network(&Cpu::default(), text));
+        assert_eq!(host(device, got.params()), host(expected.device(), expected.params()));
+        let (loss, expected_loss) = (one_step(&mut got, 0), one_step(&mut expected, 0));
+        assert!((loss - expected_loss).abs() < 1e-5, "{loss} ≠ {expected_loss}");
+        let (grads, expected_grads) = (host(device, got.grads()), host(expected.device(), expected.grads()));
+        for segment in got.segments() {
+            let range = segment.range.clone();
+            // Rounding grows from layer to layer, through normalisations of few values above all.
+            let largest = expected_grads.iter().fold(0.0_f32, |largest, x| largest.max(x.abs()));
+            let own: Vec<f64> = expected_grads[range.clone()].iter().map(|&x| f64::from(x)).collect();
+            let size = own.iter().fold(1e-2 * f64::from(largest), |size: f64, x| size.max(x.abs()));
+            for (got, expected) in grads[range].iter().zip(own) {
+                let error = (f64::from(*got) - expected).abs();
+                assert!(error < 1e-3 * size, "{}: {got} ≠ {expected}", segment.name);
+            }
+        }
+    }
+}
+
+/// Losses of fifty steps of Adam, and the parameters after them.
+fn train<D: Device>(device: &D, text: &str, steps: u64) -> (Vec<f64>, Vec<f32>) {
+    let mut network = network(device, text);
+    let mut optimizer = Optimizer::try_new(&network, &OptimizerConfig::default()).unwrap();
+    let losses = (0..steps)
+        .map(|step| {
+            let loss = one_step(&mut network, step);
+            optimizer.step(&mut network, 0.01).unwrap();
+            loss
+        })
+        .collect();
+    let params = host(device, network.params());
+    (losses, params)
+}
+
+/// Single precision diverges slowly: losses of fifty steps stay within 2 % of the first.
+fn training_follows_the_cpu<D: Device>(device: &D) {
+    let (got, _) = train(device, NETWORK, 50);
+    let (expected, _) = train(&Cpu::default(), NETWORK, 50);
+    assert!(expected[49] < 0.7 * expected[0], "{expected:?}");
+    for (step, (got, expected_loss)) in got.iter().zip(&expected).enumerate() {
+        let bound = if step < 5 { 1e-4 } else { 2e-2 };
+        assert!((got - expected_loss).abs() < bound * expected[0], "step {step}: {got} ≠ {expected_loss}");
+    }
+}
+
+fn training_repeats_bit_for_bit<D: Device>(device: &D) {
+    for text in [NETWORK, SPECTRUM, TOKENS] {
+        assert_eq!(train(device, text, 4), train(device, text, 4));
+    }
+}
