@@ -3,43 +3,14 @@
 //! Results go to standard output, progress and messages to standard error. A failure ends with exit code 1 and
 //! one line that tells it and its causes; an interrupted training run writes its checkpoint and ends with exit code 130.
 
+#[path = "accelerator/delegate.rs"]
+mod accelerator;
 mod cli;
+mod message;
+mod work;
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    cli::run().unwrap_or_else(|error| {
-        eprintln!("error: {}", message(&error));
-        ExitCode::FAILURE
-    })
-}
-
-/// The error and its causes, those left out that an earlier message already tells.
-fn message(error: &anyhow::Error) -> String {
-    let mut text = String::new();
-    for cause in error.chain().map(ToString::to_string) {
-        if text.is_empty() {
-            text = cause;
-        } else if !text.contains(&cause) {
-            text = format!("{text}: {cause}");
-        }
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use anyhow::Context;
-
-    #[test]
-    fn causes_are_told_once() {
-        let error = Err::<(), _>(anyhow::anyhow!("no space"))
-            .context("cannot write x: no space")
-            .context("training")
-            .unwrap_err();
-        assert_eq!(message(&error), "training: cannot write x: no space");
-        let error = Err::<(), _>(anyhow::anyhow!("no space")).context("cannot write x").unwrap_err();
-        assert_eq!(message(&error), "cannot write x: no space");
-    }
+    message::exit_code(cli::run())
 }

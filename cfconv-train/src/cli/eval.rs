@@ -7,13 +7,14 @@ use std::sync::Arc;
 use anyhow::Context;
 use cfconv_train::checkpoint::{load_model, load_model_at};
 use cfconv_train::data::{DataConfig, Loader, Split, load_for_evaluation};
-use cfconv_train::device::Cpu;
+use cfconv_train::device::Device;
 use cfconv_train::trainer::{Evaluation, evaluate};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
 use super::progress::LoadingBar;
-use super::{set_log_level, start_threads};
+use super::{DeviceChoice, set_log_level, start_threads};
+use crate::work::Work;
 
 #[derive(Debug, Args)]
 pub(super) struct EvalArguments {
@@ -32,6 +33,9 @@ pub(super) struct EvalArguments {
     /// Images of a step.
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=65536))]
     batch_size: u32,
+    /// Where the arithmetic runs.
+    #[arg(long, value_enum, default_value_t = DeviceChoice::Auto)]
+    pub(super) device: DeviceChoice,
     /// Threads, 0 for one on each core.
     #[arg(long, value_name = "N", default_value_t = 0)]
     threads: usize,
@@ -86,14 +90,14 @@ struct ClassReport<'a> {
     images: usize,
 }
 
-impl EvalArguments {
-    pub(super) fn run(self) -> anyhow::Result<ExitCode> {
+impl Work for EvalArguments {
+    fn run_on<D: Device>(self, device: D) -> anyhow::Result<ExitCode> {
         set_log_level(self.json);
         start_threads(self.threads)?;
         let batch = self.batch_size as usize;
         let mut model = match self.size {
-            Some(size) => load_model_at(Cpu::default(), &self.checkpoint, batch, size as usize)?,
-            None => load_model(Cpu::default(), &self.checkpoint, batch)?,
+            Some(size) => load_model_at(device, &self.checkpoint, batch, size as usize)?,
+            None => load_model(device, &self.checkpoint, batch)?,
         };
         // The embedded data set and the split are those of the training; `all` means every image.
         let trained_on = model.metadata.config.data.clone();

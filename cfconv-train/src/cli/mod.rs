@@ -12,6 +12,8 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::{Parser, Subcommand, ValueEnum};
 
+use crate::accelerator;
+
 /// Trains, evaluates, applies and inspects networks with continuous Fourier convolutions.
 #[derive(Debug, Parser)]
 #[command(name = "cfconv", version, propagate_version = true)]
@@ -34,11 +36,13 @@ enum Command {
 
 /// Where the arithmetic runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum DeviceChoice {
-    /// The fastest device that this build has: at present the processor.
+pub(crate) enum DeviceChoice {
+    /// The graphics card if there is one that works, else the processor.
     Auto,
     /// The processor.
     Cpu,
+    /// The first graphics card.
+    Cuda,
 }
 
 /// Runs the command that the command line asks for.
@@ -47,9 +51,9 @@ enum DeviceChoice {
 /// Whatever made the command fail, as a chain of messages.
 pub(crate) fn run() -> anyhow::Result<ExitCode> {
     match Arguments::parse().command {
-        Command::Train(arguments) => arguments.run(),
-        Command::Eval(arguments) => arguments.run(),
-        Command::Predict(arguments) => arguments.run(),
+        Command::Train(arguments) => accelerator::run(arguments.device, arguments),
+        Command::Eval(arguments) => accelerator::run(arguments.device, arguments),
+        Command::Predict(arguments) => accelerator::run(arguments.device, arguments),
         Command::Inspect(arguments) => arguments.run(),
     }
 }

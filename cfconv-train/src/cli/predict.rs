@@ -6,12 +6,13 @@ use std::process::ExitCode;
 use anyhow::Context;
 use cfconv_train::checkpoint::load_model;
 use cfconv_train::data::{BatchAssembler, load_image};
-use cfconv_train::device::Cpu;
+use cfconv_train::device::Device;
 use cfconv_train::trainer::probabilities;
 use clap::Args;
 use serde::Serialize;
 
-use super::{set_log_level, start_threads};
+use super::{DeviceChoice, set_log_level, start_threads};
+use crate::work::Work;
 
 /// Images of a step.
 const BATCH: usize = 64;
@@ -30,6 +31,9 @@ pub(super) struct PredictArguments {
     /// Number of likeliest classes to name.
     #[arg(long, value_name = "K", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
     top: u32,
+    /// Where the arithmetic runs.
+    #[arg(long, value_enum, default_value_t = DeviceChoice::Auto)]
+    pub(super) device: DeviceChoice,
     /// Threads, 0 for one on each core.
     #[arg(long, value_name = "N", default_value_t = 0)]
     threads: usize,
@@ -48,12 +52,12 @@ struct Likely<'a> {
     probability: f32,
 }
 
-impl PredictArguments {
-    pub(super) fn run(self) -> anyhow::Result<ExitCode> {
+impl Work for PredictArguments {
+    fn run_on<D: Device>(self, device: D) -> anyhow::Result<ExitCode> {
         set_log_level(self.json);
         start_threads(self.threads)?;
         let batch = self.images.len().min(BATCH);
-        let mut model = load_model(Cpu::default(), &self.checkpoint, batch)?;
+        let mut model = load_model(device, &self.checkpoint, batch)?;
         let data = model.metadata.config.data.clone();
         let assembler = BatchAssembler::evaluation(model.metadata.normalization);
         let mut predictions = Vec::with_capacity(self.images.len());

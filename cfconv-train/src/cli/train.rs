@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::{Context, bail};
 use cfconv_train::config::TrainConfig;
 use cfconv_train::data::load_dataset;
-use cfconv_train::device::Cpu;
+use cfconv_train::device::Device;
 use cfconv_train::run_folder::RunFolder;
 use cfconv_train::trainer::{Limits, Outcome, Trainer};
 use clap::Args;
@@ -16,6 +16,7 @@ use clap::Args;
 use super::progress::{LoadingBar, Progress};
 use super::size::parse_mib;
 use super::{DeviceChoice, set_log_level, start_threads};
+use crate::work::Work;
 
 /// Exit code of a run that was interrupted and wrote its checkpoint: 128 + SIGINT.
 const INTERRUPTED: u8 = 130;
@@ -46,7 +47,7 @@ pub(super) struct TrainArguments {
     threads: Option<usize>,
     /// Where the arithmetic runs.
     #[arg(long, value_enum, default_value_t = DeviceChoice::Auto)]
-    device: DeviceChoice,
+    pub(super) device: DeviceChoice,
     /// Images of a step (train.batch_size).
     #[arg(long, value_name = "N")]
     batch_size: Option<usize>,
@@ -66,15 +67,12 @@ pub(super) struct TrainArguments {
     quiet: bool,
 }
 
-impl TrainArguments {
-    pub(super) fn run(self) -> anyhow::Result<ExitCode> {
+impl Work for TrainArguments {
+    fn run_on<D: Device>(self, device: D) -> anyhow::Result<ExitCode> {
         set_log_level(self.quiet);
         let folder = if self.resume { RunFolder::resume(&self.out)? } else { RunFolder::create(&self.out)? };
         let mut config = self.configuration(&folder)?;
         start_threads(config.train.threads)?;
-        match self.device {
-            DeviceChoice::Auto | DeviceChoice::Cpu => {}
-        }
         if let Some(path) = &self.data {
             config.data.path = Some(path.clone());
         }
@@ -87,9 +85,9 @@ impl TrainArguments {
         }
         let dataset = Arc::new(dataset);
         let trainer = if self.resume {
-            Trainer::resume(Cpu::default(), config, dataset, folder)?
+            Trainer::resume(device, config, dataset, folder)?
         } else {
-            Trainer::try_new(Cpu::default(), config, dataset, folder)?
+            Trainer::try_new(device, config, dataset, folder)?
         };
         let interrupted = Arc::new(AtomicBool::new(false));
         let flag = Arc::clone(&interrupted);
@@ -112,7 +110,9 @@ impl TrainArguments {
             }
         }
     }
+}
 
+impl TrainArguments {
     /// The configuration file under the options of the command line.
     fn configuration(&self, folder: &RunFolder) -> anyhow::Result<TrainConfig> {
         let file = match &self.config {

@@ -2,6 +2,8 @@
 
 mod common;
 mod configurations;
+#[cfg(unix)]
+mod device;
 mod errors;
 mod models;
 mod resume;

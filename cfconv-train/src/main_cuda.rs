@@ -1,0 +1,17 @@
+//! The program `cfconv-cuda`: `cfconv` with a graphics card. `cfconv` starts it for `--device cuda` and `auto`.
+
+#[path = "accelerator/cuda.rs"]
+mod accelerator;
+mod cli;
+mod message;
+mod work;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    // Whether this program starts at all, and finds a graphics card, is what `cfconv` asks before anything else.
+    if std::env::args_os().nth(1).is_some_and(|argument| argument == work::PROBE) {
+        return accelerator::probe();
+    }
+    message::exit_code(cli::run())
+}

@@ -1,0 +1,41 @@
+//! How a failure is told.
+
+use std::process::ExitCode;
+
+/// The exit code of a command; an error goes to standard error in one line.
+pub(crate) fn exit_code(outcome: anyhow::Result<ExitCode>) -> ExitCode {
+    outcome.unwrap_or_else(|error| {
+        eprintln!("error: {}", message(&error));
+        ExitCode::FAILURE
+    })
+}
+
+/// The error and its causes, those left out that an earlier message already tells.
+fn message(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if text.is_empty() {
+            text = cause;
+        } else if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use anyhow::Context;
+
+    #[test]
+    fn causes_are_told_once() {
+        let error = Err::<(), _>(anyhow::anyhow!("no space"))
+            .context("cannot write x: no space")
+            .context("training")
+            .unwrap_err();
+        assert_eq!(message(&error), "training: cannot write x: no space");
+        let error = Err::<(), _>(anyhow::anyhow!("no space")).context("cannot write x").unwrap_err();
+        assert_eq!(message(&error), "cannot write x: no space");
+    }
+}

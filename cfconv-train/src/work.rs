@@ -1,0 +1,17 @@
+//! What a command does once its device is known.
+
+use std::process::ExitCode;
+
+use cfconv_train::device::Device;
+
+/// The argument with which `cfconv` asks `cfconv-cuda` whether it works.
+pub(crate) const PROBE: &str = "--probe-cuda";
+
+/// A command that runs on any device.
+pub(crate) trait Work {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// Whatever makes it fail.
+    fn run_on<D: Device>(self, device: D) -> anyhow::Result<ExitCode>;
+}
