@@ -7,6 +7,8 @@
 mod atomic;
 mod bench;
 mod build;
+mod cuda_check;
+mod cuda_toolkit;
 mod environment;
 mod number_text;
 mod page;
@@ -32,6 +34,10 @@ struct Cli {
 enum Command {
     /// Measure transforms, layers and networks beside PyTorch and write a table, a report and plots.
     Bench(bench::Args),
+    /// Compile the CUDA kernels and run them on the host: what can be checked without a graphics card.
+    CudaCheck(cuda_check::Args),
+    /// Assemble what building with the feature `cuda` needs, without root, driver or graphics card.
+    CudaToolkit(cuda_toolkit::Args),
     /// Train the networks of an experiment and report accuracy, time and memory.
     Reproduce(reproduce::Args),
     /// Run every check that a change must pass: format, documentation, lints, tests.
@@ -41,6 +47,8 @@ enum Command {
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Bench(args) => bench::run(&args),
+        Command::CudaCheck(args) => cuda_check::run(&args),
+        Command::CudaToolkit(args) => cuda_toolkit::run(&args),
         Command::Reproduce(args) => reproduce::run(&args),
         Command::Test(args) => test::run(&args),
     };
