@@ -44,10 +44,11 @@ fn assert_same(what: &str, got: &[f32], expected: &[f32], tolerance: f64) {
 }
 
 /// Settings of a layer: what follows the sizes in a configuration file.
-const LAYERS: [(&str, &str); 23] = [
+const LAYERS: [(&str, &str); 24] = [
     ("every position", "sampler = { kind = 'all' }"),
     ("uniform", "sampler = { kind = 'uniform', num_positions = 37 }\nema_alpha = 0.5"),
     ("zeros around", "padding = 'zeros'\nsampler = { kind = 'uniform', num_positions = 50 }"),
+    ("fewer zeros around", "padding = 'zeros'\npadding_share = 0.5\nsampler = { kind = 'all' }"),
     (
         "straight through",
         "gradient_scale = 'straight-through'\nsampler = { kind = 'uniform', num_positions = 9 }\nema_alpha = 0.3",
