@@ -16,11 +16,14 @@ const NEAR_NYQUIST: f64 = 0.375;
 /// Offsets beyond this share of the image's size, in rows or columns, count as far from the centre.
 const FAR: f64 = 0.25;
 
+/// Offsets of up to this many pixels are never far: on images of a few pixels every kernel reaches a quarter.
+const NEAR_PIXELS: f64 = 2.0;
+
 /// How much kernels ring, over some channel pairs.
 ///
 /// A sharp kernel has much energy near Nyquist's frequency, a wide one much far from its centre; one that rings has
 /// both in the same place: tails that change sign from pixel to pixel. With k the kernel in space, t its part that
-/// is farther from the centre than a quarter of the image in rows or columns, and R the frequencies of at least 3/8
+/// is farther from the centre than a quarter of the image and two pixels in rows or columns, and R the frequencies of at least 3/8
 /// cycles per sample in rows or columns:
 ///
 /// ```text
@@ -181,7 +184,7 @@ struct Geometry {
 impl Geometry {
     fn new((height, width): (usize, usize), (image_height, image_width): (usize, usize)) -> Self {
         let is_far = |at: usize, extent: usize, image: usize| {
-            signed_index(at, extent).unsigned_abs() as f64 > FAR * image as f64
+            signed_index(at, extent).unsigned_abs() as f64 > NEAR_PIXELS.max(FAR * image as f64)
         };
         let is_near = |at: usize, extent: usize| {
             signed_index(at, extent).unsigned_abs() as f64 >= NEAR_NYQUIST * extent as f64
@@ -278,6 +281,13 @@ mod tests {
             ringing(64, 64, |h, w| if w == 0 { sinc(h) * (-(h * h) as f64 / 32.0).exp() } else { 0.0 });
         assert!(sharp.overshoot > 10.0 * soft.overshoot, "{sharp:?} {soft:?}");
         assert!(sharp.ringing > 10.0 * soft.ringing, "{sharp:?} {soft:?}");
+    }
+
+    #[test]
+    fn two_pixels_are_never_far() {
+        let board = |size| ringing(size, size, |h, w| if (h + w) % 2 == 0 { 1.0 } else { -1.0 });
+        assert_eq!((board(4).overshoot, board(4).ringing), (0.0, 0.0));
+        assert!(board(8).ringing > 1.0, "{:?}", board(8));
     }
 
     #[test]

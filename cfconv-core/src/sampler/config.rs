@@ -8,29 +8,37 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::check_lattice_size;
 use crate::error::{Result, check_size};
 
-/// How many positions a step visits: a number, or `"all"`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// How many positions a step visits: a number, `"all"` or `"auto"`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum NumPositions {
     /// This many; a number at or above the size of the kernel means all.
     Count(usize),
     /// Every position.
     All,
+    /// A ninth of them. `cargo xtask reproduce positions-law` found that this keeps the kernel state within 2 % of Φ,
+    /// for every image size, number of channels and omega that was tried: see `docs/experiments.md`.
+    #[default]
+    Auto,
 }
 
 impl NumPositions {
     /// The number of positions out of `population`.
+    ///
+    /// # Examples
+    /// ```
+    /// use cfconv_core::NumPositions;
+    ///
+    /// assert_eq!(NumPositions::Count(100).resolve(240), 100);
+    /// assert_eq!(NumPositions::Count(1000).resolve(240), 240);
+    /// assert_eq!(NumPositions::All.resolve(240), 240);
+    /// assert_eq!(NumPositions::Auto.resolve(240), 27);
+    /// ```
     pub fn resolve(self, population: usize) -> usize {
         match self {
             Self::Count(count) => count.min(population),
             Self::All => population,
+            Self::Auto => population.div_ceil(9),
         }
-    }
-}
-
-impl Default for NumPositions {
-    /// 2^18, the best of 2^12, 2^15 and 2^18 in the published study of continuous Fourier convolutions.
-    fn default() -> Self {
-        Self::Count(1 << 18)
     }
 }
 
@@ -39,18 +47,19 @@ impl Serialize for NumPositions {
         match *self {
             Self::Count(count) => serializer.serialize_u64(count as u64),
             Self::All => serializer.serialize_str("all"),
+            Self::Auto => serializer.serialize_str("auto"),
         }
     }
 }
 
 impl<'de> Deserialize<'de> for NumPositions {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
-        struct NumberOrAll;
-        impl Visitor<'_> for NumberOrAll {
+        struct NumberOrWord;
+        impl Visitor<'_> for NumberOrWord {
             type Value = NumPositions;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a number of positions, at least 1, or \"all\"")
+                f.write_str("a number of positions, at least 1, \"all\" or \"auto\"")
             }
 
             fn visit_u64<E: de::Error>(self, count: u64) -> std::result::Result<NumPositions, E> {
@@ -70,11 +79,12 @@ impl<'de> Deserialize<'de> for NumPositions {
             fn visit_str<E: de::Error>(self, text: &str) -> std::result::Result<NumPositions, E> {
                 match text {
                     "all" => Ok(NumPositions::All),
+                    "auto" => Ok(NumPositions::Auto),
                     _ => Err(E::invalid_value(de::Unexpected::Str(text), &self)),
                 }
             }
         }
-        deserializer.deserialize_any(NumberOrAll)
+        deserializer.deserialize_any(NumberOrWord)
     }
 }
 
@@ -106,7 +116,7 @@ impl<'de> Deserialize<'de> for NumPositions {
 pub enum SamplerConfig {
     /// Positions drawn uniformly.
     Uniform {
-        /// How many; default 2^18.
+        /// How many; default [`Auto`](NumPositions::Auto).
         #[serde(default)]
         num_positions: NumPositions,
         /// Draw with replacement: `num_positions` independent draws, of which each distinct position counts
@@ -117,14 +127,14 @@ pub enum SamplerConfig {
     /// One position drawn from each of `num_positions` equal runs of consecutive positions (of sizes that
     /// differ by at most one): every frequency gets its share in every step.
     Stratified {
-        /// How many; default 2^18.
+        /// How many; default [`Auto`](NumPositions::Auto).
         #[serde(default)]
         num_positions: NumPositions,
     },
     /// The next positions of a walk that keeps them evenly apart and visits every position once before any comes
     /// again: nothing in the kernel state grows old.
     LowDiscrepancy {
-        /// How many; default 2^18.
+        /// How many; default [`Auto`](NumPositions::Auto).
         #[serde(default)]
         num_positions: NumPositions,
     },
@@ -132,19 +142,19 @@ pub enum SamplerConfig {
     /// in proportion to the root mean square of |Φ − K̃| in 64 bands of frequencies, which every sixteenth step
     /// measures at its positions.
     GapWeighted {
-        /// How many; default 2^18.
+        /// How many; default [`Auto`](NumPositions::Auto).
         #[serde(default)]
         num_positions: NumPositions,
     },
     /// Whole frequencies (h, w) drawn uniformly, each with all its channel pairs.
     FrequencyBlocks {
-        /// How many positions, rounded up to whole frequencies; default 2^18.
+        /// How many positions, rounded up to whole frequencies; default [`Auto`](NumPositions::Auto).
         #[serde(default)]
         num_positions: NumPositions,
     },
     /// Whole channel pairs (i, o) drawn uniformly, each with all its frequencies.
     ChannelBlocks {
-        /// How many positions, rounded up to whole channel pairs; default 2^18.
+        /// How many positions, rounded up to whole channel pairs; default [`Auto`](NumPositions::Auto).
         #[serde(default)]
         num_positions: NumPositions,
     },
@@ -160,7 +170,7 @@ pub enum SamplerConfig {
 }
 
 impl Default for SamplerConfig {
-    /// [`SamplerConfig::Uniform`], 2^18 positions without replacement.
+    /// [`SamplerConfig::Uniform`], [`NumPositions::Auto`] without replacement.
     fn default() -> Self {
         Self::Uniform { num_positions: NumPositions::default(), replacement: false }
     }
@@ -181,7 +191,7 @@ impl SamplerConfig {
             | Self::FrequencyBlocks { num_positions }
             | Self::ChannelBlocks { num_positions } => match num_positions {
                 NumPositions::Count(count) => check_size("sampler.num_positions", count),
-                NumPositions::All => Ok(()),
+                NumPositions::All | NumPositions::Auto => Ok(()),
             },
             Self::Lattice { size } => check_lattice_size(size),
             Self::All {} => Ok(()),

@@ -51,6 +51,16 @@ fn every_kind_of_sampler_is_read_and_written() {
 }
 
 #[test]
+fn the_number_of_positions_is_automatic_unless_given() {
+    let sampler = |text: &str| parse(text).unwrap().sampler;
+    let auto = SamplerConfig::Uniform { num_positions: NumPositions::Auto, replacement: false };
+    assert_eq!(sampler(""), auto);
+    assert_eq!(sampler("[sampler]\nkind = 'uniform'"), auto);
+    assert_eq!(sampler("[sampler]\nkind = 'uniform'\nnum_positions = 'auto'"), auto);
+    assert!(toml::to_string(&parse("").unwrap()).unwrap().contains("num_positions = \"auto\""));
+}
+
+#[test]
 fn every_option_is_read() {
     let share = parse("padding = 'zeros'\npadding_share = 0.25").unwrap();
     assert_eq!(share.padding_share, 0.25);
@@ -80,11 +90,17 @@ fn unknown_keys_and_values_are_refused_by_name() {
         ("[sampler]\nkind = 'all'\nnum_positions = 3", "num_positions"),
         ("[sampler]\nkind = 'uniform'\nnum_position = 3", "num_position"),
         ("[sampler]\nkind = 'random'", "unknown variant `random`"),
-        ("[sampler]\nkind = 'uniform'\nnum_positions = 0", "a number of positions, at least 1, or \"all\""),
-        ("[sampler]\nkind = 'uniform'\nnum_positions = -3", "a number of positions, at least 1, or \"all\""),
+        (
+            "[sampler]\nkind = 'uniform'\nnum_positions = 0",
+            "a number of positions, at least 1, \"all\" or \"auto\"",
+        ),
+        (
+            "[sampler]\nkind = 'uniform'\nnum_positions = -3",
+            "a number of positions, at least 1, \"all\" or \"auto\"",
+        ),
         (
             "[sampler]\nkind = 'uniform'\nnum_positions = 'most'",
-            "a number of positions, at least 1, or \"all\"",
+            "a number of positions, at least 1, \"all\" or \"auto\"",
         ),
         ("[sampler]\nkind = 'lattice'", "missing field `size`"),
     ] {

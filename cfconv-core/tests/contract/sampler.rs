@@ -162,6 +162,17 @@ fn as_many_positions_as_the_kernel_has_means_all() {
 }
 
 #[test]
+fn automatic_positions_are_a_ninth() {
+    for (grid, expected) in
+        [(GRID, 14), (KernelGrid { in_channels: 1, out_channels: 1, ..GRID }.with_size(1, 1), 1)]
+    {
+        let config = SamplerConfig::Stratified { num_positions: NumPositions::Auto };
+        let mut sampler = PositionSampler::try_new(&config, grid).unwrap();
+        assert_eq!((sampler.max_positions(), sampler.sample(seed(0)).len()), (expected, expected));
+    }
+}
+
+#[test]
 fn coverage_is_the_share_of_positions_visited() {
     let mut sampler = build(&SamplerConfig::Stratified { num_positions: NumPositions::Count(40) });
     assert_eq!(sampler.coverage([]), 0.0);

@@ -227,8 +227,11 @@ fn positions_mut(sampler: &mut SamplerConfig) -> Option<&mut NumPositions> {
 
 /// The configured number of positions of the network's sampler, if it has one.
 fn most_positions(config: &TrainConfig) -> Option<usize> {
-    // No kernel has more: 32 bits number them.
-    Some(positions_mut(&mut config.network.sampler.clone())?.resolve(1 << 32))
+    match *positions_mut(&mut config.network.sampler.clone())? {
+        NumPositions::Count(count) => Some(count),
+        // No kernel has more: 32 bits number them.
+        NumPositions::All | NumPositions::Auto => Some(1 << 32),
+    }
 }
 
 fn with_positions(config: &TrainConfig, positions: usize) -> TrainConfig {
