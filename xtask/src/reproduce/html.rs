@@ -98,7 +98,7 @@ fn section(name: &str, experiment: &ExperimentReport) -> Result<String> {
     html += &page::table(&heads, &rows);
     html += &page::figures(&figures::draw(experiment)?);
     html += &signatures(&experiment.rows);
-    if let Some(law) = &experiment.positions_law {
+    for law in &experiment.positions_laws {
         html += &positions_law(law);
     }
     for network in &experiment.kernels {
@@ -128,8 +128,7 @@ fn signatures(rows: &[Row]) -> String {
 }
 
 fn positions_law(law: &PositionsLaw) -> String {
-    let share = percent(law.share);
-    let mut html = format!("<h3>Positions that reach {share} of the accuracy of all positions</h3>\n");
+    let mut html = format!("<h3>{}</h3>\n", law.criterion.heading());
     html += &format!("<p><code>{}</code></p>\n", escape(&law.formula()));
     let terms: Vec<_> = law
         .terms

@@ -13,10 +13,50 @@ const POSITIONS: &str = "positions";
 /// Standard errors on either side of an exponent: about 95 % of a normal distribution.
 const BAND: f64 = 1.96;
 
+/// Largest shadow gap of a kernel state that counts as up to date.
+const SMALL_GAP: f64 = 0.02;
+
+/// What enough positions reach.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Criterion {
+    /// A share of the accuracy of all positions.
+    Accuracy,
+    /// A small shadow gap after the last epoch: hardly any noise, whatever a network has learned.
+    ShadowGap,
+}
+
+impl Criterion {
+    /// The heading of its law.
+    pub(crate) fn heading(self) -> String {
+        match self {
+            Self::Accuracy => {
+                format!("Positions that reach {:.0} % of the accuracy of all positions", 100.0 * SHARE)
+            }
+            Self::ShadowGap => format!("Positions that keep the shadow gap at {SMALL_GAP}"),
+        }
+    }
+
+    /// What a row's number of positions reaches: more is better.
+    fn reached(self, row: &Row) -> Option<f64> {
+        match self {
+            Self::Accuracy => Some(row.accuracy),
+            Self::ShadowGap => row.shadow_gap.map(|gap| -gap),
+        }
+    }
+
+    fn goal(self, dense: &Row) -> f64 {
+        match self {
+            Self::Accuracy => SHARE * dense.accuracy,
+            Self::ShadowGap => -SMALL_GAP,
+        }
+    }
+}
+
 /// `log2(positions) = constant + Σ exponent · log2(coordinate)`, fitted by least squares.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct PositionsLaw {
-    pub(crate) share: f64,
+    pub(crate) criterion: Criterion,
     pub(crate) cells: Vec<Cell>,
     /// The constant first; empty if there are too few cells.
     pub(crate) terms: Vec<Term>,
@@ -48,8 +88,9 @@ pub(crate) struct Term {
 }
 
 /// Finds the positions that each cell needs and fits the law to those that are known.
-pub(crate) fn fit(rows: &[Row]) -> PositionsLaw {
-    let cells: Vec<_> = row::groups(rows).into_iter().filter_map(|group| cell(rows, group)).collect();
+pub(crate) fn fit(rows: &[Row], criterion: Criterion) -> PositionsLaw {
+    let cells: Vec<_> =
+        row::groups(rows).into_iter().filter_map(|group| cell(rows, group, criterion)).collect();
     let known: Vec<_> = cells.iter().filter(|cell| cell.positions.is_some() && !cell.at_most).collect();
     let (mut terms, mut r_squared) = (Vec::new(), None);
     if let Some(first) = known.first() {
@@ -71,7 +112,7 @@ pub(crate) fn fit(rows: &[Row]) -> PositionsLaw {
             r_squared = Some(solution.r_squared);
         }
     }
-    PositionsLaw { share: SHARE, cells, terms, r_squared }
+    PositionsLaw { criterion, cells, terms, r_squared }
 }
 
 impl PositionsLaw {
@@ -101,14 +142,14 @@ impl std::fmt::Display for Shown {
 }
 
 /// `None` if the cell lacks a row with all positions.
-fn cell(rows: &[Row], group: &str) -> Option<Cell> {
+fn cell(rows: &[Row], group: &str, criterion: Criterion) -> Option<Cell> {
     let members: Vec<_> = rows.iter().filter(|row| row.group == group).collect();
     let positions = |row: &Row| row.coordinates.get(POSITIONS).copied().flatten();
     let dense = members.iter().find(|row| positions(row).is_none())?;
     let mut curve: Vec<(f64, f64)> =
-        members.iter().filter_map(|row| Some((positions(row)?, row.accuracy))).collect();
+        members.iter().filter_map(|row| Some((positions(row)?, criterion.reached(row)?))).collect();
     curve.sort_by(|a, b| a.0.total_cmp(&b.0));
-    let goal = SHARE * dense.accuracy;
+    let goal = criterion.goal(dense);
     let crossing = crossing(&curve, goal);
     let coordinates = dense
         .coordinates
@@ -121,7 +162,7 @@ fn cell(rows: &[Row], group: &str) -> Option<Cell> {
         coordinates,
         dense_accuracy: dense.accuracy,
         positions: crossing,
-        at_most: curve.first().is_some_and(|&(_, accuracy)| accuracy >= goal),
+        at_most: curve.first().is_some_and(|&(_, reached)| reached >= goal),
     })
 }
 
@@ -193,6 +234,10 @@ mod tests {
     use super::super::row::tests::{row, variant};
     use super::*;
 
+    fn fit(rows: &[Row]) -> PositionsLaw {
+        super::fit(rows, Criterion::Accuracy)
+    }
+
     /// Accuracies that cross 99 % of `dense` exactly at `needed` positions.
     fn rows_of(group: &str, size: f64, channels: f64, needed: f64) -> Vec<Row> {
         let dense = 0.8;
@@ -235,6 +280,24 @@ mod tests {
         assert!((term("channels").value - 0.5).abs() < 1e-6, "{law:?}");
         assert!(term("size").low <= term("size").value && law.r_squared.unwrap() > 0.999, "{law:?}");
         assert!(law.formula().starts_with("positions = "), "{}", law.formula());
+    }
+
+    #[test]
+    fn a_law_of_the_gap_does_not_ask_for_the_accuracy() {
+        let mut rows: Vec<_> = [(16.0, 8.0), (16.0, 32.0), (32.0, 8.0), (32.0, 32.0)]
+            .into_iter()
+            .flat_map(|(size, channels)| rows_of(&format!("{size} {channels}"), size, channels, 1.0))
+            .collect();
+        for row in &mut rows {
+            let at = |name: &str| row.coordinates[name];
+            let (size, channels) = (at("size").unwrap(), at("channels").unwrap());
+            // 0.02 at size²·channels/4 positions.
+            row.shadow_gap = Some(at(POSITIONS).map_or(0.0, |p| 0.02 * size * size * channels / 4.0 / p));
+        }
+        let law = super::fit(&rows, Criterion::ShadowGap);
+        let term = |name: &str| law.terms.iter().find(|term| term.name == name).unwrap().value;
+        // The crossing is found on a straight line between points that are four octaves apart.
+        assert!((term("size") - 2.0).abs() < 0.6 && (term("channels") - 1.0).abs() < 0.4, "{law:?}");
     }
 
     #[test]

@@ -27,8 +27,8 @@ fn trainings(name: &str, experiment: &ExperimentReport) -> String {
     let mut text = format!("## {name}\n\n{} {}\n\n", experiment.question, experiment.about);
     let (heads, rows) = table::cells(experiment);
     text += &text_table::markdown(&heads, &rows);
-    if let Some(law) = &experiment.positions_law {
-        let _ = write!(text, "\n`{}`", law.formula());
+    for law in &experiment.positions_laws {
+        let _ = write!(text, "\n{}: `{}`", law.criterion.heading(), law.formula());
         for term in &law.terms {
             let _ = write!(text, "; {} {:.2} ({:.2} to {:.2})", term.name, term.value, term.low, term.high);
         }

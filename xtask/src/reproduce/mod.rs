@@ -177,8 +177,8 @@ fn train(
         options.scale.name(),
         table::text(&gathered)
     ));
-    if let Some(law) = &gathered.positions_law {
-        progress.print(&law.formula());
+    for law in &gathered.positions_laws {
+        progress.print(&format!("{}: {}", law.criterion.heading(), law.formula()));
     }
     Ok(())
 }

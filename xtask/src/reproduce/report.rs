@@ -35,9 +35,9 @@ pub(crate) struct ExperimentReport {
     pub(crate) config: BTreeMap<String, Value>,
     pub(crate) seeds: Vec<u64>,
     pub(crate) rows: Vec<Row>,
-    /// How many positions a step needs, where the experiment asks for it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) positions_law: Option<PositionsLaw>,
+    /// How many positions a step needs, by several criteria, where the experiment asks for it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) positions_laws: Vec<PositionsLaw>,
     /// Some learned kernels, where the experiment draws them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) kernels: Vec<NetworkKernels>,
@@ -97,7 +97,7 @@ pub(crate) mod tests {
             config: BTreeMap::new(),
             seeds: (0..accuracies.len() as u64).collect(),
             rows: vec![row(&variant("CF-Conv <1>", None), accuracies)],
-            positions_law: None,
+            positions_laws: vec![],
             kernels: vec![],
             environment: Environment::here(),
         }

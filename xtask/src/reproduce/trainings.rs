@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use super::experiment::{Experiment, Variant};
 use super::images::ImageSet;
 use super::kernels::{self, NetworkKernels};
-use super::law;
+use super::law::{self, Criterion};
 use super::program::Program;
 use super::progress::Progress;
 use super::report::ExperimentReport;
@@ -187,7 +187,12 @@ impl Trainings {
             abscissa: self.experiment.abscissa.clone(),
             config,
             seeds: (0..options.seeds).collect(),
-            positions_law: self.experiment.fit_positions_law.then(|| law::fit(&rows)),
+            positions_laws: match self.experiment.fit_positions_law {
+                true => [Criterion::Accuracy, Criterion::ShadowGap]
+                    .map(|criterion| law::fit(&rows, criterion))
+                    .into(),
+                false => vec![],
+            },
             rows,
             kernels: networks,
             environment: Environment::here(),
