@@ -192,14 +192,38 @@ pub(crate) fn save_model<D: Device>(
             average.swap(network);
             let mut tensors = exported.map_err(broken)?;
             // The states belong to the trained weights, not to their average.
-            tensors.retain(|tensor| {
-                !tensor.name.ends_with(KERNEL_STATE) && !tensor.name.ends_with(REFRESH_HISTORY)
-            });
+            remove_kernel_states(&mut tensors);
             tensors
         }
         None => export(network).map_err(broken)?,
     };
     write_tensors(path, text(path, metadata)?, &tensors)
+}
+
+fn remove_kernel_states(tensors: &mut Vec<NamedTensor>) {
+    tensors.retain(|tensor| !tensor.name.ends_with(KERNEL_STATE) && !tensor.name.ends_with(REFRESH_HISTORY));
+}
+
+/// Writes the weights that evaluations of the checkpoint `path` use as a model to pass on, and returns what the new file
+/// says about itself: without kernel states, which Φ gives again at every position, and without the place of the
+/// training's images.
+///
+/// # Errors
+/// As [`load_model`], and [`CheckpointError::Io`].
+pub fn export_model<D: Device>(device: D, path: &Path, out: &Path) -> Result<Metadata> {
+    let Model { mut metadata, network, .. } = load_model(device, path, 1)?;
+    let broken = |source| network_error(path, source);
+    let mut tensors = network.export_parameters().map_err(broken)?;
+    tensors.extend(network.export_states().map_err(broken)?);
+    remove_kernel_states(&mut tensors);
+    metadata.averaged |= metadata.kind == Kind::Training && metadata.config.average.is_some();
+    if let Some(progress) = metadata.progress.take() {
+        metadata.validation = progress.validation;
+    }
+    metadata.kind = Kind::Model;
+    metadata.config.data.path = None;
+    write_tensors(out, text(out, &metadata)?, &tensors)?;
+    Ok(metadata)
 }
 
 /// Writes the whole state of a run.

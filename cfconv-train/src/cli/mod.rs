@@ -1,6 +1,7 @@
 //! The command line of `cfconv`: one file for each command.
 
 mod eval;
+mod export;
 mod inspect;
 mod predict;
 mod progress;
@@ -30,6 +31,9 @@ enum Command {
     Eval(eval::EvalArguments),
     /// Name the likeliest classes of images.
     Predict(predict::PredictArguments),
+    /// Write a model to pass on: the weights that evaluations use and the configuration, without kernel states, the
+    /// optimiser's state and the place of the images. Its kernels are Φ at every position.
+    Export(export::ExportArguments),
     /// Show the layers, shapes, parameters and kernel states of a checkpoint or a configuration.
     Inspect(inspect::InspectArguments),
 }
@@ -54,6 +58,7 @@ pub(crate) fn run() -> anyhow::Result<ExitCode> {
         Command::Train(arguments) => accelerator::run(arguments.device, arguments),
         Command::Eval(arguments) => accelerator::run(arguments.device, arguments),
         Command::Predict(arguments) => accelerator::run(arguments.device, arguments),
+        Command::Export(arguments) => arguments.run(),
         Command::Inspect(arguments) => arguments.run(),
     }
 }

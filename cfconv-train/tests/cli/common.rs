@@ -78,6 +78,11 @@ impl Workplace {
     }
 }
 
+/// The top of the repository.
+pub(crate) fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+}
+
 pub(crate) fn cfconv() -> Command {
     let mut command = Command::cargo_bin("cfconv").unwrap();
     command.env_remove("RUST_LOG").env_remove("RUST_BACKTRACE");

@@ -1,17 +1,15 @@
 //! The shipped configurations, and the list of keys in `docs/configuration.md`.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use cfconv_train::config::{ConfigError, TrainConfig};
 use cfconv_train::networks::{InputShape, NetworkPlan};
 
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
-}
+use crate::common::repository;
 
 fn parameters(name: &str, classes: usize) -> usize {
-    let path = root().join("configs").join(name);
+    let path = repository().join("configs").join(name);
     let config = TrainConfig::load(&path, &[]).unwrap();
     let size = config.data.size;
     let input = InputShape { channels: 3, height: size, width: size };
@@ -51,7 +49,7 @@ fn shipped_configurations_keep_the_parameter_budget() {
     for (name, _, opponent) in counts.iter().filter(|(name, ..)| name.contains("mixer")) {
         assert!(MIXER_CFCONV.abs_diff(*opponent) * 100 <= 2 * MIXER_CFCONV, "{name}");
     }
-    let files: BTreeSet<String> = std::fs::read_dir(root().join("configs"))
+    let files: BTreeSet<String> = std::fs::read_dir(repository().join("configs"))
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
@@ -80,7 +78,7 @@ fn probe(section: &str) -> String {
 
 /// The keys of each section of `docs/configuration.md`, with their defaults.
 fn documented() -> BTreeMap<String, BTreeMap<String, String>> {
-    let text = std::fs::read_to_string(root().join("docs/configuration.md")).unwrap();
+    let text = std::fs::read_to_string(repository().join("docs/configuration.md")).unwrap();
     let mut sections = BTreeMap::<String, BTreeMap<String, String>>::new();
     let mut section = String::new();
     for line in text.lines() {

@@ -174,3 +174,60 @@ fn training_lowers_the_loss() {
         .collect();
     assert!(losses[29] < 0.9 * losses[0], "{losses:?}");
 }
+
+#[test]
+fn an_exported_model_predicts_like_its_checkpoint_and_does_not_say_where_images_lay() {
+    let place = Workplace::new();
+    place.trained("run", &["--set", "average.decay=0.9", "--set", "train.select=\"last\""]);
+    let shipped = |file: &str| {
+        let out = place.path(&format!("shipped-{file}"));
+        let checkpoint = place.path("run").join(file);
+        let export = || {
+            let mut command = cfconv();
+            command.args(["export", "--checkpoint"]).arg(&checkpoint).arg("--out").arg(&out).output().unwrap()
+        };
+        let output = export();
+        assert!(output.status.success(), "{output:?}");
+        let message = failure(&export());
+        assert!(message.contains("exists already"), "{message}");
+        out
+    };
+    let eval = |file: &std::path::Path| {
+        json(&cfconv().args(["eval", "--json", "--checkpoint"]).arg(file).output().unwrap())
+    };
+    let expected = eval(&place.path("run/best.safetensors"));
+    for file in ["best.safetensors", "checkpoint.safetensors"] {
+        let out = shipped(file);
+        assert_eq!(eval(&out)["loss"], expected["loss"], "{file}");
+        let content = std::fs::read(&out).unwrap();
+        let contains = |text: &str| content.windows(text.len()).any(|window| window == text.as_bytes());
+        assert!(contains("mlp") && !contains("kernel_state") && !contains("optimizer."), "{file}");
+        assert!(content.len() < std::fs::read(place.path("run/checkpoint.safetensors")).unwrap().len() / 2);
+    }
+}
+
+#[test]
+fn shipped_models_are_small_hold_no_kernels_and_predict() {
+    let place = Workplace::new();
+    let image = place.path("image.png");
+    image::RgbImage::from_fn(90, 70, |x, y| image::Rgb([2 * x as u8, 3 * y as u8, (x * y / 40) as u8]))
+        .save(&image)
+        .unwrap();
+    for name in ["cats-vs-dogs", "cats-vs-dogs-conv3x3"] {
+        let model = crate::common::repository().join("models").join(format!("{name}.safetensors"));
+        let content = std::fs::read(&model).unwrap();
+        let contains = |text: &str| content.windows(text.len()).any(|window| window == text.as_bytes());
+        assert!(!contains("kernel_state") && !contains("\"path\""), "{name}");
+        let layers =
+            json(&cfconv().args(["inspect", "--json", "--checkpoint"]).arg(&model).output().unwrap());
+        let parameters = layers["parameters"].as_u64().unwrap();
+        assert!(parameters <= 59_000 && content.len() < 5 * parameters as usize, "{name}: {parameters}");
+        let predictions = json(
+            &cfconv().args(["predict", "--json", "--checkpoint"]).arg(&model).arg(&image).output().unwrap(),
+        );
+        let mut classes: Vec<_> = predictions[0]["top"].as_array().unwrap().iter().collect();
+        classes.sort_by_key(|likely| likely["class"].as_str());
+        let names: Vec<_> = classes.iter().map(|likely| likely["class"].as_str().unwrap()).collect();
+        assert_eq!(names, ["Cat", "Dog"], "{name}");
+    }
+}

@@ -1,0 +1,41 @@
+//! `cfconv export`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, bail};
+use cfconv_train::checkpoint::export_model;
+use cfconv_train::device::Cpu;
+use clap::Args;
+
+use super::set_log_level;
+
+#[derive(Debug, Args)]
+pub(super) struct ExportArguments {
+    /// A checkpoint: best.safetensors or checkpoint.safetensors of a run's folder.
+    #[arg(long, value_name = "FILE")]
+    checkpoint: PathBuf,
+    /// The file to write; it must not exist.
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+}
+
+impl ExportArguments {
+    pub(super) fn run(self) -> anyhow::Result<ExitCode> {
+        set_log_level(false);
+        if self.out.exists() {
+            bail!("{} exists already: move it away or name another file", self.out.display());
+        }
+        let metadata = export_model(Cpu::default(), &self.checkpoint, &self.out)?;
+        let size =
+            std::fs::metadata(&self.out).with_context(|| format!("reading {}", self.out.display()))?.len();
+        println!(
+            "{}: {} parameters, {:.1} KiB; kernels come from their networks, images of {} pixels",
+            self.out.display(),
+            metadata.parameters,
+            size as f64 / 1024.0,
+            metadata.config.data.size
+        );
+        Ok(ExitCode::SUCCESS)
+    }
+}
