@@ -73,7 +73,7 @@ impl EnginePlan {
     /// let memory = EnginePlan::new(&config).memory::<f32>(&config, 32, 32, 2, false)?;
     /// // 16×9 frequencies of 4×8 channel pairs, complex.
     /// assert_eq!(memory.state, 16 * 9 * 32 * 8);
-    /// assert_eq!(memory.undo, memory.state); // fewer positions than a step may visit: all of them
+    /// assert_eq!(memory.undo, memory.state / 9); // a step visits a ninth of the positions
     /// // Two blocks of 16 images, 9 columns, 4 channels, 16 rows.
     /// assert_eq!(memory.saved, 2 * 9 * 4 * 16 * 16 * 8);
     /// # Ok::<(), cfconv_core::CoreError>(())
