@@ -23,8 +23,8 @@ const NEAR_PIXELS: f64 = 2.0;
 ///
 /// A sharp kernel has much energy near Nyquist's frequency, a wide one much far from its centre; one that rings has
 /// both in the same place: tails that change sign from pixel to pixel. With k the kernel in space, t its part that
-/// is farther from the centre than a quarter of the image and two pixels in rows or columns, and R the frequencies of at least 3/8
-/// cycles per sample in rows or columns:
+/// is farther from the centre than a quarter of the image and two pixels in rows or columns, and R the frequencies of
+/// at least 3/8 cycles per sample in rows or columns:
 ///
 /// ```text
 /// nyquist_energy = Σ_R |K|² / Σ |K|²

@@ -20,9 +20,6 @@ use crate::seed::{Purpose, StepSeed};
 /// Positions evaluated at a time where Φ is only compared or averaged, not kept.
 const TILE: usize = 1 << 14;
 
-/// Steps from one measurement of gaps to the next.
-const GAP_INTERVAL: u64 = 16;
-
 /// A continuous Fourier convolution in the engine's layout.
 ///
 /// It owns the kernel network's structure, the sampler, the kernel state, the plans and what a backward pass
@@ -295,7 +292,7 @@ impl<T: Real> CfConv2dEngine<T> {
         } else {
             resize_exact(&mut workspace.values, self.positions.len(), Complex::default());
             self.mlp.evaluate(network, self.positions.as_positions(), &mut workspace.values)?;
-            if self.sampler.is_gap_weighted() && seed.step.is_multiple_of(GAP_INTERVAL) {
+            if self.sampler.measures_gaps(seed) {
                 gap_profile = GapProfile::measure(&self.positions, self.state.values(), &workspace.values);
             }
             self.state.refresh(&self.positions, &workspace.values)?;

@@ -5,10 +5,6 @@ use cfconv_fft::{Complex, Real};
 use crate::error::{Result, check_len};
 use crate::sampler::{GapProfile, SampledPositions};
 
-/// Steps from one measurement of gaps to the next: [`CfConv2dEngine::begin_step`](super::CfConv2dEngine::begin_step)
-/// measures at the multiples of it.
-pub const GAP_INTERVAL: u64 = 16;
-
 /// Measures by how much Φ differs from the state at the positions of a step, before they are refreshed.
 ///
 /// # Shapes

@@ -27,7 +27,7 @@ pub use cf_conv2d::{CfConv2dEngine, CfConvWorkspace};
 pub use depthwise_conv::{DepthwiseConv, DepthwiseConvSizes};
 pub use depthwise_spectral::{DepthwiseSpectralConv, DepthwiseSpectralSizes};
 pub use direct_conv::{DirectConv, DirectConvSizes, PaddingMode};
-pub use measured_gaps::{GAP_INTERVAL, measure_gaps};
+pub use measured_gaps::measure_gaps;
 pub use plan::{AppliedForm, EnginePlan};
 pub use planned_memory::{PlannedMemory, PlannedWorkspace};
 pub use spectral_conv::{Domain, SavedSpectrum, SpectralConv, SpectralConvSizes, SpectralWorkspace};

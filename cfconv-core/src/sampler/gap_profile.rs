@@ -92,6 +92,16 @@ impl From<StepSeed> for DrawnStep {
     }
 }
 
+/// Numbers of positions of each run, means over draws.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct RunShares(pub(super) [f64; RUNS]);
+
+impl Default for RunShares {
+    fn default() -> Self {
+        Self([0.0; RUNS])
+    }
+}
+
 /// The runs of positions of a kernel.
 pub(super) fn runs(population: u32) -> Strata {
     Strata { population, count: population.min(RUNS as u32) }
@@ -99,7 +109,7 @@ pub(super) fn runs(population: u32) -> Strata {
 
 /// The mean number of positions that each run gets of `count`: half of them by its size, half by its size times its gap;
 /// what a run has no room for goes to the others in proportion.
-pub(super) fn mean_shares(strata: Strata, count: u32, profile: GapProfile) -> [f64; RUNS] {
+pub(super) fn mean_shares(strata: Strata, count: u32, profile: GapProfile) -> RunShares {
     let mut sizes = [0.0; RUNS];
     for (run, size) in (0..strata.count).zip(&mut sizes) {
         *size = f64::from(strata.size(run));
@@ -116,7 +126,7 @@ pub(super) fn mean_shares(strata: Strata, count: u32, profile: GapProfile) -> [f
         let share = |run: usize| (f64::from(count) - taken) * appeal[run] / open;
         let overfull: Vec<usize> = (0..RUNS).filter(|&run| !full[run] && share(run) > sizes[run]).collect();
         if overfull.is_empty() {
-            return std::array::from_fn(|run| if full[run] { sizes[run] } else { share(run) });
+            return RunShares(std::array::from_fn(|run| if full[run] { sizes[run] } else { share(run) }));
         }
         overfull.into_iter().for_each(|run| full[run] = true);
     }
@@ -125,10 +135,10 @@ pub(super) fn mean_shares(strata: Strata, count: u32, profile: GapProfile) -> [f
 /// Whole numbers of positions whose means over `offset`, uniform in [0, 1), are `shares` and which always add up to
 /// `count`: differences of their rounded running sum. None exceeds its run; where rounding errors of the sum would have
 /// it so, the next run with room takes the position.
-pub(super) fn round_shares(strata: Strata, shares: &[f64; RUNS], count: u32, offset: f64) -> [u32; RUNS] {
+pub(super) fn round_shares(strata: Strata, shares: &RunShares, count: u32, offset: f64) -> [u32; RUNS] {
     let mut rounded = [0; RUNS];
     let (mut sum, mut given) = (0.0, 0);
-    for (run, (share, rounded)) in (0..strata.count).zip(shares.iter().zip(&mut rounded)) {
+    for (run, (share, rounded)) in (0..strata.count).zip(shares.0.iter().zip(&mut rounded)) {
         sum += share;
         let due = ((sum + offset).floor() as u32).min(count);
         *rounded = due.saturating_sub(given).min(strata.size(run));
@@ -159,7 +169,7 @@ mod tests {
                         let shares = round_shares(strata, &means, count, offset);
                         assert_eq!(shares.iter().sum::<u32>(), count);
                         assert!((0..strata.count).all(|run| shares[run as usize] <= strata.size(run)));
-                        let close = |run: usize| (f64::from(shares[run]) - means[run]).abs() < 1.001;
+                        let close = |run: usize| (f64::from(shares[run]) - means.0[run]).abs() < 1.001;
                         assert!((0..RUNS).all(close), "{shares:?} {means:?}");
                     }
                 }
@@ -169,8 +179,8 @@ mod tests {
         let mut profile = GapProfile([1; RUNS]);
         profile.0[0] = 255;
         let means = mean_shares(runs(6400), 640, profile);
-        assert_eq!(means[0], 100.0);
-        assert!(means[1..].iter().all(|mean| (mean - 540.0 / 63.0).abs() < 1e-9), "{means:?}");
+        assert_eq!(means.0[0], 100.0);
+        assert!(means.0[1..].iter().all(|mean| (mean - 540.0 / 63.0).abs() < 1e-9), "{means:?}");
     }
 
     #[test]

@@ -20,6 +20,9 @@ use crate::seed::{Purpose, StepSeed};
 use low_discrepancy::GoldenWalk;
 use stratified::Strata;
 
+/// Steps from one measurement of gaps to the next.
+const GAP_INTERVAL: u64 = 16;
+
 /// Draws the positions of each step.
 ///
 /// A draw depends on its [`StepSeed`] alone, not on earlier draws; of a gap-weighted sampler also on the
@@ -44,7 +47,8 @@ pub struct PositionSampler {
     rule: Rule,
     grid: KernelGrid,
     population: u32,
-    gap_profile: GapProfile,
+    /// The mean shares of the runs of a gap-weighted sampler.
+    run_shares: gap_profile::RunShares,
     bitmap: Vec<u64>,
     blocks: Vec<u32>,
 }
@@ -129,14 +133,16 @@ impl PositionSampler {
                 if count == channel_pairs { Rule::All } else { Rule::ChannelBlocks { count } }
             }
         };
-        Ok(Self {
+        let mut sampler = Self {
             rule,
             grid,
             population,
-            gap_profile: GapProfile::default(),
+            run_shares: Default::default(),
             bitmap: Vec::new(),
             blocks: Vec::new(),
-        })
+        };
+        sampler.follow(GapProfile::default());
+        Ok(sampler)
     }
 
     /// The grid the positions belong to.
@@ -181,11 +187,10 @@ impl PositionSampler {
             }
             Rule::UniformWithReplacement { draws } => -(draws as f64 * (-1.0 / population).ln_1p()).exp_m1(),
             Rule::Stratified(strata) => 1.0 / f64::from(strata.size(strata.containing(position))),
-            Rule::GapWeighted { count } => {
+            Rule::GapWeighted { .. } => {
                 let runs = gap_profile::runs(self.population);
                 let run = runs.containing(position);
-                gap_profile::mean_shares(runs, count, self.gap_profile)[run as usize]
-                    / f64::from(runs.size(run))
+                self.run_shares.0[run as usize] / f64::from(runs.size(run))
             }
             Rule::FrequencyBlocks { count } => f64::from(count) * channel_pairs / population,
             Rule::ChannelBlocks { count } => f64::from(count) / channel_pairs,
@@ -201,14 +206,18 @@ impl PositionSampler {
         }
     }
 
-    /// Whether draws follow a [`GapProfile`].
-    pub fn is_gap_weighted(&self) -> bool {
-        matches!(self.rule, Rule::GapWeighted { .. })
+    /// Whether the gaps at the positions of the step `seed` are to be measured, for the draws after it: every sixteenth
+    /// step of a gap-weighted sampler.
+    pub fn measures_gaps(&self, seed: StepSeed) -> bool {
+        matches!(self.rule, Rule::GapWeighted { .. }) && seed.step.is_multiple_of(GAP_INTERVAL)
     }
 
     /// Lets the next draws prefer runs of positions that lag behind; without effect on other samplers.
     pub fn follow(&mut self, gap_profile: GapProfile) {
-        self.gap_profile = gap_profile;
+        if let Rule::GapWeighted { count } = self.rule {
+            let runs = gap_profile::runs(self.population);
+            self.run_shares = gap_profile::mean_shares(runs, count, gap_profile);
+        }
     }
 
     /// Draws the positions of one step.
@@ -249,9 +258,8 @@ impl PositionSampler {
             }
             Rule::GapWeighted { count } => {
                 let runs = gap_profile::runs(population);
-                let shares = gap_profile::mean_shares(runs, count, self.gap_profile);
                 let offset = f64::from(rng.next_u32()) / (u64::from(u32::MAX) + 1) as f64;
-                let shares = gap_profile::round_shares(runs, &shares, count, offset);
+                let shares = gap_profile::round_shares(runs, &self.run_shares, count, offset);
                 let list = positions.set_list(population);
                 for (run, share) in (0..runs.count).zip(shares) {
                     distinct::draw_distinct(rng, runs.size(run), share, bitmap, &mut self.blocks);

@@ -7,8 +7,7 @@
 use std::fmt;
 
 use cfconv_core::engine::{
-    CfConv2dEngine, Domain, EnginePlan, GAP_INTERVAL, PlannedMemory, PlannedWorkspace, TransferFunction,
-    measure_gaps,
+    CfConv2dEngine, Domain, EnginePlan, PlannedMemory, PlannedWorkspace, TransferFunction, measure_gaps,
 };
 use cfconv_core::{
     CfConv2dConfig, CoreError, EvaluationKernel, GradientScale, KernelRinging, PositionSampler,
@@ -181,7 +180,7 @@ impl<L: Launcher> CudaCfConv2d<L> {
             None => self.evaluate_all(params, phi.all_mut())?,
         }
         let mut gap_profile = self.history.gap_profile();
-        if self.sampler.is_gap_weighted() && seed.step.is_multiple_of(GAP_INTERVAL) {
+        if self.sampler.measures_gaps(seed) {
             let state: Vec<f32> = device.to_host(self.state_span())?;
             let values: Vec<f32> = device.to_host(phi.all())?;
             let complex = |values: &[f32]| -> Vec<Complex<f32>> { bytemuck::cast_slice(values).to_vec() };
