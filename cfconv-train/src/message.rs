@@ -1,10 +1,16 @@
 //! How a failure is told.
 
+use std::io::{self, ErrorKind};
 use std::process::ExitCode;
 
 /// The exit code of a command; an error goes to standard error in one line.
+///
+/// A reader of the output that has seen enough, as `head` does, is no failure.
 pub(crate) fn exit_code(outcome: anyhow::Result<ExitCode>) -> ExitCode {
     outcome.unwrap_or_else(|error| {
+        if error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == ErrorKind::BrokenPipe) {
+            return ExitCode::SUCCESS;
+        }
         eprintln!("error: {}", message(&error));
         ExitCode::FAILURE
     })

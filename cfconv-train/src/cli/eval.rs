@@ -1,5 +1,6 @@
 //! `cfconv eval`.
 
+use std::io::{Write as _, stdout};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -131,19 +132,20 @@ impl Work for EvalArguments {
             step: metadata.step,
             averaged: metadata.averaged,
         };
+        let mut out = stdout().lock();
         if self.json {
-            println!("{}", serde_json::to_string(&report)?);
+            writeln!(out, "{}", serde_json::to_string(&report)?)?;
             return Ok(ExitCode::SUCCESS);
         }
-        println!("{} ({} parameters, step {})", report.model, report.parameters, report.step);
-        println!("{}, split {}: {} images, {skipped}", report.data, report.split, report.images);
-        println!("accuracy {:.2} %, loss {:.4}", 100.0 * report.accuracy, report.loss);
+        writeln!(out, "{} ({} parameters, step {})", report.model, report.parameters, report.step)?;
+        writeln!(out, "{}, split {}: {} images, {skipped}", report.data, report.split, report.images)?;
+        writeln!(out, "accuracy {:.2} %, loss {:.4}", 100.0 * report.accuracy, report.loss)?;
         for class in &report.classes {
             match class.accuracy {
                 Some(accuracy) => {
-                    println!("  {:<24} {:6.2} % of {}", class.class, 100.0 * accuracy, class.images);
+                    writeln!(out, "  {:<24} {:6.2} % of {}", class.class, 100.0 * accuracy, class.images)?;
                 }
-                None => println!("  {:<24}     no images", class.class),
+                None => writeln!(out, "  {:<24}     no images", class.class)?,
             }
         }
         Ok(ExitCode::SUCCESS)

@@ -1,5 +1,6 @@
 //! `cfconv export`.
 
+use std::io::{Write as _, stdout};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -29,13 +30,15 @@ impl ExportArguments {
         let metadata = export_model(Cpu::default(), &self.checkpoint, &self.out)?;
         let size =
             std::fs::metadata(&self.out).with_context(|| format!("reading {}", self.out.display()))?.len();
-        println!(
+        let mut out = stdout().lock();
+        writeln!(
+            out,
             "{}: {} parameters, {:.1} KiB; kernels come from their networks, images of {} pixels",
             self.out.display(),
             metadata.parameters,
             size as f64 / 1024.0,
             metadata.config.data.size
-        );
+        )?;
         Ok(ExitCode::SUCCESS)
     }
 }

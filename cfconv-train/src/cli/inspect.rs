@@ -1,5 +1,6 @@
 //! `cfconv inspect`.
 
+use std::io::{Write as _, stdout};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -103,6 +104,7 @@ impl InspectArguments {
         plan: &NetworkPlan,
         metadata: Option<&Metadata>,
     ) -> anyhow::Result<ExitCode> {
+        let mut out = stdout().lock();
         if self.json {
             let InputShape { channels, height, width } = plan.input();
             let report = Report {
@@ -135,20 +137,20 @@ impl InspectArguments {
                 checkpoint: metadata,
                 kernels: self.read_kernels()?,
             };
-            println!("{}", serde_json::to_string(&report)?);
+            writeln!(out, "{}", serde_json::to_string(&report)?)?;
             return Ok(ExitCode::SUCCESS);
         }
-        println!("{model} ({source})");
+        writeln!(out, "{model} ({source})")?;
         if let Some(metadata) = metadata {
             let averaged = if metadata.averaged { ", averaged weights" } else { "" };
-            println!("step {}{averaged}, classes: {}", metadata.step, metadata.class_names.join(", "));
+            writeln!(out, "step {}{averaged}, classes: {}", metadata.step, metadata.class_names.join(", "))?;
             if let Some(score) = metadata.validation {
-                println!("validation accuracy {:.2} %, loss {:.4}", 100.0 * score.accuracy, score.loss);
+                writeln!(out, "validation accuracy {:.2} %, loss {:.4}", 100.0 * score.accuracy, score.loss)?;
             }
         }
-        println!("{plan}");
+        writeln!(out, "{plan}")?;
         for segment in plan.segments() {
-            println!("  {:<40} {:?}", segment.name, segment.shape);
+            writeln!(out, "  {:<40} {:?}", segment.name, segment.shape)?;
         }
         Ok(ExitCode::SUCCESS)
     }

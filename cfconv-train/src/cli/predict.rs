@@ -1,5 +1,6 @@
 //! `cfconv predict`.
 
+use std::io::{Write as _, stdout};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -85,8 +86,9 @@ impl Work for PredictArguments {
                 predictions.push(Prediction { image: path.display().to_string(), class, top: ranked });
             }
         }
+        let mut out = stdout().lock();
         if self.json {
-            println!("{}", serde_json::to_string(&predictions)?);
+            writeln!(out, "{}", serde_json::to_string(&predictions)?)?;
         } else {
             for prediction in &predictions {
                 let ranked: Vec<String> = prediction
@@ -94,7 +96,7 @@ impl Work for PredictArguments {
                     .iter()
                     .map(|likely| format!("{} {:.1} %", likely.class, 100.0 * likely.probability))
                     .collect();
-                println!("{}: {}", prediction.image, ranked.join(", "));
+                writeln!(out, "{}: {}", prediction.image, ranked.join(", "))?;
             }
         }
         Ok(ExitCode::SUCCESS)

@@ -1,6 +1,6 @@
 //! Trained networks on images of other sizes.
 
-use super::config::{LayerConfig, NetworkConfig};
+use super::config::{LayerConfig, NetworkConfig, PoolLayerConfig};
 use super::error::{NetworkError, Result};
 use super::network::Network;
 use crate::device::Device;
@@ -8,60 +8,86 @@ use crate::nn::CfConv2d;
 
 impl NetworkConfig {
     /// The network for images of `new` in place of `old` rows and columns, to be evaluated with the kernels of a
-    /// trained one: CF-Conv layers hold their kernel at every position, and sizes that layers name grow or shrink
-    /// with the images.
+    /// trained one: CF-Conv layers hold their kernel at every position, and what layers say in pixels keeps its
+    /// extent in the image.
+    ///
+    /// A pooling window is one of those things: 2 pixels of 64 become 3 of 96, and behind that layer the network is
+    /// as it was trained. Where that would be no whole number of pixels, the window stays, and layers behind it see
+    /// larger or smaller images.
     ///
     /// # Errors
     /// [`NetworkError::LayerSetting`] for a size that would not be whole.
     pub fn resized(&self, old: usize, new: usize) -> Result<Self> {
         let mut resized = self.clone();
         resized.sampler = cfconv_core::SamplerConfig::All {};
-        resize_layers(&mut resized.layers, "layers", old, new)?;
+        Growth { old, new }.resize(&mut resized.layers, "layers")?;
         Ok(resized)
     }
 }
 
-fn resize_layers(layers: &mut [LayerConfig], path: &str, old: usize, new: usize) -> Result<()> {
-    for (index, layer) in layers.iter_mut().enumerate() {
-        let place = format!("{path}.{index}");
-        let kind = layer.kind();
-        let scaled = |size: usize| {
-            if (size * new).is_multiple_of(old) && size * new >= old {
-                return Ok(size * new / old);
-            }
-            Err(NetworkError::LayerSetting {
-                layer: place.clone(),
-                kind,
-                setting: "size",
-                expected: format!(
-                    "a size that stays whole when images of {old} become images of {new} pixels"
-                ),
-                got: size.to_string(),
-            })
-        };
-        match layer {
-            LayerConfig::CfConv(layer) => layer.sampler = None,
-            LayerConfig::DepthwiseCfConv(layer) => layer.sampler = None,
-            LayerConfig::SpectralPool(layer) => layer.size = scaled(layer.size)?,
-            // Orthonormal spectra grow with the number of pixels, which statistics and thresholds do not.
-            LayerConfig::ToSpectrum {} if new != old => {
-                return Err(NetworkError::LayerSetting {
-                    layer: place,
-                    kind,
-                    setting: "size of the images",
-                    expected: format!("{old}: values of half spectra depend on it"),
-                    got: new.to_string(),
-                });
-            }
-            LayerConfig::CfMix(layer) => layer.sampler = None,
-            LayerConfig::Residual(layer) => {
-                resize_layers(&mut layer.layers, &format!("{place}.layers"), old, new)?;
-                resize_layers(&mut layer.shortcut, &format!("{place}.shortcut"), old, new)?;
-            }
-            _ => {}
-        }
+/// How images have grown where a layer stands: `new` pixels lie where `old` lay.
+#[derive(Clone, Copy)]
+struct Growth {
+    old: usize,
+    new: usize,
+}
+
+impl Growth {
+    const NONE: Self = Self { old: 1, new: 1 };
+
+    /// The number of pixels that lie where `size` lay, if it is whole.
+    fn scaled(self, size: usize) -> Option<usize> {
+        (size * self.new).is_multiple_of(self.old).then(|| size * self.new / self.old)
     }
-    Ok(())
+
+    /// Resizes `layers` one after another and returns the growth behind the last.
+    fn resize(mut self, layers: &mut [LayerConfig], path: &str) -> Result<Self> {
+        for (index, layer) in layers.iter_mut().enumerate() {
+            let place = format!("{path}.{index}");
+            let kind = layer.kind();
+            match layer {
+                LayerConfig::CfConv(layer) => layer.sampler = None,
+                LayerConfig::DepthwiseCfConv(layer) => layer.sampler = None,
+                LayerConfig::CfMix(layer) => layer.sampler = None,
+                LayerConfig::MaxPool(pool) | LayerConfig::AvgPool(pool) => {
+                    let stride = pool.stride.unwrap_or(pool.size);
+                    if let (Some(size), Some(stride)) = (self.scaled(pool.size), self.scaled(stride)) {
+                        *pool = PoolLayerConfig { size, stride: Some(stride) };
+                        self = Self::NONE;
+                    }
+                }
+                LayerConfig::SpectralPool(pool) => {
+                    let whole = self.scaled(pool.size).filter(|&size| size > 0);
+                    pool.size = whole.ok_or_else(|| NetworkError::LayerSetting {
+                        layer: place,
+                        kind,
+                        setting: "size",
+                        expected: format!(
+                            "a size that stays whole when {} pixels become {}",
+                            self.old, self.new
+                        ),
+                        got: pool.size.to_string(),
+                    })?;
+                }
+                // Orthonormal spectra grow with the number of pixels, which statistics and thresholds do not.
+                LayerConfig::ToSpectrum {} if self.new != self.old => {
+                    return Err(NetworkError::LayerSetting {
+                        layer: place,
+                        kind,
+                        setting: "size of the images",
+                        expected: format!("{}: values of half spectra depend on it", self.old),
+                        got: self.new.to_string(),
+                    });
+                }
+                LayerConfig::Residual(layer) => {
+                    self.resize(&mut layer.shortcut, &format!("{place}.shortcut"))?;
+                    self = self.resize(&mut layer.layers, &format!("{place}.layers"))?;
+                }
+                _ => {}
+            }
+        }
+        Ok(self)
+    }
 }
 
 impl<D: Device> Network<D> {
@@ -151,10 +177,48 @@ mod tests {
     }
 
     #[test]
+    fn pooling_windows_keep_their_extent_in_the_image() {
+        let sampler = "{ kind = 'lattice', size = 3 }";
+        let config = config("{ type = 'avg-pool', size = 4, stride = 2 }", sampler);
+        let mut trained = network(&config, 16);
+        trained.initialize(1).unwrap();
+        trained.begin_evaluation(EvaluationWeights::Trained).unwrap();
+        let expected = logits(&mut trained, 16);
+        for (size, window) in [(24, Some((6, 3))), (32, Some((8, 4))), (20, None)] {
+            let resized = config.resized(16, size).unwrap();
+            let LayerConfig::AvgPool(pool) = &resized.layers[3] else { panic!("{resized:?}") };
+            let (got, stride) = (pool.size, pool.stride.unwrap());
+            assert_eq!((got, stride), window.unwrap_or((4, 2)), "images of {size}");
+            let mut other = network(&resized, size);
+            other.begin_transferred_evaluation(&trained).unwrap();
+            for (got, expected) in logits(&mut other, size).iter().zip(&expected) {
+                assert!(window.is_none() || (got - expected).abs() < 2e-2, "{size}: {got} for {expected}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_layer_behind_a_pooling_layer_sees_images_of_the_trained_size() {
+        let config: NetworkConfig = toml::from_str(
+            "layers = [
+                { type = 'residual', layers = [{ type = 'max-pool' }], shortcut = [{ type = 'avg-pool' }] },
+                { type = 'max-pool' }, { type = 'flatten' }, { type = 'linear' },
+            ]",
+        )
+        .unwrap();
+        let mut trained = network(&config, 8);
+        trained.initialize(0).unwrap();
+        trained.begin_evaluation(EvaluationWeights::Trained).unwrap();
+        let mut other = network(&config.resized(8, 12).unwrap(), 12);
+        other.begin_transferred_evaluation(&trained).unwrap();
+        assert_eq!(logits(&mut other, 12).len(), 3);
+    }
+
+    #[test]
     fn sizes_that_would_not_be_whole_are_refused() {
         let config = config("{ type = 'spectral-pool', size = 9 }", "{ kind = 'all' }");
         let message = config.resized(16, 24).unwrap_err().to_string();
-        assert!(message.contains("layers.3") && message.contains("24 pixels"), "{message}");
+        assert!(message.contains("layers.3") && message.contains("16 pixels become 24"), "{message}");
     }
 
     #[test]

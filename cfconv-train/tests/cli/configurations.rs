@@ -20,8 +20,9 @@ fn parameters(name: &str, classes: usize) -> usize {
 fn shipped_configurations_keep_the_parameter_budget() {
     let counts = [
         ("cats-vs-dogs-cfconv.toml", 2, 58_118),
+        ("cats-vs-dogs-cfconv-pairs.toml", 2, 56_466),
         ("cats-vs-dogs-cfconv-basis.toml", 2, 58_482),
-        ("cats-vs-dogs-conv3x3.toml", 2, 57_852),
+        ("cats-vs-dogs-conv3x3.toml", 2, CONV3X3),
         ("cats-vs-dogs-complex.toml", 2, 57_946),
         ("cats-vs-dogs-cfconv-lattice.toml", 2, 58_402),
         ("cats-vs-dogs-mixer-cfconv.toml", 2, MIXER_CFCONV),
@@ -30,21 +31,19 @@ fn shipped_configurations_keep_the_parameter_budget() {
         ("embedded-cfconv.toml", 12, EMBEDDED_CFCONV),
         ("embedded-cfconv-lattice.toml", 12, EMBEDDED_LATTICE),
         ("embedded-conv3x3.toml", 12, EMBEDDED_CONV3X3),
-        ("positions-law.toml", 12, 4_146),
+        ("positions-law.toml", 12, 4_220),
     ];
     for (name, classes, expected) in counts {
         assert_eq!(parameters(name, classes), expected, "{name}");
         assert!(expected <= 59_000, "{name}");
     }
-    for (cfconv, opponent) in [
-        (counts[0].2, counts[2].2),
-        (counts[1].2, counts[2].2),
-        (counts[3].2, counts[2].2),
-        (counts[4].2, counts[2].2),
-        (EMBEDDED_LATTICE, EMBEDDED_CONV3X3),
-        (EMBEDDED_CFCONV, EMBEDDED_CONV3X3),
-    ] {
-        assert!(cfconv.abs_diff(opponent) * 100 <= 3 * cfconv, "{cfconv} and {opponent}");
+    for (name, _, cfconv) in counts.iter().filter(|(name, ..)| !name.contains("mixer")) {
+        let opponent = match name.split('-').next() {
+            Some("cats") => CONV3X3,
+            Some("embedded") => EMBEDDED_CONV3X3,
+            _ => continue,
+        };
+        assert!(cfconv.abs_diff(opponent) * 100 <= 3 * cfconv, "{name}");
     }
     for (name, _, opponent) in counts.iter().filter(|(name, ..)| name.contains("mixer")) {
         assert!(MIXER_CFCONV.abs_diff(*opponent) * 100 <= 2 * MIXER_CFCONV, "{name}");
@@ -57,8 +56,9 @@ fn shipped_configurations_keep_the_parameter_budget() {
     assert_eq!(files, named, "every shipped configuration belongs into this test");
 }
 
+const CONV3X3: usize = 57_852;
 const MIXER_CFCONV: usize = 58_850;
-const EMBEDDED_CFCONV: usize = 28_888;
+const EMBEDDED_CFCONV: usize = 28_469;
 const EMBEDDED_LATTICE: usize = 29_436;
 const EMBEDDED_CONV3X3: usize = 29_180;
 

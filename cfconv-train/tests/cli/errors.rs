@@ -112,3 +112,14 @@ fn bad_images_and_arguments_are_named() {
         assert_eq!(output.status.code(), Some(2), "{arguments:?}: {}", stderr(&output));
     }
 }
+
+#[test]
+fn a_reader_that_has_seen_enough_is_no_failure() {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let place = Workplace::new();
+    let mut program = std::process::Command::new(cfconv().get_program());
+    program.args(["inspect", "--config"]).arg(place.path("tiny.toml"));
+    let output = program.stdout(writer).stderr(std::process::Stdio::piped()).output().unwrap();
+    assert!(output.status.success() && output.stderr.is_empty(), "{}", stderr(&output));
+}
