@@ -102,8 +102,10 @@ impl PositionSampler {
             SamplerConfig::Uniform { num_positions, replacement } => {
                 let count = num_positions.resolve(population as usize) as u32;
                 match (replacement, num_positions) {
-                    // "all" asks for all, with or without replacement.
+                    // More draws than there are positions still miss some.
                     (true, NumPositions::Count(draws)) => Rule::UniformWithReplacement { draws },
+                    (true, NumPositions::Auto) => Rule::UniformWithReplacement { draws: count as usize },
+                    // "all" asks for all, with or without replacement.
                     _ if count == population => Rule::All,
                     _ => Rule::Uniform { count },
                 }

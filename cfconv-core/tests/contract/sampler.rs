@@ -170,6 +170,11 @@ fn automatic_positions_are_a_ninth() {
         let mut sampler = PositionSampler::try_new(&config, grid).unwrap();
         assert_eq!((sampler.max_positions(), sampler.sample(seed(0)).len()), (expected, expected));
     }
+    // With replacement some of the draws coincide.
+    let config = SamplerConfig::Uniform { num_positions: NumPositions::Auto, replacement: true };
+    let mut sampler = build(&config);
+    assert!((sampler.inclusion_probability(7) - (1.0 - (119.0_f64 / 120.0).powi(14))).abs() < 1e-12);
+    assert!((0..20).any(|step| sampler.sample(seed(step)).len() < 14));
 }
 
 #[test]
