@@ -12,6 +12,7 @@
 //! ```
 
 pub mod conv3x3;
+pub mod device_layer;
 mod dump;
 pub mod fft;
 pub mod infer;
@@ -25,6 +26,7 @@ mod readme;
 pub mod sgemm;
 mod shape;
 
+pub use device_layer::Limits;
 pub use dump::Dump;
 pub use measure::{RunArgs, Timing};
-pub use shape::ShapeArgs;
+pub use shape::{DeviceChoice, ShapeArgs};
