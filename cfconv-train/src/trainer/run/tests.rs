@@ -206,3 +206,49 @@ fn groups_of_steps_equal_single_ones_on_the_cpu() {
 fn groups_of_steps_equal_single_ones_on_the_emulated_device() {
     groups_of_steps_equal_single_ones::<crate::device::cuda::EmulatedCuda>(&[4]);
 }
+
+/// Trains for some steps in each device's turn, through the checkpoint's file; the losses of all steps.
+#[cfg(all(feature = "cuda-emulation", cuda_emulator))]
+fn losses_of_turns(turns: &[(bool, usize)]) -> Vec<f64> {
+    use crate::device::cuda::EmulatedCuda;
+
+    fn go_on<D: Device + Default>(folder: &std::path::Path, fresh: bool, max_steps: usize) -> Vec<f64> {
+        let config: TrainConfig = toml::from_str(CONFIG).unwrap();
+        let trainer = if fresh {
+            trainer::<D>(folder)
+        } else {
+            let dataset = Arc::new(load_dataset(&config.data, &|_, _| {}).unwrap());
+            let run = RunFolder::resume(&folder.join("run")).unwrap();
+            Trainer::resume(D::default(), config, dataset, run).unwrap()
+        };
+        let limits = Limits { max_steps: Some(max_steps), interrupted: &AtomicBool::new(false) };
+        let mut seen = Seen::default();
+        let outcome = trainer.run(&limits, &mut seen).unwrap();
+        assert!(matches!(outcome, Outcome::Done(summary) if summary.steps == max_steps));
+        seen.steps.iter().map(|step| step.loss).collect()
+    }
+
+    let temporary = tempfile::tempdir().unwrap();
+    let mut losses = Vec::new();
+    for (turn, &(on_emulated_device, end)) in turns.iter().enumerate() {
+        let go_on = if on_emulated_device { go_on::<EmulatedCuda> } else { go_on::<Cpu> };
+        losses.extend(go_on(temporary.path(), turn == 0, end));
+    }
+    losses
+}
+
+/// Of the first loss, as for a training on one device: sums in another order part the curves slowly.
+#[cfg(all(feature = "cuda-emulation", cuda_emulator))]
+#[test]
+fn a_checkpoint_moves_between_devices_and_back() {
+    let expected = losses_of_turns(&[(false, 8)]);
+    assert!(expected[7] < expected[0], "{expected:?}");
+    for turns in [[(true, 3), (false, 6), (true, 8)], [(false, 3), (true, 6), (false, 8)]] {
+        let losses = losses_of_turns(&turns);
+        assert_eq!(losses.len(), 8);
+        for (step, (loss, expected_loss)) in losses.iter().zip(&expected).enumerate() {
+            let error = (loss - expected_loss).abs();
+            assert!(error < 2e-3 * expected[0], "{turns:?}: step {step}: {loss} ≠ {expected_loss}");
+        }
+    }
+}
