@@ -10,6 +10,10 @@
 //! ```text
 //! cargo run --release -q -p cfconv-bench -- layer --positions 262144 --threads 2 --json
 //! ```
+//!
+//! # Features
+//! `cuda`, off by default: the program `cfconv-bench-cuda`, which `cfconv-bench` starts for `--device cuda`; it needs a
+//! CUDA toolkit to be built (`docs/cuda.md`).
 
 pub mod conv3x3;
 pub mod device_layer;
