@@ -184,8 +184,8 @@ impl<L: Launcher> CudaCfConv2d<L> {
         if self.sampler.measures_gaps(seed) {
             let state: Vec<f32> = device.to_host(self.state_span())?;
             let values: Vec<f32> = device.to_host(phi.all())?;
-            let complex = |values: &[f32]| -> Vec<Complex<f32>> { bytemuck::cast_slice(values).to_vec() };
-            gap_profile = measure_gaps(&self.positions, &complex(&state), &complex(&values))?;
+            let (state, values) = (bytemuck::cast_slice(&state), bytemuck::cast_slice(&values));
+            gap_profile = measure_gaps::<f32>(&self.positions, state, values)?;
         }
         let (entries, alpha) = (count(self.positions.len()), self.config.ema_alpha as f32);
         let len = 2 * self.plan.grid.num_positions();
