@@ -6,11 +6,14 @@ that both can be run in turn and compared:
     python cfconv-bench/peers/pytorch.py layer --positions 262144 --threads 2
     cargo run --release -q -p cfconv-bench -- layer --positions 262144 --threads 2 --json
 
-`--compile` passes the measured function through `torch.compile`. `--check FILE` measures nothing: it takes the
+`--device cuda` measures on the first graphics card: operands lie there beforehand, and the clock is read when the card
+has done everything, before and after each step. `--compile` passes the measured function through `torch.compile`;
+of it the warm-up must be at least one step, in which it compiles. `--tf32` lets products use TF32. `--check FILE` measures nothing: it takes the
 operands that `cfconv-bench` wrote with the same options and `--dump FILE`, computes outputs and gradients from them
 in single and in double precision, and prints the relative distance ‖theirs − ours‖/‖ours‖ of each tensor, with the
-larger of the two. `peak_scratch_mib` is the growth of the process in the steps, less output and gradients; of a
-network, the growth from before it was made.
+larger of the two, on the CPU. `peak_scratch_mib` is the growth of the process in the steps, less output and gradients; of a
+network, the growth from before it was made. On a graphics card it is what PyTorch's allocator held at most in the steps,
+less what it held before.
 """
 
 import argparse
@@ -94,10 +97,12 @@ class CfConv2d(nn.Module):
         """Refreshes the state at random positions; gradient flows to Φ through these alone."""
         old = self.state.view(-1)
         if self.positions == self.num_positions:
-            values = self.mlp(self.coordinates(torch.arange(self.num_positions)))
+            values = self.mlp(self.coordinates(torch.arange(self.num_positions, device=old.device)))
             kernel = values if self.ema_alpha == 1 else old + self.ema_alpha * (values - old)
         else:
-            u = torch.randperm(self.num_positions)[: self.positions] if self.visited is None else self.visited
+            u = self.visited
+            if u is None:
+                u = torch.randperm(self.num_positions, device=old.device)[: self.positions]
             values = self.mlp(self.coordinates(u))
             kernel = old.index_put((u,), old[u] + self.ema_alpha * (values - old[u]))
         kernel = kernel.view(self.shape)
@@ -415,6 +420,17 @@ def check(args):
     }
 
 
+class CudaMemoryWatch:
+    """The growth of what PyTorch's allocator holds on the card."""
+
+    def __init__(self):
+        torch.cuda.reset_peak_memory_stats()
+        self.before = torch.cuda.memory_allocated()
+
+    def growth_mib(self):
+        return (torch.cuda.max_memory_allocated() - self.before) / 2**20
+
+
 class MemoryWatch:
     """The growth of this process's resident memory from its start on, where the system tells."""
 
@@ -449,6 +465,8 @@ def arguments():
         for option, default in dict(threads=0, steps=7, warmup=2, classes=2).items():
             sub.add_argument("--" + option, type=int, default=default)
         sub.add_argument("--compile", action="store_true")
+        sub.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+        sub.add_argument("--tf32", action="store_true")
         sub.add_argument("--check", metavar="FILE")
         return sub
 
@@ -474,25 +492,52 @@ def arguments():
     return parser.parse_args()
 
 
+def prepare_device(args):
+    """Checks that there is the device; returns what waits for it."""
+    if args.device == "cpu":
+        if args.tf32:
+            raise SystemExit("--tf32 is of graphics cards: give --device cuda")
+        return lambda: None
+    if args.check:
+        raise SystemExit("--check compares on the CPU: leave out --device cuda")
+    if not torch.cuda.is_available():
+        raise SystemExit(f"--device cuda: PyTorch {torch.__version__} finds no graphics card that it can use")
+    # Matrix products are single precision unless told otherwise, convolutions TF32.
+    torch.backends.cuda.matmul.allow_tf32 = args.tf32
+    torch.backends.cudnn.allow_tf32 = args.tf32
+    return torch.cuda.synchronize
+
+
+def timed(step, wait, warmup, steps):
+    """Seconds of each step after the warm-up; `wait` returns when the device has done everything."""
+    seconds = []
+    for number in range(warmup + steps):
+        wait()
+        start = time.perf_counter()
+        step()
+        wait()
+        if number >= warmup:
+            seconds.append(time.perf_counter() - start)
+    return seconds
+
+
 def main():
     args = arguments()
     if args.threads:
         torch.set_num_threads(args.threads)
     torch.manual_seed(1)
+    wait = prepare_device(args)
     if args.check:
         print(json.dumps(check(args)))
         return
     # A network counts from before it is made, everything else from its operands on; as in cfconv-bench.
-    memory = MemoryWatch()
-    step, report = globals()["bench_" + args.command](args)
+    watch = CudaMemoryWatch if args.device == "cuda" else MemoryWatch
+    memory = watch()
+    with torch.device(args.device):
+        step, report = globals()["bench_" + args.command](args)
     if args.command != "net":
-        memory = MemoryWatch()
-    seconds = []
-    for number in range(args.warmup + args.steps):
-        start = time.perf_counter()
-        step()
-        if number >= args.warmup:
-            seconds.append(time.perf_counter() - start)
+        memory = watch()
+    seconds = timed(step, wait, args.warmup, args.steps)
     growth = memory.growth_mib()
     if growth is not None:
         report["peak_growth_mib"] = growth
@@ -505,6 +550,7 @@ def main():
         "steps": args.steps,
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
+        "device": torch.cuda.get_device_name() if args.device == "cuda" else "cpu",
     }
     print(json.dumps(report))
 

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
+use cfconv_train::device::Cpu;
 use cfconv_train::nn::EvaluationWeights;
 use serde::Serialize;
 
@@ -75,7 +76,8 @@ fn infer_layer(args: &Args, run: &RunArgs) -> Result<Report> {
 
 fn infer_network(config: &Path, args: &Args, run: &RunArgs) -> Result<Report> {
     let batch = args.shape.batch;
-    let Subject { mut network, images, .. } = Subject::load(config, &args.set, Some(batch), CLASSES)?;
+    let Subject { mut network, images, .. } =
+        Subject::load(Cpu::default(), config, &args.set, Some(batch), CLASSES)?;
     let begin = run.time(|_| Ok(network.begin_evaluation(EvaluationWeights::Trained)?))?;
     let memory = MemoryWatch::start();
     let timing = run.time(|_| Ok(network.forward(batch, &images)?))?;
@@ -118,7 +120,7 @@ fn dump_layer(args: &Args) -> Result<Dump> {
 
 fn dump_network(config: &Path, args: &Args) -> Result<Dump> {
     let batch = args.shape.batch;
-    let mut subject = Subject::load(config, &args.set, Some(batch), CLASSES)?;
+    let mut subject = Subject::load(Cpu::default(), config, &args.set, Some(batch), CLASSES)?;
     let states = subject.disturb()?;
     let mut dump = Dump::default();
     dump.extend("", &subject.network.export_parameters()?);

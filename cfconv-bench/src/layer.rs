@@ -11,17 +11,20 @@ use serde::Serialize;
 
 use crate::memory::{MemoryWatch, mib};
 use crate::shape::at_least_one;
-use crate::{Dump, RunArgs, ShapeArgs, Timing, operands};
+use crate::{DeviceChoice, Dump, RunArgs, ShapeArgs, Timing, operands};
 
 /// Options of `cfconv-bench layer`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
     /// Sizes of the images.
     #[command(flatten)]
-    shape: ShapeArgs,
+    pub(crate) shape: ShapeArgs,
     /// The kernel network and its positions.
     #[command(flatten)]
-    kernel: KernelArgs,
+    pub(crate) kernel: KernelArgs,
+    /// Where the layer works: `cuda` needs the feature of this name, and has other fields.
+    #[arg(long, value_enum, default_value_t)]
+    pub device: DeviceChoice,
 }
 
 /// Options that describe a CF-Conv kernel.
@@ -110,7 +113,7 @@ impl KernelArgs {
     ///
     /// With one network of four inputs, m = 4h + (l − 1)h² + 2h multiplications and additions forward, as many
     /// for the gradients of the weights, and all but the first layer's 4h for the gradients of the features.
-    fn flops(&self) -> f64 {
+    pub(crate) fn flops(&self) -> f64 {
         let (width, layers) = (self.hidden_width as f64, self.hidden_layers as f64);
         let forward = 4.0 * width + (layers - 1.0) * width * width + 2.0 * width;
         2.0 * (3.0 * forward - 4.0 * width)

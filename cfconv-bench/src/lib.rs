@@ -10,8 +10,13 @@
 //! ```text
 //! cargo run --release -q -p cfconv-bench -- layer --positions 262144 --threads 2 --json
 //! ```
+//!
+//! # Features
+//! `cuda`, off by default: the program `cfconv-bench-cuda`, which `cfconv-bench` starts for `--device cuda`; it needs a
+//! CUDA toolkit to be built (`docs/cuda.md`).
 
 pub mod conv3x3;
+pub mod device_layer;
 mod dump;
 pub mod fft;
 pub mod infer;
@@ -25,6 +30,7 @@ mod readme;
 pub mod sgemm;
 mod shape;
 
+pub use device_layer::Limits;
 pub use dump::Dump;
 pub use measure::{RunArgs, Timing};
-pub use shape::ShapeArgs;
+pub use shape::{DeviceChoice, ShapeArgs};

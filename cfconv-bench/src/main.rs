@@ -1,87 +1,11 @@
 //! The program `cfconv-bench`.
 
-use std::path::PathBuf;
+#[path = "accelerator/delegate.rs"]
+mod accelerator;
+mod cli;
 
-use anyhow::{Result, bail};
-use cfconv_bench::{Dump, RunArgs, conv3x3, fft, infer, layer, net, sgemm};
-use cfconv_fft::simd::InstructionSet;
-use clap::{Parser, Subcommand};
-use serde_json::Value;
+use std::process::ExitCode;
 
-/// Times transforms, layers and networks of cfconv.
-#[derive(Parser)]
-#[command(version)]
-struct Cli {
-    #[command(flatten)]
-    run: RunArgs,
-    /// Print one JSON object.
-    #[arg(long, global = true)]
-    json: bool,
-    /// In place of measuring, write operands and results of one step to this safetensors file.
-    #[arg(long, global = true, value_name = "FILE")]
-    dump: Option<PathBuf>,
-    #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(Subcommand)]
-enum Command {
-    /// One rfft2 and one irfft2 of batch × in-channels planes.
-    Fft(fft::Args),
-    /// A training step of one CF-Conv layer: sampling, kernel refresh, forward, backward.
-    Layer(layer::Args),
-    /// Forward and backward pass of one ordinary convolution.
-    Conv3x3(conv3x3::Args),
-    /// A training step of a whole network with its optimiser.
-    Net(net::Args),
-    /// Inference with cached kernels: of one CF-Conv layer, or of a whole network.
-    Infer(infer::Args),
-    /// A matrix product: the rate of this machine.
-    Sgemm(sgemm::Args),
-}
-
-fn main() -> Result<()> {
-    let Cli { run, json, dump, command } = Cli::parse();
-    run.start_threads()?;
-    if let Some(path) = dump {
-        return command.dump()?.write(&path);
-    }
-    let mut result = match &command {
-        Command::Fft(args) => serde_json::to_value(fft::run(args, &run)?)?,
-        Command::Layer(args) => serde_json::to_value(layer::run(args, &run)?)?,
-        Command::Conv3x3(args) => serde_json::to_value(conv3x3::run(args, &run)?)?,
-        Command::Net(args) => serde_json::to_value(net::run(args, &run)?)?,
-        Command::Infer(args) => serde_json::to_value(infer::run(args, &run)?)?,
-        Command::Sgemm(args) => serde_json::to_value(sgemm::run(args, &run)?)?,
-    };
-    result["instruction_set"] = format!("{:?}", InstructionSet::detect()).into();
-    if json {
-        println!("{result}");
-    } else {
-        print_lines(&result);
-    }
-    Ok(())
-}
-
-impl Command {
-    fn dump(&self) -> Result<Dump> {
-        match self {
-            Self::Fft(args) => fft::dump(args),
-            Self::Layer(args) => layer::dump(args),
-            Self::Conv3x3(args) => conv3x3::dump(args),
-            Self::Net(args) => net::dump(args),
-            Self::Infer(args) => infer::dump(args),
-            Self::Sgemm(_) => bail!("sgemm has nothing to dump"),
-        }
-    }
-}
-
-fn print_lines(result: &Value) {
-    let fields = result.as_object().into_iter().flatten();
-    for (name, value) in fields.filter(|(_, value)| !value.is_null()) {
-        match value.as_str() {
-            Some(text) => println!("{name:<20} {text}"),
-            None => println!("{name:<20} {value}"),
-        }
-    }
+fn main() -> anyhow::Result<ExitCode> {
+    cli::run()
 }

@@ -4,14 +4,15 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use cfconv_train::config::TrainConfig;
-use cfconv_train::device::Cpu;
+use cfconv_train::device::{Cpu, Device};
 use cfconv_train::networks::{InputShape, NamedTensor, Network, TensorValues};
+use cfconv_train::nn::StepLedger;
 use cfconv_train::optim::Optimizer;
 use serde::Serialize;
 
 use crate::memory::{MemoryWatch, mib};
 use crate::shape::at_least_one;
-use crate::{Dump, RunArgs, Timing, operands};
+use crate::{DeviceChoice, Dump, RunArgs, Timing, operands};
 
 /// Options of `cfconv-bench net`.
 #[derive(Clone, Debug, clap::Args)]
@@ -28,6 +29,9 @@ pub struct Args {
     /// Override a key of the configuration, such as `network.sampler.num_positions=4096`; repeatable.
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
+    /// Where the network works: `cuda` needs the feature of this name.
+    #[arg(long, value_enum, default_value_t)]
+    pub device: DeviceChoice,
 }
 
 /// What was measured.
@@ -54,15 +58,16 @@ pub struct Report {
 const CHANNELS: usize = 3;
 
 /// A network with images of noise.
-pub(crate) struct Subject {
+pub(crate) struct Subject<D: Device> {
     pub(crate) config: TrainConfig,
-    pub(crate) network: Network<Cpu>,
+    pub(crate) network: Network<D>,
     pub(crate) images: Vec<f32>,
     pub(crate) labels: Vec<u32>,
 }
 
-impl Subject {
+impl<D: Device> Subject<D> {
     pub(crate) fn load(
+        device: D,
         config: &std::path::Path,
         set: &[String],
         batch: Option<usize>,
@@ -72,7 +77,7 @@ impl Subject {
         let batch = batch.unwrap_or(config.train.batch_size);
         let size = config.data.size;
         let input = InputShape { channels: CHANNELS, height: size, width: size };
-        let mut network = Network::try_new(Cpu::default(), &config.network, input, classes, batch)
+        let mut network = Network::try_new(device, &config.network, input, classes, batch)
             .with_context(|| format!("building the network of {}", config.name))?;
         network.initialize(config.seed)?;
         let images = operands::uniform(CHANNELS * size * size * batch, 1);
@@ -80,12 +85,15 @@ impl Subject {
         Ok(Self { config, network, images, labels })
     }
 
-    /// Computes the gradients of training step `number` and returns the loss.
-    pub(crate) fn gradients(&mut self, number: u64) -> Result<f64> {
+    /// Does training step `number` as the trainer does and returns the loss; the device has done everything then.
+    fn step(&mut self, number: u64, optimizer: &mut Optimizer<D>, ledger: &mut StepLedger<D>) -> Result<f64> {
         self.network.begin_step(number)?;
-        let loss = self.loss()?;
+        self.network.forward(self.labels.len(), &self.images)?;
+        self.network.enqueue_loss(&self.labels, self.config.train.label_smoothing, ledger)?;
         self.network.backward()?;
-        Ok(loss)
+        optimizer.enqueue_step(&mut self.network, self.config.optimizer.learning_rate, ledger)?;
+        let sums = ledger.settle(self.network.device())?[0];
+        Ok(sums.loss / self.labels.len() as f64)
     }
 
     /// Forward pass and loss.
@@ -115,18 +123,26 @@ impl Subject {
     }
 }
 
-/// Times training steps of a network on images of noise.
+/// Times training steps of a network on images of noise on the processor.
 ///
 /// # Errors
 /// A configuration that cannot be read, a network that does not fit the images.
 pub fn run(args: &Args, run: &RunArgs) -> Result<Report> {
+    run_on(Cpu::default(), args, run)
+}
+
+/// The same on any device.
+///
+/// # Errors
+/// As [`run`], and what the device reports.
+pub fn run_on<D: Device>(device: D, args: &Args, run: &RunArgs) -> Result<Report> {
     let memory = MemoryWatch::start();
-    let mut subject = Subject::load(&args.config, &args.set, args.batch, args.classes)?;
+    let mut ledger = StepLedger::try_new(&device, 1)?;
+    let mut subject = Subject::load(device, &args.config, &args.set, args.batch, args.classes)?;
     let mut optimizer = Optimizer::try_new(&subject.network, &subject.config.optimizer)?;
     let mut loss = f64::NAN;
-    let timing = run.time(|step| {
-        loss = subject.gradients(step)?;
-        optimizer.step(&mut subject.network, subject.config.optimizer.learning_rate)?;
+    let timing = run.time(|number| {
+        loss = subject.step(number, &mut optimizer, &mut ledger)?;
         Ok(())
     })?;
     let Subject { config, network, labels, .. } = subject;
@@ -147,7 +163,7 @@ pub fn run(args: &Args, run: &RunArgs) -> Result<Report> {
 /// # Errors
 /// As [`run`].
 pub fn dump(args: &Args) -> Result<Dump> {
-    let mut subject = Subject::load(&args.config, &args.set, args.batch, args.classes)?;
+    let mut subject = Subject::load(Cpu::default(), &args.config, &args.set, args.batch, args.classes)?;
     let mut dump = Dump::default();
     let before = subject.disturb()?;
     dump.extend("", &subject.network.export_parameters()?);

@@ -1,6 +1,16 @@
-//! Sizes of the images that an operation works on.
+//! What all subjects are told: where they work, and on images of which sizes.
 
 use serde::Serialize;
+
+/// Where something is measured.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum DeviceChoice {
+    /// The processor.
+    #[default]
+    Cpu,
+    /// The first graphics card.
+    Cuda,
+}
 
 /// Sizes of images `[batch, channels, height, width]`.
 #[derive(Clone, Copy, Debug, clap::Args, Serialize)]

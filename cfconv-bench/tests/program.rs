@@ -119,3 +119,25 @@ fn wrong_options_are_refused() {
         Command::cargo_bin("cfconv-bench").unwrap().args(arguments.split(' ')).assert().failure();
     }
 }
+
+#[test]
+fn a_graphics_card_that_cannot_be_used_is_an_error_that_names_what_is_missing() {
+    // Alone in a folder, without the program that links CUDA.
+    let folder = tempfile::tempdir().unwrap();
+    let alone = folder.path().join(format!("alone{}", std::env::consts::EXE_SUFFIX));
+    // By a program of its own: a file that this one has written may still be open in a child of another test.
+    let program = assert_cmd::cargo::cargo_bin("cfconv-bench");
+    assert!(std::process::Command::new("cp").arg(program).arg(&alone).status().unwrap().success());
+    let config = concat!(env!("CARGO_MANIFEST_DIR"), "/../configs/embedded-conv3x3.toml");
+    let failing = |arguments: &str| {
+        let output = Command::new(&alone).args(arguments.split(' ')).assert().failure();
+        String::from_utf8(output.get_output().stderr.clone()).unwrap()
+    };
+    for subject in [format!("layer {SHAPE}"), format!("net --config {config}")] {
+        let message = failing(&format!("{subject} --device cuda"));
+        assert!(message.contains("--device cuda: cfconv-bench-cuda is not in "), "{message}");
+        assert!(message.contains("--features cuda"), "{message}");
+    }
+    let message = failing(&format!("layer {SHAPE} --device cuda --dump x.safetensors"));
+    assert!(message.contains("leave out --device cuda"), "{message}");
+}

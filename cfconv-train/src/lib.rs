@@ -55,6 +55,7 @@
 pub mod averaging;
 pub mod checkpoint;
 pub mod config;
+pub mod cuda_program;
 pub mod data;
 pub mod device;
 pub mod metrics;

@@ -10,8 +10,5 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     // Whether this program starts at all, and finds a graphics card, is what `cfconv` asks before anything else.
-    if std::env::args_os().nth(1).is_some_and(|argument| argument == work::PROBE) {
-        return accelerator::probe();
-    }
-    message::exit_code(cli::run())
+    cfconv_train::cuda_program::answer_probe().unwrap_or_else(|| message::exit_code(cli::run()))
 }

@@ -4,9 +4,6 @@ use std::process::ExitCode;
 
 use cfconv_train::device::Device;
 
-/// The argument with which `cfconv` asks `cfconv-cuda` whether it works.
-pub(crate) const PROBE: &str = "--probe-cuda";
-
 /// A command that runs on any device.
 pub(crate) trait Work {
     /// Runs the command.

@@ -317,12 +317,18 @@ fn undone_steps_leave_no_trace<D: Device>(device: &D) {
         layer.keep_undo(true);
         layer.begin_step(seed(0), all(device, &params), &mut workspace).unwrap();
         let before = layer.state().unwrap();
-        let moved = upload(device, &vec![0.3; layer.num_parameters()]);
-        layer.begin_step(seed(1), all(device, &moved), &mut workspace).unwrap();
+        let others = upload(device, &vec![0.3; layer.num_parameters()]);
+        layer.begin_step(seed(1), all(device, &others), &mut workspace).unwrap();
         assert_ne!(layer.state().unwrap(), before);
-        layer.undo_step().unwrap();
-        assert_eq!(layer.state().unwrap(), before);
-        assert!(layer.undo_step().is_err());
+        let moved = layer.state().unwrap();
+        let (passed, failed) = (upload(device, &[0.0, 1.0]), upload(device, &[1.0, 1.0]));
+        layer.undo_step_if_failed(all(device, &passed)).unwrap();
+        assert_eq!(layer.state().unwrap(), moved);
+        layer.begin_step(seed(2), all(device, &params), &mut workspace).unwrap();
+        layer.undo_step_if_failed(all(device, &failed)).unwrap();
+        layer.forget_failed_steps(1);
+        assert_eq!(layer.state().unwrap(), moved);
+        assert!(layer.undo_step_if_failed(all(device, &failed)).is_err());
     }
 }
 

@@ -9,7 +9,7 @@ use cfconv_train::device::{Cpu, Device, DeviceError, Span, SpanMut};
 use cfconv_train::nn::conv2d::PaddingMode;
 use cfconv_train::nn::{
     Activation, AdamStep, BatchNormSizes, Conv2dSizes, DropoutSizes, LinearSizes, PoolSizes, SgdStep,
-    SpectralPoolSizes,
+    SpectralPoolSizes, StepLedger, StepSums,
 };
 use nn_support::{all, all_mut, assert_close, host, noise, transpose, unset, upload};
 use serde_json::Value;
@@ -35,7 +35,8 @@ on_every_device!(
     adam_equals_pytorch,
     sgd_equals_pytorch,
     sums_join_two_values,
-    sum_of_squares_finds_what_is_not_finite,
+    steps_fail_by_loss_or_gradient_and_stay_failed,
+    a_failed_step_changes_nothing,
     averages_move_towards_parameters,
     wrong_lengths_are_refused,
 );
@@ -540,6 +541,7 @@ fn softmax_sums_to_one<D: Device>(device: &D) {
 
 fn adam_equals_pytorch<D: Device>(device: &D) {
     let golden = golden();
+    let verdict = upload(device, &[0.0, 1.0]);
     for (name, decoupled) in [("adam", false), ("adam-w", true)] {
         let mut params = upload(device, &[values(0.1, 3), values(0.2, 2)].concat());
         let decay = upload(device, &[1.0, 1.0, 1.0, 0.0, 0.0]);
@@ -556,11 +558,11 @@ fn adam_equals_pytorch<D: Device>(device: &D) {
                 correction_2: (1.0 - 0.99_f64.powi(step + 1)) as f32,
                 weight_decay: 0.1,
                 decoupled,
-                gradient_factor: 1.0,
             };
             device
                 .adam_step(
                     &numbers_of_step,
+                    all(device, &verdict),
                     all(device, &grads),
                     all(device, &decay),
                     all_mut(device, &mut first),
@@ -579,17 +581,18 @@ fn sgd_equals_pytorch<D: Device>(device: &D) {
     let mut params = upload(device, &[values(0.1, 3), values(0.2, 2)].concat());
     let decay = upload(device, &[1.0, 1.0, 1.0, 0.0, 0.0]);
     let mut velocity = upload(device, &[0.0; 5]);
+    let halved = upload(device, &[0.0, 0.5]);
     for step in 0..5 {
         let phase = f64::from(step);
         // Twice the gradient with half the factor: the factor acts before everything else.
         let grads: Vec<f32> = [values(phase + 0.3, 3), values(phase + 0.4, 2)].concat();
         let doubled = upload(device, &grads.iter().map(|g| 2.0 * g).collect::<Vec<_>>());
         let learning_rate = (0.05 / (phase + 1.0)) as f32;
-        let numbers_of_step =
-            SgdStep { learning_rate, momentum: 0.9, weight_decay: 0.1, gradient_factor: 0.5 };
+        let numbers_of_step = SgdStep { learning_rate, momentum: 0.9, weight_decay: 0.1 };
         device
             .sgd_step(
                 &numbers_of_step,
+                all(device, &halved),
                 all(device, &doubled),
                 all(device, &decay),
                 all_mut(device, &mut velocity),
@@ -613,22 +616,79 @@ fn sums_join_two_values<D: Device>(device: &D) {
     assert_eq!(host(device, &target), expected);
 }
 
-fn sum_of_squares_finds_what_is_not_finite<D: Device>(device: &D) {
+fn steps_fail_by_loss_or_gradient_and_stay_failed<D: Device>(device: &D) {
     let mut values = vec![3e38_f32; 40_001];
-    let norm = device.sum_of_squares(all(device, &upload(device, &values))).unwrap();
+    let judge = |ledger: &mut StepLedger<D>, losses: &[f32], values: &[f32], clip_norm| {
+        let correct = upload(device, &vec![1.0; losses.len()]);
+        let losses = upload(device, losses);
+        ledger.sum_losses(device, all(device, &losses), all(device, &correct)).unwrap();
+        let grads = upload(device, values);
+        ledger.judge_step(device, clip_norm, Span::new(&grads, 0..values.len())).unwrap();
+        device.to_host(ledger.verdict()).unwrap()
+    };
+    let mut ledger = StepLedger::try_new(device, 3).unwrap();
+    assert_eq!(judge(&mut ledger, &[1.0, 3.0], &values, 0.0), [0.0, 1.0]);
+    assert_eq!(judge(&mut ledger, &[2.0; 40], &[6.0, 8.0], 5.0), [0.0, 0.5]);
+    assert_eq!(judge(&mut ledger, &[0.5], &[], 5.0), [0.0, 1.0]);
+    assert!(ledger.judge_step(device, 0.0, all(device, &upload(device, &[1.0]))).is_err(), "it is full");
+    let sums = ledger.settle(device).unwrap();
     let expected = 40_001.0 * f64::from(3e38_f32) * f64::from(3e38_f32);
-    assert!((norm / expected - 1.0).abs() < 1e-12);
+    assert!((sums[0].grad_squares / expected - 1.0).abs() < 1e-12);
+    assert_eq!((sums[0].loss, sums[0].loss_squares, sums[0].correct), (4.0, 10.0, 2.0));
+    assert_eq!(sums[1], StepSums { loss: 80.0, loss_squares: 160.0, correct: 40.0, grad_squares: 100.0 });
+    assert_eq!(sums[2], StepSums { loss: 0.5, loss_squares: 0.25, correct: 1.0, grad_squares: 0.0 });
     for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
         values[40_000] = bad;
-        assert!(!device.sum_of_squares(all(device, &upload(device, &values))).unwrap().is_finite());
+        for (losses, grads) in [(&[1.0, 2.0], &values[..]), (&[bad, 2.0], &[1.0])] {
+            assert_eq!(judge(&mut ledger, losses, grads, 0.0)[0], 1.0);
+            assert_eq!(judge(&mut ledger, &[1.0], &[1.0], 0.0)[0], 1.0, "a step behind one that failed");
+            let sums = ledger.settle(device).unwrap();
+            assert_eq!([sums[0].is_finite(), sums[1].is_finite()], [false, true]);
+            assert_eq!(judge(&mut ledger, &[1.0], &[1.0], 0.0)[0], 0.0, "it was seen");
+            ledger.settle(device).unwrap();
+        }
     }
-    assert_eq!(device.sum_of_squares(Span::new(&upload(device, &[]), 0..0)).unwrap(), 0.0);
+}
+
+fn a_failed_step_changes_nothing<D: Device>(device: &D) {
+    let verdict = upload(device, &[1.0, 1.0]);
+    let (grads, ones) = (upload(device, &[f32::NAN, 1.0]), upload(device, &[1.0; 2]));
+    let (mut params, mut first, mut second) =
+        (upload(device, &[1.0, 2.0]), upload(device, &[3.0, 4.0]), upload(device, &[5.0, 6.0]));
+    let adam = AdamStep {
+        learning_rate: 0.1,
+        beta_1: 0.9,
+        beta_2: 0.99,
+        epsilon: 1e-8,
+        correction_1: 0.1,
+        correction_2: 0.01,
+        weight_decay: 0.1,
+        decoupled: true,
+    };
+    let (verdict, grads) = (all(device, &verdict), all(device, &grads));
+    let decay = all(device, &ones);
+    let (m, v) = (all_mut(device, &mut first), all_mut(device, &mut second));
+    device.adam_step(&adam, verdict, grads, decay, m, v, all_mut(device, &mut params)).unwrap();
+    let sgd = SgdStep { learning_rate: 0.1, momentum: 0.9, weight_decay: 0.1 };
+    let m = all_mut(device, &mut first);
+    device.sgd_step(&sgd, verdict, grads, decay, m, all_mut(device, &mut params)).unwrap();
+    device.average_step(0.5, verdict, decay, all_mut(device, &mut params)).unwrap();
+    assert_eq!(host(device, &params), [1.0, 2.0]);
+    assert_eq!(host(device, &first), [3.0, 4.0]);
+    assert_eq!(host(device, &second), [5.0, 6.0]);
+    let passed = upload(device, &[0.0, 1.0]);
+    device.copy_if_failed(all(device, &passed), decay, all_mut(device, &mut params)).unwrap();
+    assert_eq!(host(device, &params), [1.0, 2.0]);
+    device.copy_if_failed(verdict, decay, all_mut(device, &mut params)).unwrap();
+    assert_eq!(host(device, &params), [1.0; 2]);
 }
 
 fn averages_move_towards_parameters<D: Device>(device: &D) {
+    let verdict = upload(device, &[0.0, 1.0]);
     let params = upload(device, &[1.0, -2.0, 8.0]);
     let mut average = upload(device, &[0.0, 2.0, 8.0]);
-    device.average_step(0.25, all(device, &params), all_mut(device, &mut average)).unwrap();
+    let target = all_mut(device, &mut average);
+    device.average_step(0.25, all(device, &verdict), all(device, &params), target).unwrap();
     assert_eq!(host(device, &average), [0.25, 1.0, 8.0]);
 }
 

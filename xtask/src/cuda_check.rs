@@ -72,7 +72,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     }
     let tests = ["nn_operations", "nn_tokens", "nn_spectrum", "nn_against_cpu"];
     let mut cargo = workspace::cargo();
-    cargo.args(["test", "--locked", "--package", "cfconv-train", "--features", "cuda-emulation"]);
+    cargo.args(["test", "--locked", "--package", "cfconv-train", "--features", "cuda-emulation", "--lib"]);
     cargo.args(tests.iter().flat_map(|test| ["--test", test]));
     let status = cargo.status().context("could not start cargo")?;
     if !status.success() {

@@ -25,14 +25,3 @@ pub(crate) fn run(choice: DeviceChoice, work: impl Work) -> anyhow::Result<ExitC
         },
     }
 }
-
-/// Says whether there is a graphics card that works: 0, or 1 and the reason on standard error.
-pub(crate) fn probe() -> ExitCode {
-    match CudaDevice::try_new() {
-        Ok(_) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("{error}");
-            ExitCode::FAILURE
-        }
-    }
-}

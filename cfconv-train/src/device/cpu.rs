@@ -7,6 +7,7 @@ use super::memory::{IndexBuffer, Memory, Span, SpanMut};
 
 impl Memory for Cpu {
     const NAME: &'static str = "the CPU";
+    const STEPS_IN_FLIGHT: usize = 1;
 
     fn upload(&self, host: &[f32], target: SpanMut<'_, Self>) -> Result<()> {
         target.expect_len("upload", "target", host.len())?;
@@ -25,6 +26,10 @@ impl Memory for Cpu {
             check_len("upload_indices", "target", host.len(), target.len())?;
         }
         target[..host.len()].copy_from_slice(host);
+        Ok(())
+    }
+
+    fn synchronize(&self) -> Result<()> {
         Ok(())
     }
 

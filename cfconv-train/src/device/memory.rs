@@ -20,6 +20,9 @@ pub trait Memory: Storage<f32> + Storage<u32> + Send + Sync {
     /// The device's name in messages.
     const NAME: &'static str;
 
+    /// Training steps on their way before the host looks at their outcome: 1 where nothing runs while the host waits.
+    const STEPS_IN_FLIGHT: usize;
+
     /// Allocates `len` zeros.
     ///
     /// # Errors
@@ -58,6 +61,12 @@ pub trait Memory: Storage<f32> + Storage<u32> + Send + Sync {
     /// # Errors
     /// [`DeviceError::LengthMismatch`] if `target` is shorter than `host`.
     fn upload_indices(&self, host: &[u32], target: &mut IndexBuffer<Self>) -> Result<()>;
+
+    /// Waits until everything that was started is done.
+    ///
+    /// # Errors
+    /// What the device reports, of the operations before too.
+    fn synchronize(&self) -> Result<()>;
 
     /// Copies between buffers of the device.
     ///

@@ -17,8 +17,8 @@ pub use memory::{Buffer, IndexBuffer, Memory, Span, SpanMut};
 use crate::nn::{
     ActivationOp, AddOp, AveragePoolOp, BatchNormOp, CfConv2dOp, ComplexActivationOp, ComplexBatchNormOp,
     Conv2dOp, CrossEntropyOp, DepthwiseConv2dOp, DropoutOp, GlobalAveragePoolOp, LayerNormOp, LinearOp,
-    MaxPoolOp, OptimizerOp, PatchEmbedOp, PositionEmbeddingOp, ReduceOp, SelfAttentionOp, SpectralCropOp,
-    SpectralPoolOp, SpectrumTransformOp,
+    MaxPoolOp, OptimizerOp, PatchEmbedOp, PositionEmbeddingOp, SelfAttentionOp, SpectralCropOp,
+    SpectralPoolOp, SpectrumTransformOp, VerdictOp,
 };
 
 /// A device that can train a network: memory and every operation, forward and backward.
@@ -53,11 +53,11 @@ pub trait Device:
     + OptimizerOp
     + PatchEmbedOp
     + PositionEmbeddingOp
-    + ReduceOp
     + SelfAttentionOp
     + SpectralCropOp
     + SpectralPoolOp
     + SpectrumTransformOp
+    + VerdictOp
 {
 }
 

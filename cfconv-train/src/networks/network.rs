@@ -11,7 +11,7 @@ use super::memory_plan::GradRoute;
 use super::plan::{NetworkPlan, PlannedLayer, PlannedOp, Segment};
 use super::shape::InputShape;
 use crate::device::{Buffer, Device, DeviceError, IndexBuffer, Span, SpanMut};
-use crate::nn::{CfConv2d, CfConv2dOp, EvaluationWeights};
+use crate::nn::{CfConv2d, CfConv2dOp, EvaluationWeights, StepLedger, StepSums};
 
 /// The loss of a batch.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -27,6 +27,11 @@ pub struct BatchLoss {
 }
 
 impl BatchLoss {
+    /// The loss of a step with `images` images.
+    pub fn from_sums(sums: &StepSums, images: usize) -> Self {
+        Self { sum: sums.loss, sum_of_squares: sums.loss_squares, correct: sums.correct as usize, images }
+    }
+
     /// The mean loss.
     pub fn mean(&self) -> f64 {
         self.sum / self.images as f64
@@ -386,16 +391,46 @@ impl<D: Device> Network<D> {
     /// [`NetworkError::WrongOrder`], [`NetworkError::Batch`] for a wrong number of labels,
     /// [`DeviceError::LabelOutOfRange`].
     pub fn loss(&mut self, labels: &[u32], label_smoothing: f32) -> Result<BatchLoss> {
-        const OP: &str = "Network::loss";
+        let images = self.cross_entropy("Network::loss", labels, label_smoothing)?;
+        let losses = self.device.to_host(Span::new(&self.losses, 0..images))?;
+        let correct = self.device.to_host(Span::new(&self.correct, 0..images))?;
+        Ok(BatchLoss {
+            sum: losses.iter().map(|&loss| f64::from(loss)).sum(),
+            sum_of_squares: losses.iter().map(|&loss| f64::from(loss).powi(2)).sum(),
+            correct: correct.iter().filter(|&&correct| correct == 1.0).count(),
+            images,
+        })
+    }
+
+    /// The same without waiting for the device: `ledger` has the sums when it is settled. A step that is judged by a
+    /// ledger has one batch.
+    ///
+    /// # Errors
+    /// As for [`loss`](Self::loss), and if the ledger is full.
+    pub fn enqueue_loss(
+        &mut self,
+        labels: &[u32],
+        label_smoothing: f32,
+        ledger: &mut StepLedger<D>,
+    ) -> Result<()> {
+        let images = self.cross_entropy("Network::enqueue_loss", labels, label_smoothing)?;
+        let losses = Span::new(&self.losses, 0..images);
+        let correct = Span::new(&self.correct, 0..images);
+        Ok(ledger.sum_losses(&self.device, losses, correct)?)
+    }
+
+    /// Each image's loss, whether its label has the largest logit, and in a training step the gradient; gives the
+    /// number of images.
+    fn cross_entropy(&mut self, op: &'static str, labels: &[u32], label_smoothing: f32) -> Result<usize> {
         let (training, batch) = match self.phase {
             Phase::Step(Progress::Forward { batch }) => (true, batch),
             Phase::Evaluation(Progress::Forward { batch } | Progress::Loss { batch }) => (false, batch),
-            _ => return Err(NetworkError::WrongOrder { op: OP, needed: "forward" }),
+            _ => return Err(NetworkError::WrongOrder { op, needed: "forward" }),
         };
         let classes = self.plan.classes;
-        crate::device::check_len(OP, "labels", batch, labels.len())?;
+        crate::device::check_len(op, "labels", batch, labels.len())?;
         if let Some(&got) = labels.iter().find(|&&label| label as usize >= classes) {
-            return Err(DeviceError::LabelOutOfRange { op: OP, classes, got }.into());
+            return Err(DeviceError::LabelOutOfRange { op, classes, got }.into());
         }
         self.device.upload_indices(labels, &mut self.labels)?;
         let Self { device, plan, arena, labels, losses, correct, .. } = self;
@@ -430,16 +465,9 @@ impl<D: Device> Network<D> {
                 )?;
             }
         }
-        let losses = device.to_host(Span::new(losses, 0..batch))?;
-        let correct = device.to_host(Span::new(correct, 0..batch))?;
         let progress = Progress::Loss { batch };
         self.phase = if training { Phase::Step(progress) } else { Phase::Evaluation(progress) };
-        Ok(BatchLoss {
-            sum: losses.iter().map(|&loss| f64::from(loss)).sum(),
-            sum_of_squares: losses.iter().map(|&loss| f64::from(loss).powi(2)).sum(),
-            correct: correct.iter().filter(|&&correct| correct == 1.0).count(),
-            images: batch,
-        })
+        Ok(batch)
     }
 
     /// Adds the gradients of the mean loss of the last batch.

@@ -25,7 +25,6 @@ pub mod optimizer;
 pub mod patch_embed;
 mod pool_window;
 pub mod position_embedding;
-pub mod reduce;
 mod seed;
 pub mod self_attention;
 pub mod spectral_crop;
@@ -34,6 +33,7 @@ mod spectrum_sizes;
 pub mod spectrum_transform;
 #[cfg(test)]
 mod testing;
+pub mod verdict;
 
 pub use activation::{Activation, ActivationOp};
 pub use add::AddOp;
@@ -54,13 +54,13 @@ pub use optimizer::{AdamStep, OptimizerOp, SgdStep};
 pub use patch_embed::{PatchEmbedOp, PatchEmbedSizes};
 pub use pool_window::PoolSizes;
 pub use position_embedding::PositionEmbeddingOp;
-pub use reduce::ReduceOp;
 pub(crate) use seed::{Purpose, stream};
 pub use self_attention::{SelfAttentionOp, SelfAttentionSizes};
 pub use spectral_crop::SpectralCropOp;
 pub use spectral_pool::{SpectralPoolOp, SpectralPoolSizes};
 pub use spectrum_sizes::SpectrumSizes;
 pub use spectrum_transform::SpectrumTransformOp;
+pub use verdict::{StepLedger, StepSums, VerdictOp};
 
 /// Values that one parallel task of an element-wise operation handles: 64 KiB of `f32`.
 pub(crate) const VALUES_PER_TASK: usize = 1 << 14;

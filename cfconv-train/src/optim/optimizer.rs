@@ -3,7 +3,8 @@
 use super::config::{OptimizerConfig, OptimizerKind};
 use crate::device::{Buffer, Device, DeviceError, Span, SpanMut};
 use crate::networks::{NamedTensor, Network, NetworkError, TensorValues};
-use crate::nn::{AdamStep, SgdStep};
+use crate::nn::verdict::clip_factor;
+use crate::nn::{AdamStep, SgdStep, StepLedger};
 
 /// What a step did.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -113,28 +114,44 @@ impl<D: Device> Optimizer<D> {
         (2 + usize::from(self.second.is_some())) * self.len * size_of::<f32>()
     }
 
-    /// Changes the network's parameters by its gradients. `learning_rate` is the one of this step: the
-    /// configured one times the schedule's factor.
+    /// Changes the network's parameters by its gradients, and waits for the device. `learning_rate` is the one of this
+    /// step: the configured one times the schedule's factor.
     ///
     /// # Errors
     /// [`OptimError::NonFiniteGradient`] if a gradient is infinite or NaN: nothing has changed then.
     pub fn step(&mut self, network: &mut Network<D>, learning_rate: f64) -> Result<StepReport, OptimError> {
+        let mut ledger = StepLedger::try_new(network.device(), 1)?;
+        self.enqueue_step(network, learning_rate, &mut ledger)?;
+        let norm = ledger.settle(network.device())?[0].grad_norm();
+        if !norm.is_finite() {
+            self.forget_failed_steps(1);
+            return Err(NonFiniteGradient { step: self.steps, norm }.into());
+        }
+        Ok(StepReport { grad_norm: norm, clip_factor: clip_factor(self.config.clip_norm, norm) })
+    }
+
+    /// Has `ledger` judge the step and, unless it failed, changes the network's parameters by its gradients. The host
+    /// does not wait: [`StepLedger::settle`] tells the norm of the gradient, and what failed.
+    ///
+    /// # Errors
+    /// If the ledger is full, or what the device reports.
+    pub fn enqueue_step(
+        &mut self,
+        network: &mut Network<D>,
+        learning_rate: f64,
+        ledger: &mut StepLedger<D>,
+    ) -> Result<(), OptimError> {
         let device = network.device().clone();
         let range = 0..self.len;
         let (params, grads) = network.params_and_grads();
         let grads = Span::new(grads, range.clone());
-        let grad_norm = device.sum_of_squares(grads)?.sqrt();
-        if !grad_norm.is_finite() {
-            return Err(NonFiniteGradient { step: self.steps, norm: grad_norm }.into());
-        }
-        let limit = self.config.clip_norm;
-        let clip_factor = if limit > 0.0 && grad_norm > limit { limit / grad_norm } else { 1.0 };
+        ledger.judge_step(&device, self.config.clip_norm, grads)?;
+        let verdict = ledger.verdict();
         let decay = Span::new(&self.decay, range.clone());
         let params = SpanMut::new(params, range.clone());
         let first = SpanMut::new(&mut self.first, range.clone());
         let learning_rate = learning_rate as f32;
         let weight_decay = self.config.weight_decay as f32;
-        let gradient_factor = clip_factor as f32;
         match &mut self.second {
             Some(second) => {
                 let count = (self.steps + 1) as f64;
@@ -147,18 +164,24 @@ impl<D: Device> Optimizer<D> {
                     correction_2: (1.0 - self.config.beta_2.powf(count)) as f32,
                     weight_decay,
                     decoupled: self.config.kind == OptimizerKind::AdamW,
-                    gradient_factor,
                 };
-                device.adam_step(&step, grads, decay, first, SpanMut::new(second, range), params)?;
+                let second = SpanMut::new(second, range);
+                device.adam_step(&step, verdict, grads, decay, first, second, params)?;
             }
             None => {
                 let momentum = self.config.momentum as f32;
-                let step = SgdStep { learning_rate, momentum, weight_decay, gradient_factor };
-                device.sgd_step(&step, grads, decay, first, params)?;
+                let step = SgdStep { learning_rate, momentum, weight_decay };
+                device.sgd_step(&step, verdict, grads, decay, first, params)?;
             }
         }
         self.steps += 1;
-        Ok(StepReport { grad_norm, clip_factor })
+        Ok(())
+    }
+
+    /// Takes the last `steps` steps, of which [`StepLedger::settle`] has shown the first to have failed, out of the
+    /// count; they changed nothing.
+    pub fn forget_failed_steps(&mut self, steps: usize) {
+        self.steps -= steps as u64;
     }
 
     /// Moments and number of steps, for checkpoints: `optimizer.first.{segment}`, `optimizer.second.{segment}`,

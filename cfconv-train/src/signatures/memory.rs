@@ -12,8 +12,9 @@ use crate::device::Device;
 use crate::networks::{InputShape, NetworkPlan, PlannedBatches, Result};
 use crate::optim::OptimizerKind;
 
-/// Batches that exist at once: in use, ready, being assembled, and the stage that it is assembled on.
-const BATCHES_IN_FLIGHT: usize = 4;
+/// Batches that exist at once besides those of steps on their way: ready, being assembled, and the stage that it is
+/// assembled on.
+const BATCHES_AHEAD: usize = 3;
 
 /// From this share of the limit on, a run that fits is warned of.
 const NEAR: f64 = 0.9;
@@ -81,7 +82,8 @@ impl MemoryEstimate {
             kernel_states: network.kernel_states,
             activations: network.activations,
             layers: network.layers,
-            images: demand.images * CHANNELS * size * size + BATCHES_IN_FLIGHT * batch_bytes,
+            images: demand.images * CHANNELS * size * size
+                + (BATCHES_AHEAD + D::STEPS_IN_FLIGHT) * batch_bytes,
             checkpoint: (1 + moments + averaged) * parameters + averaged * running + plan.state_bytes(),
         })
     }

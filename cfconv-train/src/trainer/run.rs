@@ -15,20 +15,19 @@ use crate::checkpoint::{
     save_model, save_training,
 };
 use crate::config::{Select, TrainConfig};
-use crate::data::{Batch, CHANNELS, Dataset, Loader, Normalization, Split};
+use crate::data::{CHANNELS, Dataset, Loader, Normalization, Split};
 use crate::device::Device;
 use crate::metrics::{
     EndEvent, EpochEvent, Event, History, KernelHealth, MetricsWriter, Score, SplitSizes, StartEvent,
-    StepEvent,
 };
 use crate::networks::{InputShape, Network};
-use crate::nn::EvaluationWeights;
-use crate::optim::{OptimError, Optimizer};
+use crate::nn::{EvaluationWeights, StepLedger};
+use crate::optim::Optimizer;
 use crate::process_memory::{available_bytes, peak_mib};
 use crate::run_folder::RunFolder;
-use crate::signatures::not_finite::{self, MAX_UNDONE};
 use crate::signatures::plateau::EpochPoint;
 use crate::signatures::{EpochView, MemoryDemand, MemoryEstimate, Signature};
+use steps::StartedStep;
 
 /// Positions at which the shadow gap is estimated: its relative error is below 1 %.
 const GAP_POSITIONS: usize = 1 << 14;
@@ -64,6 +63,9 @@ pub struct Trainer<D: Device> {
     network: Network<D>,
     optimizer: Optimizer<D>,
     average: Option<WeightAverage<D>>,
+    ledger: StepLedger<D>,
+    /// The steps that the ledger has.
+    started: Vec<StartedStep>,
     folder: RunFolder,
     metrics: MetricsWriter,
     history: History,
@@ -83,6 +85,7 @@ impl<D: Device> Trainer<D> {
         let optimizer = Optimizer::try_new(&network, &config.optimizer)?;
         let average =
             config.average.as_ref().map(|average| WeightAverage::try_new(&network, average)).transpose()?;
+        let ledger = StepLedger::try_new(network.device(), D::STEPS_IN_FLIGHT)?;
         let training = training_loader(&config, &dataset, normalization)?;
         folder.write_config(&config.to_toml()?)?;
         let metrics = MetricsWriter::create(&folder.metrics())?;
@@ -96,6 +99,8 @@ impl<D: Device> Trainer<D> {
             network,
             optimizer,
             average,
+            ledger,
+            started: Vec::new(),
             folder,
             metrics,
             history,
@@ -140,6 +145,7 @@ impl<D: Device> Trainer<D> {
         let progress = metadata.progress.unwrap_or_default();
         network.set_step((progress.step as u64).saturating_sub(1));
         let normalization = metadata.normalization;
+        let ledger = StepLedger::try_new(network.device(), D::STEPS_IN_FLIGHT)?;
         let training = training_loader(&config, &dataset, normalization)?;
         let (metrics, history) = MetricsWriter::resume(&folder.metrics(), progress.metrics_lines)?;
         folder.write_config(&config.to_toml()?)?;
@@ -152,6 +158,8 @@ impl<D: Device> Trainer<D> {
             network,
             optimizer,
             average,
+            ledger,
+            started: Vec::new(),
             folder,
             metrics,
             history,
@@ -178,37 +186,36 @@ impl<D: Device> Trainer<D> {
             self.report(&warning, observer)?;
         }
         let mut clock = Clock::resumed(&self.history);
+        let every = self.config.train.checkpoint_every;
         while self.progress.epoch < self.config.train.epochs {
             let mut batches = self.training.epoch(self.progress.epoch as u64, self.progress.batch);
-            while self.progress.batch < steps_per_epoch {
+            let mut begun = Instant::now();
+            while self.progress.batch + self.started.len() < steps_per_epoch {
                 if limits.interrupted.load(Ordering::Relaxed) {
+                    self.settle(begun, observer, &|batch| batches.recycle(batch))?;
                     self.save()?;
                     return Ok(Outcome::Interrupted { step: self.progress.step });
                 }
-                if limits.max_steps.is_some_and(|limit| self.progress.step >= limit) {
+                let step = self.progress.step + self.started.len();
+                if limits.max_steps.is_some_and(|limit| step >= limit) {
+                    self.settle(begun, observer, &|batch| batches.recycle(batch))?;
                     self.save()?;
                     return self.finish(&clock, observer);
                 }
-                let begun = Instant::now();
-                let Some(batch) = batches.next() else { break };
-                let outcome = self.step(&batch, steps_per_epoch)?;
-                batches.recycle(batch);
-                match outcome {
-                    Stepped::Done(mut event) => {
-                        event.step_ms = begun.elapsed().as_secs_f64() * 1e3;
-                        if self.progress.step.is_multiple_of(self.config.train.log_every) {
-                            self.history.step_ms.push(event.step_ms);
-                            self.metrics.write(&Event::Step(event.clone()))?;
-                        }
-                        observer.step(&event);
-                    }
-                    Stepped::Undone(signature) => self.report(&signature, observer)?,
+                if self.started.is_empty() {
+                    begun = Instant::now();
                 }
-                let every = self.config.train.checkpoint_every;
-                if every > 0 && self.progress.step.is_multiple_of(every) {
+                let Some(batch) = batches.next() else { break };
+                self.start_step(batch)?;
+                let due = every > 0 && (step + 1).is_multiple_of(every);
+                if due || self.ledger.is_full() {
+                    self.settle(begun, observer, &|batch| batches.recycle(batch))?;
+                }
+                if due {
                     self.save()?;
                 }
             }
+            self.settle(begun, observer, &|batch| batches.recycle(batch))?;
             drop(batches);
             let (event, signatures) = self.end_epoch(&mut clock, steps_per_epoch)?;
             observer.epoch(&event);
@@ -232,79 +239,6 @@ impl<D: Device> Trainer<D> {
     fn memory_warning(&self) -> Option<Signature> {
         let limit = self.config.train.memory_limit_mib.saturating_mul(1 << 20);
         (limit > 0).then(|| self.memory.warning(limit)).flatten()
-    }
-
-    /// The learning rate of step number `step`, from 0: configuration, schedule, undone steps.
-    fn learning_rate(&self, step: usize, steps_per_epoch: usize) -> f64 {
-        let total = (steps_per_epoch * self.config.train.epochs) as u64;
-        self.config.optimizer.learning_rate
-            * self.config.schedule.factor(step as u64, total)
-            * not_finite::learning_rate_factor(self.progress.undone_steps)
-    }
-
-    /// Undoes a step of which `what` is no number, passes its images over and lowers the learning rate; stops the run
-    /// if that has been done often enough.
-    ///
-    /// Kernel states and running statistics are what they were before the step; parameters, moments and averages have
-    /// not changed yet. Since the batch is passed over, it cannot stop the run again and again.
-    fn undo(&mut self, what: &'static str, value: f64, steps_per_epoch: usize) -> Result<Stepped> {
-        let step = self.progress.step;
-        self.network.undo_step()?;
-        if self.progress.undone_steps >= MAX_UNDONE {
-            self.metrics.sync()?;
-            return Err(TrainError::NotFinite {
-                step: step + 1,
-                what,
-                value,
-                undone: self.progress.undone_steps,
-                checkpoint: Some(self.folder.checkpoint()).filter(|path| path.exists()),
-            });
-        }
-        self.progress.undone_steps += 1;
-        self.progress.step += 1;
-        self.progress.batch += 1;
-        let (undone, epoch) = (self.progress.undone_steps, self.progress.epoch);
-        let next = self.learning_rate(step, steps_per_epoch);
-        let signature = not_finite::signature(step, epoch, what, value, undone, next);
-        self.progress.watch.record(signature.clone());
-        Ok(Stepped::Undone(signature))
-    }
-
-    /// One step; its time is filled in by the caller.
-    fn step(&mut self, batch: &Batch, steps_per_epoch: usize) -> Result<Stepped> {
-        let learning_rate = self.learning_rate(self.progress.step, steps_per_epoch);
-        self.network.begin_step(self.progress.step as u64)?;
-        self.network.forward(batch.len(), &batch.images)?;
-        let loss = self.network.loss(&batch.labels, self.config.train.label_smoothing)?;
-        if !loss.sum.is_finite() {
-            return self.undo("loss", loss.mean(), steps_per_epoch);
-        }
-        self.network.backward()?;
-        let grad_norm = match self.optimizer.step(&mut self.network, learning_rate) {
-            Ok(report) => report.grad_norm,
-            Err(OptimError::NonFiniteGradient(found)) => {
-                return self.undo("gradient norm", found.norm, steps_per_epoch);
-            }
-            Err(other) => return Err(other.into()),
-        };
-        if let Some(average) = &mut self.average {
-            average.update(&self.network)?;
-        }
-        let progress = &mut self.progress;
-        progress.step += 1;
-        progress.batch += 1;
-        progress.totals.loss += loss.sum;
-        progress.totals.correct += loss.correct as u64;
-        progress.totals.images += loss.images as u64;
-        progress.watch.step(&loss);
-        Ok(Stepped::Done(StepEvent {
-            step: progress.step,
-            epoch: progress.epoch,
-            loss: loss.mean(),
-            learning_rate,
-            grad_norm,
-            step_ms: 0.0,
-        }))
     }
 
     /// Evaluates, keeps the best model, and turns to the next epoch.
@@ -429,6 +363,7 @@ impl<D: Device> Trainer<D> {
 
     /// Writes the checkpoint; the metrics up to here are on the disc before.
     fn save(&mut self) -> Result<()> {
+        debug_assert!(self.started.is_empty(), "the outcome of a step is not known");
         self.progress.metrics_lines = self.metrics.lines();
         self.metrics.sync()?;
         let mut metadata = self.metadata(Kind::Training, self.progress.validation);
@@ -520,13 +455,6 @@ impl<D: Device> Trainer<D> {
     }
 }
 
-/// What a step did.
-enum Stepped {
-    Done(StepEvent),
-    /// It was undone.
-    Undone(Signature),
-}
-
 /// Estimates what the run needs, refuses what does not fit, and only then allocates the network.
 fn build<D: Device>(
     device: D,
@@ -569,5 +497,6 @@ fn split_sizes(dataset: &Dataset) -> SplitSizes {
     SplitSizes { train: count(Split::Train), validation: count(Split::Validation), test: count(Split::Test) }
 }
 
+mod steps;
 #[cfg(test)]
 mod tests;

@@ -1,9 +1,9 @@
 //! A graphics card: storage of dfdx's `Cuda`, kernels compiled by NVRTC when the device is opened, one stream.
 
 use std::collections::HashMap;
-use std::ffi::{CString, c_void};
+use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use cudarc::driver::sys::{CUdeviceptr, CUfunction};
 use cudarc::driver::{CudaDevice as Driver, DevicePtr, DeviceSlice, result, sys};
@@ -11,6 +11,8 @@ use cudarc::nvrtc::{CompileError, CompileOptions, compile_ptx_with_opts};
 use dfdx::shapes::{Shape, Unit};
 use dfdx::tensor::{Cache, Cuda, HasErr, Storage, Tensor};
 
+use super::page_locked::PageLocked;
+use super::staging::Staging;
 use super::{Argument, Grid, KERNEL_NAMES, KERNEL_SOURCE, Launcher};
 use crate::device::error::{DeviceError, Result, check_len};
 use crate::device::memory::{IndexBuffer, Memory, Span, SpanMut};
@@ -18,10 +20,24 @@ use crate::device::memory::{IndexBuffer, Memory, Span, SpanMut};
 /// The device's name in messages.
 const NAME: &str = "the CUDA device";
 
+/// Page-locked memory of the host. Eight steps of 256 images of 64 × 64 pixels with their positions take half of it.
+const STAGED_BYTES: usize = 256 << 20;
+
 /// The first graphics card.
 #[derive(Clone)]
 pub struct CudaDevice {
     shared: Arc<Shared>,
+}
+
+/// What a card could do at most in a second.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CardLimits {
+    /// The card's name.
+    pub name: String,
+    /// Multiplications and additions of single precision outside tensor cores.
+    pub f32_operations: f64,
+    /// Bytes to and from its memory.
+    pub memory_bytes: f64,
 }
 
 /// What all copies of a device share.
@@ -30,6 +46,15 @@ struct Shared {
     storage: Cuda,
     driver: Arc<Driver>,
     functions: HashMap<&'static str, CUfunction>,
+    staging: Mutex<Staging<PageLocked>>,
+}
+
+/// Page-locked memory is given back in the device's context.
+impl Drop for Shared {
+    fn drop(&mut self) {
+        // Without a context the driver has freed everything already.
+        let _ = self.driver.bind_to_thread();
+    }
 }
 
 // SAFETY: handles of the driver may be used from any thread, once its context is current there, which every call below
@@ -73,7 +98,63 @@ impl CudaDevice {
         // Operations take working memory while they run: it comes from what earlier ones gave back.
         storage.try_enable_cache().map_err(|error| unavailable(error.to_string()))?;
         let functions = load_kernels(&driver)?;
-        Ok(Self { shared: Arc::new(Shared { storage, driver, functions }) })
+        let staging = Mutex::new(Staging::new(PageLocked(driver.clone()), STAGED_BYTES));
+        Ok(Self { shared: Arc::new(Shared { storage, driver, functions, staging }) })
+    }
+
+    /// Copies to device memory at `target`, in its place among the kernels. The host waits only for uploads that are too
+    /// large to be staged: nothing in a step is.
+    fn upload_bytes(&self, op: &'static str, bytes: &[u8], target: CUdeviceptr) -> Result<()> {
+        self.bind(op)?;
+        let mut staging = self.shared.staging.lock().unwrap_or_else(PoisonError::into_inner);
+        let copied = if staging.takes(bytes.len()) {
+            staging.upload(bytes, target)
+        } else {
+            // SAFETY: both have room for the bytes. The copy is in the stream of all kernels, and the host waits for it.
+            unsafe {
+                let stream = *self.shared.driver.cu_stream();
+                let copied = result::memcpy_htod_async(target, bytes, stream);
+                copied.and_then(|()| result::stream::synchronize(stream))
+            }
+        };
+        copied.map_err(|error| transfer(op, error))
+    }
+
+    /// What the card is and what it could do at most, from the driver's figures.
+    ///
+    /// # Errors
+    /// What the driver reports.
+    pub fn limits(&self) -> Result<CardLimits> {
+        use sys::CUdevice_attribute_enum as Attribute;
+        let driver = &self.shared.driver;
+        let failed = |error| transfer("limits", error);
+        let card = result::device::get(driver.ordinal() as c_int).map_err(failed)?;
+        let mut name = [0 as c_char; 128];
+        // SAFETY: there is room for the given length, the zero at the end included.
+        let named = unsafe { sys::cuDeviceGetName(name.as_mut_ptr(), name.len() as c_int, card) };
+        named.result().map_err(failed)?;
+        // SAFETY: the driver has written a string that ends with a zero.
+        let name = unsafe { CStr::from_ptr(name.as_ptr()) }.to_string_lossy().into_owned();
+        let attribute = |attribute| {
+            let value = driver.attribute(attribute).map_err(failed)?;
+            Ok::<_, DeviceError>(f64::from(value))
+        };
+        let capability = (
+            driver.attribute(Attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR),
+            driver.attribute(Attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR),
+        );
+        // CUDA C++ Programming Guide, arithmetic instructions: results of f32 each cycle and multiprocessor.
+        let lanes = if capability == (Ok(8), Ok(0)) { 64.0 } else { 128.0 };
+        let multiprocessors = attribute(Attribute::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT)?;
+        let clock = 1e3 * attribute(Attribute::CU_DEVICE_ATTRIBUTE_CLOCK_RATE)?;
+        let memory_clock = 1e3 * attribute(Attribute::CU_DEVICE_ATTRIBUTE_MEMORY_CLOCK_RATE)?;
+        let bus_bytes = attribute(Attribute::CU_DEVICE_ATTRIBUTE_GLOBAL_MEMORY_BUS_WIDTH)? / 8.0;
+        Ok(CardLimits {
+            name,
+            f32_operations: 2.0 * lanes * multiprocessors * clock,
+            // Two transfers each cycle.
+            memory_bytes: 2.0 * memory_clock * bus_bytes,
+        })
     }
 
     fn bind(&self, op: &'static str) -> Result<()> {
@@ -152,6 +233,7 @@ impl<E: Unit> Storage<E> for CudaDevice {
 
 impl Memory for CudaDevice {
     const NAME: &'static str = NAME;
+    const STEPS_IN_FLIGHT: usize = super::STEPS_IN_FLIGHT;
 
     fn upload(&self, host: &[f32], target: SpanMut<'_, Self>) -> Result<()> {
         target.expect_len("upload", "target", host.len())?;
@@ -159,10 +241,9 @@ impl Memory for CudaDevice {
             return Ok(());
         }
         let (buffer, range) = target.into_parts();
-        self.bind("upload")?;
-        let mut view = buffer.slice_mut(range);
-        let copied = self.shared.driver.htod_sync_copy_into(host, &mut view);
-        copied.map_err(|error| transfer("upload", error))
+        let target =
+            *DevicePtr::<f32>::device_ptr(&*buffer) + (range.start * size_of::<f32>()) as CUdeviceptr;
+        self.upload_bytes("upload", bytemuck::cast_slice(host), target)
     }
 
     fn download(&self, source: Span<'_, Self>, host: &mut [f32]) -> Result<()> {
@@ -184,10 +265,13 @@ impl Memory for CudaDevice {
         if host.is_empty() {
             return Ok(());
         }
-        self.bind("upload_indices")?;
-        let mut view = target.slice_mut(..host.len());
-        let copied = self.shared.driver.htod_sync_copy_into(host, &mut view);
-        copied.map_err(|error| transfer("upload_indices", error))
+        let target = *DevicePtr::<u32>::device_ptr(&*target);
+        self.upload_bytes("upload_indices", bytemuck::cast_slice(host), target)
+    }
+
+    fn synchronize(&self) -> Result<()> {
+        self.bind("synchronize")?;
+        self.shared.driver.synchronize().map_err(|error| transfer("synchronize", error))
     }
 
     fn copy(&self, source: Span<'_, Self>, target: SpanMut<'_, Self>) -> Result<()> {

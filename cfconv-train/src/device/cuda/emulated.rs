@@ -118,6 +118,7 @@ impl<E: Unit> Storage<E> for EmulatedCuda {
 
 impl Memory for EmulatedCuda {
     const NAME: &'static str = "the emulated CUDA device";
+    const STEPS_IN_FLIGHT: usize = super::STEPS_IN_FLIGHT;
 
     fn upload(&self, host: &[f32], target: SpanMut<'_, Self>) -> Result<()> {
         target.expect_len("upload", "target", host.len())?;
@@ -137,6 +138,10 @@ impl Memory for EmulatedCuda {
             check_len("upload_indices", "target", host.len(), target.len)?;
         }
         target.values_mut()[..host.len()].copy_from_slice(host);
+        Ok(())
+    }
+
+    fn synchronize(&self) -> Result<()> {
         Ok(())
     }
 

@@ -19,15 +19,19 @@ mod fourier;
 mod grid;
 mod kernel_application;
 mod launcher;
+#[cfg(feature = "cuda")]
+mod page_locked;
 mod phi;
 mod phi_schedule;
 mod span_parts;
+#[cfg(any(feature = "cuda", test))]
+mod staging;
 
 pub(crate) use channel_sums::{ChannelSums, add_channel_sums};
 pub(crate) use convolution::Convolution;
 pub(crate) use depthwise::DepthwiseConvolution;
 #[cfg(feature = "cuda")]
-pub use driver::CudaDevice;
+pub use driver::{CardLimits, CudaDevice};
 #[cfg(all(feature = "cuda-emulation", cuda_emulator))]
 pub use emulated::{EmulatedBuffer, EmulatedCuda};
 pub(crate) use fourier::{RealTransform, Roots, SpectrumCrop};
@@ -48,6 +52,11 @@ pub const KERNEL_SOURCE: &str = include_str!(concat!(env!("OUT_DIR"), "/kernels.
 
 /// The names of all kernels.
 pub const KERNEL_NAMES: &[&str] = include!(concat!(env!("OUT_DIR"), "/kernel_names.rs"));
+
+/// Enough that the wait for the last step of a group is short beside the group, few enough that their batches, which are
+/// kept until then, take little memory.
+#[cfg(any(feature = "cuda", all(feature = "cuda-emulation", cuda_emulator)))]
+const STEPS_IN_FLIGHT: usize = 8;
 
 impl<L: Launcher> Device for L {}
 

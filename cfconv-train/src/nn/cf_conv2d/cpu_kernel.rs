@@ -9,6 +9,7 @@ use cfconv_mlp::ParameterSegment;
 
 use super::{CfConv2d, CfConv2dOp, CfConv2dState, EvaluationWeights};
 use crate::device::{Cpu, Result, Span, SpanMut, check_len};
+use crate::nn::verdict::VERDICT_LEN;
 
 /// The engine in `f32`.
 #[derive(Debug)]
@@ -73,9 +74,16 @@ impl CfConv2d for CpuCfConv2d {
         self.engine.keep_undo(kept);
     }
 
-    fn undo_step(&mut self) -> Result<()> {
-        Ok(self.engine.undo_step()?)
+    fn undo_step_if_failed(&mut self, verdict: Span<'_, Cpu>) -> Result<()> {
+        verdict.expect_len("CfConv2d::undo_step_if_failed", "verdict", VERDICT_LEN)?;
+        if verdict.as_slice()[0] != 0.0 {
+            self.engine.undo_step()?;
+        }
+        Ok(())
     }
+
+    /// The engine forgets a step when it is undone.
+    fn forget_failed_steps(&mut self, _steps: usize) {}
 
     fn begin_evaluation(&mut self, weights: EvaluationWeights, params: Span<'_, Cpu>) -> Result<()> {
         match weights {

@@ -22,6 +22,7 @@ use crate::device::cuda::{
     run_gradient_bytes,
 };
 use crate::device::{Buffer, IndexBuffer, Result, Span, SpanMut, check_len};
+use crate::nn::verdict::VERDICT_LEN;
 
 /// The layer.
 pub struct CudaCfConv2d<L: Launcher> {
@@ -183,8 +184,8 @@ impl<L: Launcher> CudaCfConv2d<L> {
         if self.sampler.measures_gaps(seed) {
             let state: Vec<f32> = device.to_host(self.state_span())?;
             let values: Vec<f32> = device.to_host(phi.all())?;
-            let complex = |values: &[f32]| -> Vec<Complex<f32>> { bytemuck::cast_slice(values).to_vec() };
-            gap_profile = measure_gaps(&self.positions, &complex(&state), &complex(&values))?;
+            let (state, values) = (bytemuck::cast_slice(&state), bytemuck::cast_slice(&values));
+            gap_profile = measure_gaps::<f32>(&self.positions, state, values)?;
         }
         let (entries, alpha) = (count(self.positions.len()), self.config.ema_alpha as f32);
         let len = 2 * self.plan.grid.num_positions();
@@ -335,24 +336,31 @@ impl<L: Launcher> CfConv2d for CudaCfConv2d<L> {
         self.undo = None;
     }
 
-    fn undo_step(&mut self) -> Result<()> {
+    fn undo_step_if_failed(&mut self, verdict: Span<'_, L>) -> Result<()> {
+        verdict.expect_len("CfConv2d::undo_step_if_failed", "verdict", VERDICT_LEN)?;
         let Some(values) = self.undo.take() else {
-            return Err(wrong_order("CfConv2d::undo_step", "keep_undo and begin_step"));
+            return Err(wrong_order("CfConv2d::undo_step_if_failed", "keep_undo and begin_step"));
         };
         let entries = count(self.positions.len());
         let len = 2 * self.plan.grid.num_positions();
         launch!(
             &self.device,
-            "scatter_state",
+            "restore_state",
             Grid::over(entries, L::THREADS),
+            verdict,
             values.all(),
             Argument::indices(self.uploaded.as_ref()),
             SpanMut::new(&mut self.state, 0..len),
             entries
         )?;
-        self.history.pop();
         self.phase = Phase::Idle;
         Ok(())
+    }
+
+    fn forget_failed_steps(&mut self, steps: usize) {
+        for _ in 0..steps {
+            self.history.pop();
+        }
     }
 
     fn begin_evaluation(&mut self, weights: EvaluationWeights, params: Span<'_, L>) -> Result<()> {

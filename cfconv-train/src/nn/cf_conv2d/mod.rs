@@ -104,11 +104,16 @@ pub trait CfConv2d: Sized + Send {
     /// Says whether steps are to be kept undoable: one more value for each position that a step visits.
     fn keep_undo(&mut self, kept: bool);
 
-    /// Takes back what the last [`begin_step`](Self::begin_step) did to the kernel state.
+    /// Ends a step: if `verdict`, as in [`VerdictOp`](crate::nn::VerdictOp), is failed, takes back what the last
+    /// [`begin_step`](Self::begin_step) did to the kernel state, bit for bit.
     ///
     /// # Errors
-    /// If there is no step that was kept undoable.
-    fn undo_step(&mut self) -> Result<()>;
+    /// If the step was not kept undoable.
+    fn undo_step_if_failed(&mut self, verdict: Span<'_, Self::Device>) -> Result<()>;
+
+    /// Takes the last `steps` steps, all undone, out of the layer's history: the host learns later than the device
+    /// that they failed.
+    fn forget_failed_steps(&mut self, steps: usize);
 
     /// Prepares the kernel of an evaluation; the training state stays as it is.
     ///

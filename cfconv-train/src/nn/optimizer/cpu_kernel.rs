@@ -6,11 +6,13 @@ use rayon::prelude::*;
 use super::{AdamStep, OptimizerOp, SgdStep};
 use crate::device::{Cpu, Result, Span, SpanMut};
 use crate::nn::VALUES_PER_TASK;
+use crate::nn::verdict::VERDICT_LEN;
 
 impl OptimizerOp for Cpu {
     fn adam_step(
         &self,
         step: &AdamStep,
+        verdict: Span<'_, Self>,
         grads: Span<'_, Self>,
         decay: Span<'_, Self>,
         first_moment: SpanMut<'_, Self>,
@@ -22,6 +24,7 @@ impl OptimizerOp for Cpu {
         decay.expect_len(OP, "decay", params.len())?;
         first_moment.expect_len(OP, "first_moment", params.len())?;
         second_moment.expect_len(OP, "second_moment", params.len())?;
+        let Some(gradient_factor) = gradient_factor(OP, verdict)? else { return Ok(()) };
         params
             .into_slice()
             .par_chunks_mut(VALUES_PER_TASK)
@@ -30,7 +33,7 @@ impl OptimizerOp for Cpu {
             .zip(grads.as_slice().par_chunks(VALUES_PER_TASK))
             .zip(decay.as_slice().par_chunks(VALUES_PER_TASK))
             .for_each(|((((params, first_moment), second_moment), grads), decay)| {
-                dispatch(Adam { step, grads, decay, first_moment, second_moment, params });
+                dispatch(Adam { step, gradient_factor, grads, decay, first_moment, second_moment, params });
             });
         Ok(())
     }
@@ -38,6 +41,7 @@ impl OptimizerOp for Cpu {
     fn sgd_step(
         &self,
         step: &SgdStep,
+        verdict: Span<'_, Self>,
         grads: Span<'_, Self>,
         decay: Span<'_, Self>,
         velocity: SpanMut<'_, Self>,
@@ -46,6 +50,7 @@ impl OptimizerOp for Cpu {
         grads.expect_len("sgd_step", "grads", params.len())?;
         decay.expect_len("sgd_step", "decay", params.len())?;
         velocity.expect_len("sgd_step", "velocity", params.len())?;
+        let Some(gradient_factor) = gradient_factor("sgd_step", verdict)? else { return Ok(()) };
         params
             .into_slice()
             .par_chunks_mut(VALUES_PER_TASK)
@@ -53,13 +58,22 @@ impl OptimizerOp for Cpu {
             .zip(grads.as_slice().par_chunks(VALUES_PER_TASK))
             .zip(decay.as_slice().par_chunks(VALUES_PER_TASK))
             .for_each(|(((params, velocity), grads), decay)| {
-                dispatch(Sgd { step, grads, decay, velocity, params });
+                dispatch(Sgd { step, gradient_factor, grads, decay, velocity, params });
             });
         Ok(())
     }
 
-    fn average_step(&self, weight: f32, params: Span<'_, Self>, average: SpanMut<'_, Self>) -> Result<()> {
+    fn average_step(
+        &self,
+        weight: f32,
+        verdict: Span<'_, Self>,
+        params: Span<'_, Self>,
+        average: SpanMut<'_, Self>,
+    ) -> Result<()> {
         average.expect_len("average_step", "average", params.len())?;
+        if gradient_factor("average_step", verdict)?.is_none() {
+            return Ok(());
+        }
         average
             .into_slice()
             .par_chunks_mut(VALUES_PER_TASK)
@@ -69,8 +83,16 @@ impl OptimizerOp for Cpu {
     }
 }
 
+/// What gradients are multiplied by; `None` if the step has failed.
+fn gradient_factor(op: &'static str, verdict: Span<'_, Cpu>) -> Result<Option<f32>> {
+    verdict.expect_len(op, "verdict", VERDICT_LEN)?;
+    let verdict = verdict.as_slice();
+    Ok((verdict[0] == 0.0).then_some(verdict[1]))
+}
+
 struct Adam<'a> {
     step: &'a AdamStep,
+    gradient_factor: f32,
     grads: &'a [f32],
     decay: &'a [f32],
     first_moment: &'a mut [f32],
@@ -83,7 +105,7 @@ impl Kernel for Adam<'_> {
 
     #[inline(always)]
     fn run<I: Isa>(self, isa: I) {
-        let AdamStep { beta_1, beta_2, epsilon, gradient_factor, .. } = *self.step;
+        let AdamStep { beta_1, beta_2, epsilon, .. } = *self.step;
         let size = self.step.learning_rate / self.step.correction_1;
         let root_correction = self.step.correction_2.sqrt().recip();
         let (coupled, decoupled) = if self.step.decoupled {
@@ -94,7 +116,7 @@ impl Kernel for Adam<'_> {
         let moments = self.first_moment.iter_mut().zip(self.second_moment);
         let operands = self.grads.iter().zip(self.decay);
         for ((p, (m, v)), (&grad, &decay)) in self.params.iter_mut().zip(moments).zip(operands) {
-            let g = isa.mul_add(gradient_factor, grad, coupled * decay * *p);
+            let g = isa.mul_add(self.gradient_factor, grad, coupled * decay * *p);
             *m = isa.mul_add(beta_1, *m, (1.0 - beta_1) * g);
             *v = isa.mul_add(beta_2, *v, (1.0 - beta_2) * g * g);
             let root = isa.mul_add(v.sqrt(), root_correction, epsilon);
@@ -105,6 +127,7 @@ impl Kernel for Adam<'_> {
 
 struct Sgd<'a> {
     step: &'a SgdStep,
+    gradient_factor: f32,
     grads: &'a [f32],
     decay: &'a [f32],
     velocity: &'a mut [f32],
@@ -116,10 +139,10 @@ impl Kernel for Sgd<'_> {
 
     #[inline(always)]
     fn run<I: Isa>(self, isa: I) {
-        let SgdStep { learning_rate, momentum, weight_decay, gradient_factor } = *self.step;
+        let SgdStep { learning_rate, momentum, weight_decay } = *self.step;
         let operands = self.grads.iter().zip(self.decay);
         for ((p, v), (&grad, &decay)) in self.params.iter_mut().zip(self.velocity).zip(operands) {
-            let g = isa.mul_add(gradient_factor, grad, weight_decay * decay * *p);
+            let g = isa.mul_add(self.gradient_factor, grad, weight_decay * decay * *p);
             *v = isa.mul_add(momentum, *v, g);
             *p = isa.mul_add(-learning_rate, *v, *p);
         }

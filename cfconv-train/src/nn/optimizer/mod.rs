@@ -24,8 +24,6 @@ pub struct AdamStep {
     pub weight_decay: f32,
     /// Whether the decay acts on the parameters (AdamW) or is added to the gradient (Adam).
     pub decoupled: bool,
-    /// What gradients are multiplied by first, for instance to clip their norm.
-    pub gradient_factor: f32,
 }
 
 /// The numbers of one step of gradient descent with momentum.
@@ -37,15 +35,14 @@ pub struct SgdStep {
     pub momentum: f32,
     /// Weight decay λ.
     pub weight_decay: f32,
-    /// What gradients are multiplied by first.
-    pub gradient_factor: f32,
 }
 
 /// Optimiser steps on a device.
 ///
 /// # Shapes
-/// All operands have one value for each parameter. `decay` is what the weight decay is multiplied by: 1 for
-/// parameters that decay, 0 for the others.
+/// `verdict` as in [`VerdictOp`](crate::nn::VerdictOp): nothing changes if a step has failed, and gradients are
+/// multiplied by its factor first. All other operands have one value for each parameter. `decay` is what the weight
+/// decay is multiplied by: 1 for parameters that decay, 0 for the others.
 pub trait OptimizerOp: Memory {
     /// `g ← factor·grad (+ λ·decay·p)`, `m ← β₁m + (1 − β₁)g`, `v ← β₂v + (1 − β₂)g²`,
     /// `p ← (1 − ηλ·decay)p − η·(m/(1 − β₁ᵗ))/(√(v/(1 − β₂ᵗ)) + ε)`; of the two decays only one is taken.
@@ -55,6 +52,7 @@ pub trait OptimizerOp: Memory {
     fn adam_step(
         &self,
         step: &AdamStep,
+        verdict: Span<'_, Self>,
         grads: Span<'_, Self>,
         decay: Span<'_, Self>,
         first_moment: SpanMut<'_, Self>,
@@ -69,6 +67,7 @@ pub trait OptimizerOp: Memory {
     fn sgd_step(
         &self,
         step: &SgdStep,
+        verdict: Span<'_, Self>,
         grads: Span<'_, Self>,
         decay: Span<'_, Self>,
         velocity: SpanMut<'_, Self>,
@@ -79,5 +78,11 @@ pub trait OptimizerOp: Memory {
     ///
     /// # Errors
     /// If the lengths differ.
-    fn average_step(&self, weight: f32, params: Span<'_, Self>, average: SpanMut<'_, Self>) -> Result<()>;
+    fn average_step(
+        &self,
+        weight: f32,
+        verdict: Span<'_, Self>,
+        params: Span<'_, Self>,
+        average: SpanMut<'_, Self>,
+    ) -> Result<()>;
 }

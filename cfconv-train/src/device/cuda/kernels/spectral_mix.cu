@@ -213,7 +213,9 @@ KERNEL gather_state(const float* state, const u32* positions, float* values, u64
     }
 }
 
-KERNEL scatter_state(const float* values, const u32* positions, float* state, u64 count) {
+// Puts the values that gather_state kept back, if the step has failed.
+KERNEL restore_state(const float* verdict, const float* values, const u32* positions, float* state, u64 count) {
+    if (!has_failed(verdict)) return;
     for (u64 n = first_index(); n < count; n += index_step()) {
         const u64 u = positions ? positions[n] : n;
         state[2 * u] = values[2 * n];

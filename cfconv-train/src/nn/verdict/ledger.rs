@@ -1,0 +1,109 @@
+//! The sums of the steps that the host has not looked at yet.
+
+use super::{StepSums, VERDICT_LEN, VerdictOp};
+use crate::device::{Buffer, DeviceError, Memory, Result, Span, SpanMut};
+
+/// The sums of up to a fixed number of training steps on a device, and the verdict over them.
+///
+/// # Examples
+/// ```
+/// use cfconv_train::device::{Cpu, Memory, Span};
+/// use cfconv_train::nn::StepLedger;
+///
+/// let device = Cpu::default();
+/// let mut ledger = StepLedger::try_new(&device, 2)?;
+/// for grads in [[3.0, 4.0], [f32::NAN, 0.0]] {
+///     let grads = device.to_device(&grads)?;
+///     ledger.judge_step(&device, 0.0, Span::new(&grads, 0..2))?;
+/// }
+/// let sums = ledger.settle(&device)?;
+/// assert_eq!(sums[0].grad_norm(), 5.0);
+/// assert!(!sums[1].is_finite());
+/// # Ok::<(), cfconv_train::device::DeviceError>(())
+/// ```
+#[derive(Debug)]
+pub struct StepLedger<D: Memory> {
+    /// [`StepSums`] of each step.
+    sums: Buffer<D>,
+    verdict: Buffer<D>,
+    capacity: usize,
+    steps: usize,
+}
+
+impl<D: Memory> StepLedger<D> {
+    /// Room for `capacity` steps, at least 1.
+    ///
+    /// # Errors
+    /// If the device's memory is exhausted.
+    pub fn try_new(device: &D, capacity: usize) -> Result<Self> {
+        let capacity = capacity.max(1);
+        Ok(Self {
+            sums: device.alloc(capacity * StepSums::LEN)?,
+            verdict: device.to_device(&[0.0, 1.0])?,
+            capacity,
+            steps: 0,
+        })
+    }
+
+    /// Steps that fit.
+    pub fn capacity(&self) -> usize {
+        self.capacity
+    }
+
+    /// Whether no further step fits.
+    pub fn is_full(&self) -> bool {
+        self.steps == self.capacity
+    }
+
+    /// What the operations behind a step obey.
+    pub fn verdict(&self) -> Span<'_, D> {
+        Span::new(&self.verdict, 0..VERDICT_LEN)
+    }
+
+    /// The place of the next step's sums.
+    fn next(&self, op: &'static str) -> Result<std::ops::Range<usize>> {
+        if self.is_full() {
+            let expected = "fewer than the ledger's capacity: settle it first";
+            return Err(DeviceError::UnsupportedSize { op, name: "steps", expected, got: self.steps });
+        }
+        Ok(self.steps * StepSums::LEN..(self.steps + 1) * StepSums::LEN)
+    }
+}
+
+impl<D: VerdictOp> StepLedger<D> {
+    /// Takes in the losses of the step that [`judge_step`](Self::judge_step) ends.
+    ///
+    /// # Errors
+    /// If the ledger is full, or the lengths differ.
+    pub fn sum_losses(&mut self, device: &D, losses: Span<'_, D>, correct: Span<'_, D>) -> Result<()> {
+        let next = self.next("StepLedger::sum_losses")?;
+        device.sum_losses(losses, correct, SpanMut::new(&mut self.sums, next))
+    }
+
+    /// Judges a step by its gradients and the losses taken in before.
+    ///
+    /// # Errors
+    /// If the ledger is full.
+    pub fn judge_step(&mut self, device: &D, clip_norm: f64, grads: Span<'_, D>) -> Result<()> {
+        let next = self.next("StepLedger::judge_step")?;
+        let verdict = SpanMut::new(&mut self.verdict, 0..VERDICT_LEN);
+        device.judge_step(clip_norm, grads, SpanMut::new(&mut self.sums, next), verdict)?;
+        self.steps += 1;
+        Ok(())
+    }
+
+    /// Waits for the steps since the last call and gives their sums; of a step that failed and all behind it nothing
+    /// else has changed. The next step counts again.
+    ///
+    /// # Errors
+    /// What the device reports, of the operations before too.
+    pub fn settle(&mut self, device: &D) -> Result<Vec<StepSums>> {
+        let values = device.to_host(Span::new(&self.sums, 0..self.steps * StepSums::LEN))?;
+        self.steps = 0;
+        let sums: Vec<StepSums> = values.as_chunks().0.iter().map(StepSums::from_values).collect();
+        if !sums.iter().all(StepSums::is_finite) {
+            device.fill(SpanMut::new(&mut self.verdict, 0..1), 0.0)?;
+        }
+        Ok(sums)
+    }
+}
