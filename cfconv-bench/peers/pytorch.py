@@ -7,13 +7,15 @@ that both can be run in turn and compared:
     cargo run --release -q -p cfconv-bench -- layer --positions 262144 --threads 2 --json
 
 `--device cuda` measures on the first graphics card: operands lie there beforehand, and the clock is read when the card
-has done everything, before and after each step. `--compile` passes the measured function through `torch.compile`;
-of it the warm-up must be at least one step, in which it compiles. `--tf32` lets products use TF32. `--check FILE` measures nothing: it takes the
-operands that `cfconv-bench` wrote with the same options and `--dump FILE`, computes outputs and gradients from them
-in single and in double precision, and prints the relative distance ‖theirs − ours‖/‖ours‖ of each tensor, with the
-larger of the two, on the CPU. `peak_scratch_mib` is the growth of the process in the steps, less output and gradients; of a
-network, the growth from before it was made. On a graphics card it is what PyTorch's allocator held at most in the steps,
-less what it held before.
+has done everything, before and after each step. `--tf32` lets products use TF32. `--compile` passes the measured
+function through `torch.compile`; it compiles in the warm-up, which must then be at least one step.
+
+`--check FILE` measures nothing: on the CPU it takes the operands that `cfconv-bench` wrote with the same options and
+`--dump FILE`, computes outputs and gradients from them in single and in double precision, and prints the relative
+distance ‖theirs − ours‖/‖ours‖ of each tensor, with the larger of the two.
+
+`peak_scratch_mib` is the growth of the process in the steps, less output and gradients; of a network, the growth from
+before it was made. On a graphics card it is what PyTorch's allocator held at most in the steps, less what it held before.
 """
 
 import argparse

@@ -1,5 +1,6 @@
 //! The command line of `cfconv-bench`.
 
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -49,27 +50,16 @@ pub(crate) enum Command {
 /// Whatever the measurement reports; with `--device cuda`, what is missing.
 pub(crate) fn run() -> Result<ExitCode> {
     let Cli { run, json, dump, command } = Cli::parse();
-    let device = command.device();
-    if device == DeviceChoice::Cuda {
-        ensure!(dump.is_none(), "--dump writes what the CPU computes: leave out --device cuda");
-        if let Some(code) = accelerator::hand_over()? {
-            return Ok(code);
-        }
-    }
-    run.start_threads()?;
     if let Some(path) = dump {
+        ensure!(!command.is_on_card(), "--dump writes what the CPU computes: leave out --device cuda");
+        run.start_threads()?;
         command.dump()?.write(&path)?;
         return Ok(ExitCode::SUCCESS);
     }
-    let mut result = match (&command, device) {
-        (Command::Layer(args), DeviceChoice::Cuda) => accelerator::layer(args, &run)?,
-        (Command::Net(args), DeviceChoice::Cuda) => accelerator::net(args, &run)?,
-        (Command::Fft(args), _) => serde_json::to_value(fft::run(args, &run)?)?,
-        (Command::Layer(args), _) => serde_json::to_value(layer::run(args, &run)?)?,
-        (Command::Conv3x3(args), _) => serde_json::to_value(conv3x3::run(args, &run)?)?,
-        (Command::Net(args), _) => serde_json::to_value(net::run(args, &run)?)?,
-        (Command::Infer(args), _) => serde_json::to_value(infer::run(args, &run)?)?,
-        (Command::Sgemm(args), _) => serde_json::to_value(sgemm::run(args, &run)?)?,
+    run.start_threads()?;
+    let mut result = match command.measure(&run)? {
+        ControlFlow::Continue(result) => result,
+        ControlFlow::Break(code) => return Ok(code),
     };
     result["instruction_set"] = format!("{:?}", InstructionSet::detect()).into();
     if json {
@@ -81,12 +71,27 @@ pub(crate) fn run() -> Result<ExitCode> {
 }
 
 impl Command {
-    fn device(&self) -> DeviceChoice {
-        match self {
-            Self::Layer(args) => args.device,
-            Self::Net(args) => args.device,
-            _ => DeviceChoice::Cpu,
-        }
+    fn is_on_card(&self) -> bool {
+        matches!(
+            self,
+            Self::Layer(layer::Args { device: DeviceChoice::Cuda, .. })
+                | Self::Net(net::Args { device: DeviceChoice::Cuda, .. })
+        )
+    }
+
+    /// The report, or the exit code of the program that has measured in place of this one.
+    fn measure(&self, run: &RunArgs) -> Result<ControlFlow<ExitCode, Value>> {
+        let report = match self {
+            Self::Layer(args) if self.is_on_card() => return accelerator::layer(args, run),
+            Self::Net(args) if self.is_on_card() => return accelerator::net(args, run),
+            Self::Fft(args) => serde_json::to_value(fft::run(args, run)?)?,
+            Self::Layer(args) => serde_json::to_value(layer::run(args, run)?)?,
+            Self::Conv3x3(args) => serde_json::to_value(conv3x3::run(args, run)?)?,
+            Self::Net(args) => serde_json::to_value(net::run(args, run)?)?,
+            Self::Infer(args) => serde_json::to_value(infer::run(args, run)?)?,
+            Self::Sgemm(args) => serde_json::to_value(sgemm::run(args, run)?)?,
+        };
+        Ok(ControlFlow::Continue(report))
     }
 
     fn dump(&self) -> Result<Dump> {

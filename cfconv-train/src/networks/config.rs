@@ -260,6 +260,13 @@ pub struct PoolLayerConfig {
     pub stride: Option<usize>,
 }
 
+impl PoolLayerConfig {
+    /// Pixels from one window to the next.
+    pub fn stride(&self) -> usize {
+        self.stride.unwrap_or(self.size)
+    }
+}
+
 /// A layer of type `spectral-pool`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

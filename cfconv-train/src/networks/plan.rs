@@ -594,7 +594,7 @@ fn draft_pool(
 ) -> Result<Drafted> {
     let (channels, height, width) = context.image()?;
     context.smaller("size", layer.size, height.min(width))?;
-    let stride = layer.stride.unwrap_or(layer.size);
+    let stride = layer.stride();
     context.at_least_one("stride", stride)?;
     let sizes = PoolSizes { channels, height, width, size: layer.size, stride };
     let output = Shape::Image { channels, height: sizes.output_height(), width: sizes.output_width() };

@@ -50,8 +50,7 @@ impl Growth {
                 LayerConfig::DepthwiseCfConv(layer) => layer.sampler = None,
                 LayerConfig::CfMix(layer) => layer.sampler = None,
                 LayerConfig::MaxPool(pool) | LayerConfig::AvgPool(pool) => {
-                    let stride = pool.stride.unwrap_or(pool.size);
-                    if let (Some(size), Some(stride)) = (self.scaled(pool.size), self.scaled(stride)) {
+                    if let (Some(size), Some(stride)) = (self.scaled(pool.size), self.scaled(pool.stride())) {
                         *pool = PoolLayerConfig { size, stride: Some(stride) };
                         self = Self::NONE;
                     }

@@ -191,15 +191,14 @@ impl<D: Device> Trainer<D> {
             let mut batches = self.training.epoch(self.progress.epoch as u64, self.progress.batch);
             let mut begun = Instant::now();
             while self.progress.batch + self.started.len() < steps_per_epoch {
-                if limits.interrupted.load(Ordering::Relaxed) {
-                    self.settle(begun, observer, &|batch| batches.recycle(batch))?;
-                    self.save()?;
-                    return Ok(Outcome::Interrupted { step: self.progress.step });
-                }
                 let step = self.progress.step + self.started.len();
-                if limits.max_steps.is_some_and(|limit| step >= limit) {
+                let interrupted = limits.interrupted.load(Ordering::Relaxed);
+                if interrupted || limits.max_steps.is_some_and(|limit| step >= limit) {
                     self.settle(begun, observer, &|batch| batches.recycle(batch))?;
                     self.save()?;
+                    if interrupted {
+                        return Ok(Outcome::Interrupted { step: self.progress.step });
+                    }
                     return self.finish(&clock, observer);
                 }
                 if self.started.is_empty() {

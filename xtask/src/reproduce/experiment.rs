@@ -18,6 +18,9 @@ pub(crate) struct Experiment {
     /// What the paper says about it.
     pub(crate) paper: Option<String>,
     pub(crate) images: ImageSet,
+    /// Settings of all networks, before their own.
+    #[serde(default)]
+    set: Vec<String>,
     #[serde(default)]
     scales: Scales,
     pub(crate) networks: Vec<NetworkSpec>,
@@ -154,7 +157,7 @@ impl Experiment {
             label: network.label.clone(),
             group: network.group.clone().unwrap_or_else(|| network.label.clone()),
             config: network.config.clone(),
-            set: network.set.clone(),
+            set: [self.set.as_slice(), &network.set].concat(),
             images: self.images,
             if_found: false,
             paper: network.paper,
@@ -275,6 +278,14 @@ mod tests {
         let smoke = experiment().variants(Scale::Smoke);
         assert_eq!(smoke.len(), 2 * 2, "of the positions the first and the last, and one set of images");
         assert!(smoke[1].name.ends_with("all") && smoke[0].set.contains(&SMOKE[0].to_owned()));
+    }
+
+    #[test]
+    fn settings_of_the_experiment_come_before_those_of_a_network() {
+        let text = TEXT.replace("abscissa =", "set = ['all=1']\n        abscissa =");
+        let variants = toml::from_str::<Experiment>(&text).unwrap().variants(Scale::Full);
+        assert_eq!(variants[0].set, ["all=1", "seed=1", "p=2"]);
+        assert_eq!(variants[6].set, ["all=1", "p=2"]);
     }
 
     #[test]

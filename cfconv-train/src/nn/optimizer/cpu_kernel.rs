@@ -6,7 +6,7 @@ use rayon::prelude::*;
 use super::{AdamStep, OptimizerOp, SgdStep};
 use crate::device::{Cpu, Result, Span, SpanMut};
 use crate::nn::VALUES_PER_TASK;
-use crate::nn::verdict::VERDICT_LEN;
+use crate::nn::verdict::gradient_factor;
 
 impl OptimizerOp for Cpu {
     fn adam_step(
@@ -83,13 +83,6 @@ impl OptimizerOp for Cpu {
     }
 }
 
-/// What gradients are multiplied by; `None` if the step has failed.
-fn gradient_factor(op: &'static str, verdict: Span<'_, Cpu>) -> Result<Option<f32>> {
-    verdict.expect_len(op, "verdict", VERDICT_LEN)?;
-    let verdict = verdict.as_slice();
-    Ok((verdict[0] == 0.0).then_some(verdict[1]))
-}
-
 struct Adam<'a> {
     step: &'a AdamStep,
     gradient_factor: f32,
@@ -108,11 +101,7 @@ impl Kernel for Adam<'_> {
         let AdamStep { beta_1, beta_2, epsilon, .. } = *self.step;
         let size = self.step.learning_rate / self.step.correction_1;
         let root_correction = self.step.correction_2.sqrt().recip();
-        let (coupled, decoupled) = if self.step.decoupled {
-            (0.0, self.step.learning_rate * self.step.weight_decay)
-        } else {
-            (self.step.weight_decay, 0.0)
-        };
+        let (coupled, decoupled) = self.step.decays();
         let moments = self.first_moment.iter_mut().zip(self.second_moment);
         let operands = self.grads.iter().zip(self.decay);
         for ((p, (m, v)), (&grad, &decay)) in self.params.iter_mut().zip(moments).zip(operands) {

@@ -22,11 +22,7 @@ impl<L: Launcher> OptimizerOp for L {
         decay.expect_len(OP, "decay", params.len())?;
         first_moment.expect_len(OP, "first_moment", params.len())?;
         second_moment.expect_len(OP, "second_moment", params.len())?;
-        let (coupled, decoupled) = if step.decoupled {
-            (0.0, step.learning_rate * step.weight_decay)
-        } else {
-            (step.weight_decay, 0.0)
-        };
+        let (coupled, decoupled) = step.decays();
         let len = count(params.len());
         launch!(
             self,

@@ -26,6 +26,13 @@ pub struct AdamStep {
     pub decoupled: bool,
 }
 
+impl AdamStep {
+    /// The decay that is added to the gradient and the one that acts on the parameters; one of them is 0.
+    fn decays(&self) -> (f32, f32) {
+        if self.decoupled { (0.0, self.learning_rate * self.weight_decay) } else { (self.weight_decay, 0.0) }
+    }
+}
+
 /// The numbers of one step of gradient descent with momentum.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct SgdStep {

@@ -50,13 +50,19 @@ impl VerdictOp for Cpu {
         source: Span<'_, Self>,
         target: SpanMut<'_, Self>,
     ) -> Result<()> {
-        verdict.expect_len("copy_if_failed", "verdict", VERDICT_LEN)?;
         target.expect_len("copy_if_failed", "target", source.len())?;
-        if verdict.as_slice()[0] != 0.0 {
+        if gradient_factor("copy_if_failed", verdict)?.is_none() {
             target.into_slice().copy_from_slice(source.as_slice());
         }
         Ok(())
     }
+}
+
+/// What the verdict says that gradients are multiplied by; `None` if the step has failed.
+pub(crate) fn gradient_factor(op: &'static str, verdict: Span<'_, Cpu>) -> Result<Option<f32>> {
+    verdict.expect_len(op, "verdict", VERDICT_LEN)?;
+    let verdict = verdict.as_slice();
+    Ok((verdict[0] == 0.0).then_some(verdict[1]))
 }
 
 /// Writes double number `at` as the device's memory holds it.

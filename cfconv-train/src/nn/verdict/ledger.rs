@@ -45,11 +45,6 @@ impl<D: Memory> StepLedger<D> {
         })
     }
 
-    /// Steps that fit.
-    pub fn capacity(&self) -> usize {
-        self.capacity
-    }
-
     /// Whether no further step fits.
     pub fn is_full(&self) -> bool {
         self.steps == self.capacity

@@ -8,6 +8,7 @@ mod cpu_kernel;
 mod cuda_kernel;
 mod ledger;
 
+pub(crate) use cpu_kernel::gradient_factor;
 pub use ledger::StepLedger;
 
 use crate::device::{Memory, Result, Span, SpanMut};

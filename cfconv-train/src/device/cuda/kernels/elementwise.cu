@@ -84,9 +84,9 @@ KERNEL copy_if_failed(const float* verdict, const float* source, float* target, 
 }
 
 // size: learning rate over 1 − β₁ᵗ; root_factor: 1/√(1 − β₂ᵗ); of coupled and decoupled decay one is 0.
-KERNEL adam_step(const float* verdict, const float* grads, const float* decay, float* first_moment, float* second_moment, float* params,
-                 float size, float beta_1, float beta_2, float epsilon, float root_factor, float coupled,
-                 float decoupled, u64 count) {
+KERNEL adam_step(const float* verdict, const float* grads, const float* decay, float* first_moment,
+                 float* second_moment, float* params, float size, float beta_1, float beta_2, float epsilon,
+                 float root_factor, float coupled, float decoupled, u64 count) {
     if (has_failed(verdict)) return;
     const float gradient_factor = verdict[1];
     for (u64 at = first_index(); at < count; at += index_step()) {
@@ -100,8 +100,8 @@ KERNEL adam_step(const float* verdict, const float* grads, const float* decay, f
     }
 }
 
-KERNEL sgd_step(const float* verdict, const float* grads, const float* decay, float* velocity, float* params, float learning_rate,
-                float momentum, float weight_decay, u64 count) {
+KERNEL sgd_step(const float* verdict, const float* grads, const float* decay, float* velocity, float* params,
+                float learning_rate, float momentum, float weight_decay, u64 count) {
     if (has_failed(verdict)) return;
     const float gradient_factor = verdict[1];
     for (u64 at = first_index(); at < count; at += index_step()) {
