@@ -4,8 +4,9 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 /// The kernels' files in the order in which they use each other.
-const FILES: [&str; 12] = [
+const FILES: [&str; 13] = [
     "common.cuh",
+    "tensor_cores.cuh",
     "elementwise.cu",
     "normalization.cu",
     "pooling.cu",

@@ -61,21 +61,37 @@ class SineMlp(nn.Module):
             yield f"mlp.{name}.bias", linear.bias
 
 
+def padded_size(extent, share):
+    """The least product of 2, 3 and 5 that holds an extent and a share of it in zeros, as far as taps can reach."""
+    size = min(math.ceil(extent * (1 + share)), 2 * extent - 1)
+    while math.gcd(size, 30**10) != size:
+        size += 1
+    return size
+
+
 class CfConv2d(nn.Module):
-    """A continuous Fourier convolution with a kernel state [H, W/2 + 1, in_channels, out_channels]."""
+    """A continuous Fourier convolution with a kernel state [H, W/2 + 1, in_channels, out_channels] of the torus, which
+    is the image, or with `zeros`, a share of it, the image and zeros behind."""
 
     def __init__(self, in_channels, out_channels, height, width, *, positions, hidden_width, hidden_layers,
-                 ema_alpha=0.5, lattice=None, bias=True, omega=(10.0, 100.0)):
+                 ema_alpha=0.5, lattice=None, bias=True, omega=(10.0, 100.0), zeros=None):
         super().__init__()
         self.image = (height, width)
-        self.lattice = lattice
+        self.lattice, self.zeros = lattice, zeros
+        if zeros is not None:
+            height, width = padded_size(height, zeros), padded_size(width, zeros)
+        self.torus = (height, width)
         self.ema_alpha = ema_alpha
         self.mlp = SineMlp(hidden_width, hidden_layers, *omega)
         self.bias = nn.Parameter(torch.zeros(out_channels)) if bias else None
         rows, columns = (lattice, lattice) if lattice else (height, width)
         self.shape = (rows, columns // 2 + 1, in_channels, out_channels)
         self.num_positions = math.prod(self.shape)
-        self.positions = self.num_positions if lattice else min(positions, self.num_positions)
+        if lattice:
+            positions = self.num_positions
+        elif callable(positions):
+            positions = positions(self.num_positions)
+        self.positions = min(positions, self.num_positions)
         signed = lambda n: torch.linspace(-1, 1, n) if n > 1 else torch.zeros(1)
         self.axes = [
             2 * torch.fft.fftfreq(rows),
@@ -118,11 +134,31 @@ class CfConv2d(nn.Module):
             pad = self.lattice // 2
             # conv2d correlates: the tap of offset r is the weight of −r.
             taps = taps.flip((2, 3)).roll((pad + 1, pad + 1), (2, 3))
-            return F.conv2d(F.pad(x, (pad,) * 4, mode="circular"), taps, self.bias)
-        spectrum = torch.fft.rfft2(x)
+            border = "circular" if self.zeros is None else "constant"
+            return F.conv2d(F.pad(x, (pad,) * 4, mode=border), taps, self.bias)
+        spectrum = torch.fft.rfft2(x, s=self.torus)
         mixed = torch.einsum("bihw,hwio->bohw", spectrum, kernel)
-        y = torch.fft.irfft2(mixed, s=self.image)
+        y = torch.fft.irfft2(mixed, s=self.torus)[..., : self.image[0], : self.image[1]]
         return y if self.bias is None else y + self.bias[:, None, None]
+
+
+def sampled(sampler):
+    """Lattice and number of positions of a sampler: a number, a share, or a function of the number of all."""
+    kind = sampler.get("kind", "uniform")
+    if kind not in ("uniform", "all", "lattice"):
+        raise SystemExit(f"sampler {kind}: no PyTorch counterpart")
+    positions = "all" if kind == "all" else sampler.get("num_positions", "auto")
+    if isinstance(positions, float):
+        share, positions = positions, lambda n: max(round(share * n), 1)
+    words = {"all": 2**40, "auto": lambda n: round(3.8 * n**0.849)}
+    return sampler["size"] if kind == "lattice" else None, words.get(positions, positions)
+
+
+def refuse_others(layer, known, where):
+    """A setting that would be ignored is an error."""
+    for key in layer:
+        if key not in ("type", *known):
+            raise SystemExit(f"{where}.{key}: no PyTorch counterpart")
 
 
 def network(config, classes=2):
@@ -131,10 +167,21 @@ def network(config, classes=2):
         config = tomllib.load(file)
     size = config["data"]["size"]
     settings = config["network"]
-    kernel, sampler = settings.get("kernel", {}), settings.get("sampler", {})
+    refuse_others(settings, ("kernel", "sampler", "layers", "ema_alpha", "padding", "padding_share"), "network")
+    kernel = settings.get("kernel", {})
+    known = ("parameterization", "hidden_width", "hidden_layers", "activation", "omega_frequency", "omega_channel")
+    refuse_others(kernel, known, "network.kernel")
+    if kernel.get("activation", "sine") != "sine":
+        raise SystemExit(f"network.kernel.activation {kernel['activation']}: no PyTorch counterpart")
+    lattice, positions = sampled(settings.get("sampler", {}))
+    zeros = settings.get("padding_share", 1.0) if settings.get("padding", "circular") == "zeros" else None
+    known = {
+        "conv": ("out_channels", "kernel_size", "bias"), "cf-conv": ("out_channels", "bias"), "linear": (),
+    }
     layers, channels, extent = [], 3, size
-    for layer in settings["layers"]:
+    for number, layer in enumerate(settings["layers"]):
         kind = layer["type"]
+        refuse_others(layer, known.get(kind, ()), f"network.layers[{number}]")
         if kind == "conv":
             k = layer.get("kernel_size", 3)
             layers.append(nn.Conv2d(channels, layer["out_channels"], k, padding=k // 2, bias=layer.get("bias", True)))
@@ -143,7 +190,7 @@ def network(config, classes=2):
             if kernel.get("parameterization", "hw-cin-cout") != "hw-cin-cout":
                 raise SystemExit(f"{kernel['parameterization']}: only hw-cin-cout has a PyTorch counterpart")
             layers.append(CfConv2d(
-                channels, layer["out_channels"], extent, extent, positions=sampler.get("num_positions", 2**40),
+                channels, layer["out_channels"], extent, extent, positions=positions, lattice=lattice, zeros=zeros,
                 hidden_width=kernel["hidden_width"], hidden_layers=kernel["hidden_layers"],
                 ema_alpha=settings.get("ema_alpha", 1.0), bias=layer.get("bias", True),
                 omega=(kernel["omega_frequency"], kernel["omega_channel"]),

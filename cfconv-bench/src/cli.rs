@@ -1,11 +1,12 @@
 //! The command line of `cfconv-bench`.
 
+use std::io::{self, ErrorKind, Write as _};
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Result, bail, ensure};
-use cfconv_bench::{DeviceChoice, Dump, RunArgs, conv3x3, fft, infer, layer, net, sgemm};
+use cfconv_bench::{Dump, RunArgs, conv3x3, fft, infer, layer, net, sgemm};
 use cfconv_fft::simd::InstructionSet;
 use clap::{Parser, Subcommand};
 use serde_json::Value;
@@ -51,7 +52,7 @@ pub(crate) enum Command {
 pub(crate) fn run() -> Result<ExitCode> {
     let Cli { run, json, dump, command } = Cli::parse();
     if let Some(path) = dump {
-        ensure!(!command.is_on_card(), "--dump writes what the CPU computes: leave out --device cuda");
+        ensure!(!command.is_on_card()?, "--dump writes what the CPU computes: leave out --device cuda");
         run.start_threads()?;
         command.dump()?.write(&path)?;
         return Ok(ExitCode::SUCCESS);
@@ -62,28 +63,29 @@ pub(crate) fn run() -> Result<ExitCode> {
         ControlFlow::Break(code) => return Ok(code),
     };
     result["instruction_set"] = format!("{:?}", InstructionSet::detect()).into();
-    if json {
-        println!("{result}");
-    } else {
-        print_lines(&result);
+    match print(&result, json) {
+        // A reader that has seen enough, as `head` does, is no failure.
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => {}
+        printed => printed?,
     }
     Ok(ExitCode::SUCCESS)
 }
 
 impl Command {
-    fn is_on_card(&self) -> bool {
-        matches!(
-            self,
-            Self::Layer(layer::Args { device: DeviceChoice::Cuda, .. })
-                | Self::Net(net::Args { device: DeviceChoice::Cuda, .. })
-        )
+    fn is_on_card(&self) -> Result<bool> {
+        match self {
+            Self::Layer(layer::Args { device, .. }) | Self::Net(net::Args { device, .. }) => {
+                device.is_on_card()
+            }
+            _ => Ok(false),
+        }
     }
 
     /// The report, or the exit code of the program that has measured in place of this one.
     fn measure(&self, run: &RunArgs) -> Result<ControlFlow<ExitCode, Value>> {
         let report = match self {
-            Self::Layer(args) if self.is_on_card() => return accelerator::layer(args, run),
-            Self::Net(args) if self.is_on_card() => return accelerator::net(args, run),
+            Self::Layer(args) if self.is_on_card()? => return accelerator::layer(args, run),
+            Self::Net(args) if self.is_on_card()? => return accelerator::net(args, run),
             Self::Fft(args) => serde_json::to_value(fft::run(args, run)?)?,
             Self::Layer(args) => serde_json::to_value(layer::run(args, run)?)?,
             Self::Conv3x3(args) => serde_json::to_value(conv3x3::run(args, run)?)?,
@@ -106,12 +108,17 @@ impl Command {
     }
 }
 
-fn print_lines(result: &Value) {
+fn print(result: &Value, json: bool) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    if json {
+        return writeln!(out, "{result}");
+    }
     let fields = result.as_object().into_iter().flatten();
     for (name, value) in fields.filter(|(_, value)| !value.is_null()) {
         match value.as_str() {
-            Some(text) => println!("{name:<20} {text}"),
-            None => println!("{name:<20} {value}"),
+            Some(text) => writeln!(out, "{name:<20} {text}")?,
+            None => writeln!(out, "{name:<20} {value}")?,
         }
     }
+    Ok(())
 }

@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use crate::memory::{MemoryWatch, mib};
 use crate::shape::at_least_one;
-use crate::{DeviceChoice, Dump, RunArgs, ShapeArgs, Timing, operands};
+use crate::{DeviceArgs, Dump, RunArgs, ShapeArgs, Timing, operands};
 
 /// Options of `cfconv-bench layer`.
 #[derive(Clone, Debug, clap::Args)]
@@ -22,9 +22,9 @@ pub struct Args {
     /// The kernel network and its positions.
     #[command(flatten)]
     pub(crate) kernel: KernelArgs,
-    /// Where the layer works: `cuda` needs the feature of this name, and has other fields.
-    #[arg(long, value_enum, default_value_t)]
-    pub device: DeviceChoice,
+    /// Where the layer works.
+    #[command(flatten)]
+    pub device: DeviceArgs,
 }
 
 /// Options that describe a CF-Conv kernel.

@@ -33,4 +33,4 @@ mod shape;
 pub use device_layer::Limits;
 pub use dump::Dump;
 pub use measure::{RunArgs, Timing};
-pub use shape::{DeviceChoice, ShapeArgs};
+pub use shape::{DeviceArgs, DeviceChoice, ShapeArgs};

@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use crate::memory::{MemoryWatch, mib};
 use crate::shape::at_least_one;
-use crate::{DeviceChoice, Dump, RunArgs, Timing, operands};
+use crate::{DeviceArgs, Dump, RunArgs, Timing, operands};
 
 /// Options of `cfconv-bench net`.
 #[derive(Clone, Debug, clap::Args)]
@@ -29,9 +29,9 @@ pub struct Args {
     /// Override a key of the configuration, such as `network.sampler.num_positions=4096`; repeatable.
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
-    /// Where the network works: `cuda` needs the feature of this name.
-    #[arg(long, value_enum, default_value_t)]
-    pub device: DeviceChoice,
+    /// Where the network works.
+    #[command(flatten)]
+    pub device: DeviceArgs,
 }
 
 /// What was measured.

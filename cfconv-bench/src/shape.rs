@@ -1,5 +1,6 @@
 //! What all subjects are told: where they work, and on images of which sizes.
 
+use anyhow::{Result, ensure};
 use serde::Serialize;
 
 /// Where something is measured.
@@ -10,6 +11,32 @@ pub enum DeviceChoice {
     Cpu,
     /// The first graphics card.
     Cuda,
+}
+
+/// Options that choose it.
+#[derive(Clone, Copy, Debug, Default, clap::Args)]
+pub struct DeviceArgs {
+    /// Where it works: `cuda` needs the feature of this name, and gives other fields.
+    #[arg(long, value_enum, default_value_t)]
+    pub device: DeviceChoice,
+    /// Matrix products on the graphics card's tensor cores, in TF32.
+    #[arg(long)]
+    pub tf32: bool,
+}
+
+impl DeviceArgs {
+    /// Whether a graphics card is asked for.
+    ///
+    /// # Errors
+    /// `--tf32` without one.
+    pub fn is_on_card(&self) -> Result<bool> {
+        let on_card = self.device == DeviceChoice::Cuda;
+        ensure!(
+            on_card || !self.tf32,
+            "--tf32 is for tensor cores of a graphics card: give --device cuda too"
+        );
+        Ok(on_card)
+    }
 }
 
 /// Sizes of images `[batch, channels, height, width]`.

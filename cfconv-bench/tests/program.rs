@@ -140,4 +140,6 @@ fn a_graphics_card_that_cannot_be_used_is_an_error_that_names_what_is_missing() 
     }
     let message = failing(&format!("layer {SHAPE} --device cuda --dump x.safetensors"));
     assert!(message.contains("leave out --device cuda"), "{message}");
+    let message = failing(&format!("layer {SHAPE} --tf32"));
+    assert!(message.contains("--tf32") && message.contains("give --device cuda too"), "{message}");
 }

@@ -44,6 +44,12 @@ pub struct KernelHealth {
     pub shadow_gap: f64,
     /// Share of positions refreshed in the last epoch's steps.
     pub coverage: f64,
+    /// The largest number of positions that a step visits; 0 in files of versions that did not write it.
+    #[serde(default)]
+    pub positions_per_step: usize,
+    /// Number of positions of the kernel; 0 in files of versions that did not write it.
+    #[serde(default)]
+    pub num_positions: usize,
     /// Share of the kernels' energy near Nyquist's frequency, of
     /// [`KernelRinging`](cfconv_core::KernelRinging) as the following two.
     #[serde(default)]

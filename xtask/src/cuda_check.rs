@@ -70,7 +70,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     if args.compile_only {
         return Ok(());
     }
-    let tests = ["nn_operations", "nn_tokens", "nn_spectrum", "nn_against_cpu"];
+    let tests = ["nn_operations", "nn_tokens", "nn_spectrum", "nn_against_cpu", "nn_tensor_cores"];
     let mut cargo = workspace::cargo();
     cargo.args(["test", "--locked", "--package", "cfconv-train", "--features", "cuda-emulation", "--lib"]);
     cargo.args(tests.iter().flat_map(|test| ["--test", test]));

@@ -11,6 +11,7 @@ mod cuda_check;
 mod cuda_toolkit;
 mod environment;
 mod number_text;
+mod output;
 mod page;
 mod plots;
 mod reproduce;

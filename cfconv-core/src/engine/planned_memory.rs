@@ -66,14 +66,15 @@ impl EnginePlan {
     ///
     /// # Examples
     /// ```
-    /// use cfconv_core::CfConv2dConfig;
     /// use cfconv_core::engine::EnginePlan;
+    /// use cfconv_core::{CfConv2dConfig, NumPositions, SamplerConfig};
     ///
-    /// let config = CfConv2dConfig::new(4, 8, 16, 16);
+    /// let mut config = CfConv2dConfig::new(4, 8, 16, 16);
+    /// config.sampler = SamplerConfig::Stratified { num_positions: NumPositions::Share(0.25) };
     /// let memory = EnginePlan::new(&config).memory::<f32>(&config, 32, 32, 2, false)?;
     /// // 16×9 frequencies of 4×8 channel pairs, complex.
     /// assert_eq!(memory.state, 16 * 9 * 32 * 8);
-    /// assert_eq!(memory.undo, memory.state / 9); // a step visits a ninth of the positions
+    /// assert_eq!(memory.undo, memory.state / 4); // a step visits a quarter of the positions
     /// // Two blocks of 16 images, 9 columns, 4 channels, 16 rows.
     /// assert_eq!(memory.saved, 2 * 9 * 4 * 16 * 16 * 8);
     /// # Ok::<(), cfconv_core::CoreError>(())

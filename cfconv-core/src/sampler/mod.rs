@@ -104,7 +104,9 @@ impl PositionSampler {
                 match (replacement, num_positions) {
                     // More draws than there are positions still miss some.
                     (true, NumPositions::Count(draws)) => Rule::UniformWithReplacement { draws },
-                    (true, NumPositions::Auto) => Rule::UniformWithReplacement { draws: count as usize },
+                    (true, NumPositions::Share(_) | NumPositions::Auto) => {
+                        Rule::UniformWithReplacement { draws: count as usize }
+                    }
                     // "all" asks for all, with or without replacement.
                     _ if count == population => Rule::All,
                     _ => Rule::Uniform { count },

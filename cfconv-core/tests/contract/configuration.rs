@@ -92,15 +92,15 @@ fn unknown_keys_and_values_are_refused_by_name() {
         ("[sampler]\nkind = 'random'", "unknown variant `random`"),
         (
             "[sampler]\nkind = 'uniform'\nnum_positions = 0",
-            "a number of positions, at least 1, \"all\" or \"auto\"",
+            "a number of positions, at least 1, a share of them below 1.0, \"all\" or \"auto\"",
         ),
         (
             "[sampler]\nkind = 'uniform'\nnum_positions = -3",
-            "a number of positions, at least 1, \"all\" or \"auto\"",
+            "a number of positions, at least 1, a share of them below 1.0, \"all\" or \"auto\"",
         ),
         (
             "[sampler]\nkind = 'uniform'\nnum_positions = 'most'",
-            "a number of positions, at least 1, \"all\" or \"auto\"",
+            "a number of positions, at least 1, a share of them below 1.0, \"all\" or \"auto\"",
         ),
         ("[sampler]\nkind = 'lattice'", "missing field `size`"),
     ] {

@@ -162,19 +162,33 @@ fn as_many_positions_as_the_kernel_has_means_all() {
 }
 
 #[test]
-fn automatic_positions_are_a_ninth() {
-    for (grid, expected) in
-        [(GRID, 14), (KernelGrid { in_channels: 1, out_channels: 1, ..GRID }.with_size(1, 1), 1)]
-    {
+fn automatic_positions_follow_the_law() {
+    // All of few; of many, 3.8·N^0.849.
+    let large = KernelGrid { in_channels: 64, out_channels: 64, ..GRID }.with_size(16, 16);
+    let law = (3.8 * f64::from(16 * 9 * 64 * 64).powf(0.849)).round() as usize;
+    for (grid, expected) in [(GRID, 120), (GRID.with_size(1, 1), GRID.num_channel_pairs()), (large, law)] {
         let config = SamplerConfig::Stratified { num_positions: NumPositions::Auto };
         let mut sampler = PositionSampler::try_new(&config, grid).unwrap();
         assert_eq!((sampler.max_positions(), sampler.sample(seed(0)).len()), (expected, expected));
     }
+}
+
+#[test]
+fn shares_of_the_positions_are_counts() {
+    for (share, expected) in [(0.1, 12), (0.104, 12), (0.107, 13), (1e-9, 1), (1.0, 120)] {
+        let config = SamplerConfig::Stratified { num_positions: NumPositions::Share(share) };
+        assert_eq!(build(&config).sample(seed(0)).len(), expected, "{share}");
+    }
     // With replacement some of the draws coincide.
-    let config = SamplerConfig::Uniform { num_positions: NumPositions::Auto, replacement: true };
+    let config = SamplerConfig::Uniform { num_positions: NumPositions::Share(0.117), replacement: true };
     let mut sampler = build(&config);
     assert!((sampler.inclusion_probability(7) - (1.0 - (119.0_f64 / 120.0).powi(14))).abs() < 1e-12);
     assert!((0..20).any(|step| sampler.sample(seed(step)).len() < 14));
+    for share in [0.0, -0.5, 1.5, f64::NAN] {
+        let config = SamplerConfig::Stratified { num_positions: NumPositions::Share(share) };
+        let message = PositionSampler::try_new(&config, GRID).unwrap_err().to_string();
+        assert!(message.contains("sampler.num_positions") && message.contains("at most 1.0"), "{message}");
+    }
 }
 
 #[test]

@@ -14,7 +14,7 @@ use clap::{Args, ValueEnum};
 use serde::Serialize;
 
 use super::progress::LoadingBar;
-use super::{DeviceChoice, set_log_level, start_threads};
+use super::{DeviceArguments, set_log_level, start_threads};
 use crate::work::Work;
 
 #[derive(Debug, Args)]
@@ -34,9 +34,8 @@ pub(super) struct EvalArguments {
     /// Images of a step.
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=65536))]
     batch_size: u32,
-    /// Where the arithmetic runs.
-    #[arg(long, value_enum, default_value_t = DeviceChoice::Auto)]
-    pub(super) device: DeviceChoice,
+    #[command(flatten)]
+    pub(super) device: DeviceArguments,
     /// Threads, 0 for one on each core.
     #[arg(long, value_name = "N", default_value_t = 0)]
     threads: usize,

@@ -10,8 +10,8 @@ mod train;
 
 use std::process::ExitCode;
 
-use anyhow::Context;
-use clap::{Parser, Subcommand, ValueEnum};
+use anyhow::{Context, bail};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::accelerator;
 
@@ -47,6 +47,39 @@ pub(crate) enum DeviceChoice {
     Cpu,
     /// The first graphics card.
     Cuda,
+}
+
+/// The options that choose it.
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct DeviceArguments {
+    /// Where the arithmetic runs.
+    #[arg(long, value_enum, default_value_t = DeviceChoice::Auto)]
+    pub(crate) device: DeviceChoice,
+    /// Matrix products on the graphics card's tensor cores, with factors of ten bits behind the point (TF32), and
+    /// errors of about two thousandths of the largest result.
+    #[arg(long)]
+    pub(crate) tf32: bool,
+}
+
+impl DeviceArguments {
+    /// Refuses what the processor does not have.
+    ///
+    /// # Errors
+    /// `--tf32` with `--device cpu`.
+    pub(crate) fn check(self) -> anyhow::Result<()> {
+        if self.tf32 && self.device == DeviceChoice::Cpu {
+            bail!(
+                "--tf32 is for tensor cores of a graphics card: leave it out, or take --device cuda or auto"
+            );
+        }
+        Ok(())
+    }
+
+    /// Says why `auto` takes the processor.
+    pub(crate) fn tell_fallback(self, reason: &dyn std::fmt::Display) {
+        let precision = if self.tf32 { ", where --tf32 changes nothing" } else { "" };
+        eprintln!("running on the CPU{precision}: {reason}");
+    }
 }
 
 /// Runs the command that the command line asks for.

@@ -12,7 +12,7 @@ use cfconv_train::trainer::probabilities;
 use clap::Args;
 use serde::Serialize;
 
-use super::{DeviceChoice, set_log_level, start_threads};
+use super::{DeviceArguments, set_log_level, start_threads};
 use crate::work::Work;
 
 /// Images of a step.
@@ -32,9 +32,8 @@ pub(super) struct PredictArguments {
     /// Number of likeliest classes to name.
     #[arg(long, value_name = "K", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
     top: u32,
-    /// Where the arithmetic runs.
-    #[arg(long, value_enum, default_value_t = DeviceChoice::Auto)]
-    pub(super) device: DeviceChoice,
+    #[command(flatten)]
+    pub(super) device: DeviceArguments,
     /// Threads, 0 for one on each core.
     #[arg(long, value_name = "N", default_value_t = 0)]
     threads: usize,

@@ -15,7 +15,7 @@ use clap::Args;
 
 use super::progress::{LoadingBar, Progress};
 use super::size::parse_mib;
-use super::{DeviceChoice, set_log_level, start_threads};
+use super::{DeviceArguments, set_log_level, start_threads};
 use crate::work::Work;
 
 /// Exit code of a run that was interrupted and wrote its checkpoint: 128 + SIGINT.
@@ -45,9 +45,8 @@ pub(super) struct TrainArguments {
     /// Threads, 0 for one on each core (train.threads).
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
-    /// Where the arithmetic runs.
-    #[arg(long, value_enum, default_value_t = DeviceChoice::Auto)]
-    pub(super) device: DeviceChoice,
+    #[command(flatten)]
+    pub(super) device: DeviceArguments,
     /// Images of a step (train.batch_size).
     #[arg(long, value_name = "N")]
     batch_size: Option<usize>,

@@ -232,7 +232,7 @@ fn most_positions(config: &TrainConfig) -> Option<usize> {
     match *positions_mut(&mut config.network.sampler.clone())? {
         NumPositions::Count(count) => Some(count),
         // No kernel has more: 32 bits number them.
-        NumPositions::All | NumPositions::Auto => Some(1 << 32),
+        NumPositions::Share(_) | NumPositions::All | NumPositions::Auto => Some(1 << 32),
     }
 }
 

@@ -50,6 +50,8 @@ mod tests {
             layer: layer.to_owned(),
             shadow_gap,
             coverage: 1.0,
+            positions_per_step: 10,
+            num_positions: 100,
             nyquist_energy: 0.4,
             overshoot: 0.9,
             ringing,

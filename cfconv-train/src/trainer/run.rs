@@ -287,6 +287,8 @@ impl<D: Device> Trainer<D> {
                     layer: kernel.layer,
                     shadow_gap: kernel.shadow_gap,
                     coverage: kernel.coverage,
+                    positions_per_step: kernel.positions_per_step,
+                    num_positions: kernel.num_positions,
                     nyquist_energy: kernel.ringing.nyquist_energy,
                     overshoot: kernel.ringing.overshoot,
                     ringing: kernel.ringing.ringing,

@@ -35,8 +35,14 @@ fn program(place: &Workplace, other: Option<&str>) -> PathBuf {
 }
 
 fn train(place: &Workplace, program: &Path, device: &str) -> Output {
+    train_with(place, program, device, &[])
+}
+
+fn train_with(place: &Workplace, program: &Path, device: &str, options: &[&str]) -> Output {
     Command::new(program)
-        .args(["train", "--max-steps", "1", "--quiet", "--device", device, "--config"])
+        .args(["train", "--max-steps", "1", "--quiet", "--device", device])
+        .args(options)
+        .arg("--config")
         .arg(place.path("tiny.toml"))
         .arg("--out")
         .arg(place.path(&format!("run-{device}")))
@@ -71,6 +77,19 @@ fn without_a_driver_cuda_fails_and_auto_uses_the_cpu() {
     assert!(said.starts_with("running on the CPU: ") && said.contains("libcuda.so.1"), "{said}");
     let output = train(&place, &program, "cpu");
     assert!(output.status.success() && stderr(&output).is_empty(), "{}", stderr(&output));
+}
+
+#[test]
+fn tf32_is_refused_or_told_where_there_are_no_tensor_cores() {
+    let place = Workplace::new();
+    let program = program(&place, None);
+    let message = failure(&train_with(&place, &program, "cpu", &["--tf32"]));
+    assert!(message.contains("--tf32") && message.contains("--device cuda or auto"), "{message}");
+    assert!(!place.path("run-cpu").exists(), "a refused run leaves nothing behind");
+    let output = train_with(&place, &program, "auto", &["--tf32"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let said = stderr(&output);
+    assert!(said.starts_with("running on the CPU, where --tf32 changes nothing: "), "{said}");
 }
 
 #[test]

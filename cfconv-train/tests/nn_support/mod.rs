@@ -1,6 +1,8 @@
 //! What the tests of operations and networks share.
 #![allow(dead_code, unused_macros, reason = "each test program uses its part")]
 
+pub(crate) mod layer_record;
+
 use cfconv_train::device::{Buffer, Device, Span, SpanMut};
 
 /// One test for each check and device.
@@ -37,6 +39,38 @@ macro_rules! on_every_device {
             fn $check() {
                 match cfconv_train::device::cuda::CudaDevice::try_new() {
                     Ok(device) => super::$check(&device),
+                    Err(error) => eprintln!("skipped: {error}"),
+                }
+            })+
+        }
+    };
+}
+
+/// One test for each check and device that computes matrix products in TF32.
+macro_rules! on_tensor_cores {
+    ($($check:ident),+ $(,)?) => {
+        #[cfg(feature = "cuda-emulation")]
+        mod emulated_tensor_cores {
+            $(#[test]
+            fn $check() {
+                #[cfg(cuda_emulator)]
+                {
+                    use cfconv_train::device::cuda::EmulatedCuda;
+                    super::$check(&EmulatedCuda::default(), &EmulatedCuda::default().with_tf32());
+                    super::$check(&EmulatedCuda::reversed(), &EmulatedCuda::reversed().with_tf32());
+                }
+                #[cfg(not(cuda_emulator))]
+                eprintln!("skipped: no compiler for C++ was found when the kernels were to be compiled");
+            })+
+        }
+
+        #[cfg(feature = "cuda")]
+        mod tensor_cores {
+            $(#[test]
+            fn $check() {
+                let device = cfconv_train::device::cuda::CudaDevice::try_new();
+                match device.and_then(|device| Ok((device.clone(), device.with_tf32()?))) {
+                    Ok((device, with_tf32)) => super::$check(&device, &with_tf32),
                     Err(error) => eprintln!("skipped: {error}"),
                 }
             })+

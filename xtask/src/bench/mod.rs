@@ -34,7 +34,7 @@ use self::timing::Timing;
 use self::work::Work;
 use crate::build::{self, Profile};
 use crate::environment::Environment;
-use crate::{atomic, plots, workspace};
+use crate::{atomic, output, plots, workspace};
 
 /// Options of `cargo xtask bench`.
 #[derive(clap::Args)]
@@ -180,8 +180,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     session.report.complete = true;
     session.progress.finish();
     session.write()?;
-    println!("\n{}", table::text(&session.report));
-    println!("written: {}", session.out.display());
+    output::line(format_args!("\n{}", table::text(&session.report)));
+    output::line(format_args!("written: {}", session.out.display()));
     Ok(())
 }
 

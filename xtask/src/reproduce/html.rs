@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::figures;
 use super::kernels::{NetworkKernels, Picture};
-use super::law::PositionsLaw;
+use super::law::{PositionsLaw, Term};
 use super::report::{ExperimentReport, Section};
 use super::row::Row;
 use super::run_folder::Signature;
@@ -129,16 +129,16 @@ fn signatures(rows: &[Row]) -> String {
 
 fn positions_law(law: &PositionsLaw) -> String {
     let mut html = format!("<h3>{}</h3>\n", law.criterion.heading());
-    html += &format!("<p><code>{}</code></p>\n", escape(&law.formula()));
-    let terms: Vec<_> = law
-        .terms
-        .iter()
-        .map(|t| vec![t.name.clone(), format!("{:.2}", t.value), format!("{:.2} to {:.2}", t.low, t.high)])
-        .collect();
-    if !terms.is_empty() {
+    if law.by_axes.is_none() {
+        html += &format!("<p>{}</p>\n", escape(&law.formula()));
+    }
+    for law in law.laws() {
+        html += &format!("<p><code>{}</code>, R² = {:.2}</p>\n", escape(&law.formula()), law.r_squared);
+        let band = |t: &Term| format!("{:.2} to {:.2}", t.low, t.high);
+        let terms: Vec<_> =
+            law.terms.iter().map(|t| vec![t.name.clone(), format!("{:.2}", t.value), band(t)]).collect();
         html += &page::table(&["term (base 2)", "exponent", "95 % band"], &terms);
     }
-    html += &law.r_squared.map_or_else(String::new, |r| format!("<p>R² = {r:.2}</p>\n"));
     let cells: Vec<_> = law
         .cells
         .iter()
@@ -148,10 +148,20 @@ fn positions_law(law: &PositionsLaw) -> String {
                 || "more than tried".to_owned(),
                 |p| format!("{bound}{}", thousands(p.round() as u64)),
             );
-            vec![cell.label.clone(), percent(cell.dense_accuracy), positions]
+            let whole = |of: fn(f64, f64) -> String| {
+                cell.whole.zip(cell.positions).map_or_else(|| "–".to_owned(), |(whole, p)| of(whole, p))
+            };
+            vec![
+                cell.label.clone(),
+                percent(cell.dense_accuracy),
+                positions,
+                whole(|whole, _| thousands(whole.round() as u64)),
+                whole(|whole, needed| percent(needed / whole)),
+            ]
         })
         .collect();
-    html + &page::table(&["network", "accuracy of all positions", "positions needed"], &cells)
+    let heads = ["network", "accuracy of all positions", "positions needed", "of", "share"];
+    html + &page::table(&heads, &cells)
 }
 
 fn kernels(network: &NetworkKernels) -> String {

@@ -53,15 +53,24 @@ impl Criterion {
     }
 }
 
-/// `log2(positions) = constant + Σ exponent · log2(coordinate)`, fitted by least squares.
+/// What the cells of an experiment need, and laws for it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct PositionsLaw {
     pub(crate) criterion: Criterion,
     pub(crate) cells: Vec<Cell>,
-    /// The constant first; empty if there are too few cells.
+    /// By the axes of the experiment; absent if too few cells need a known number.
+    pub(crate) by_axes: Option<PowerLaw>,
+    /// By the number of positions of the largest kernel alone: what a layer can go by.
+    pub(crate) by_kernel: Option<PowerLaw>,
+}
+
+/// `log2(positions) = constant + Σ exponent · log2(coordinate)`, fitted by least squares.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct PowerLaw {
+    /// The constant first.
     pub(crate) terms: Vec<Term>,
     /// Share of the variance of log2(positions) that the law explains.
-    pub(crate) r_squared: Option<f64>,
+    pub(crate) r_squared: f64,
 }
 
 /// The positions that one network needs on one kind of images.
@@ -72,6 +81,9 @@ pub(crate) struct Cell {
     pub(crate) coordinates: Vec<(String, f64)>,
     /// Accuracy with all positions.
     pub(crate) dense_accuracy: f64,
+    /// Positions of its largest kernel.
+    #[serde(default)]
+    pub(crate) whole: Option<f64>,
     /// Number that reaches the share; absent if none that was tried does.
     pub(crate) positions: Option<f64>,
     /// Whether the smallest number that was tried reaches it already: then it is an upper bound.
@@ -87,47 +99,77 @@ pub(crate) struct Term {
     pub(crate) high: f64,
 }
 
-/// Finds the positions that each cell needs and fits the law to those that are known.
+/// Finds the positions that each cell needs and fits laws to those that are known.
 pub(crate) fn fit(rows: &[Row], criterion: Criterion) -> PositionsLaw {
     let cells: Vec<_> =
         row::groups(rows).into_iter().filter_map(|group| cell(rows, group, criterion)).collect();
-    let known: Vec<_> = cells.iter().filter(|cell| cell.positions.is_some() && !cell.at_most).collect();
-    let (mut terms, mut r_squared) = (Vec::new(), None);
-    if let Some(first) = known.first() {
-        let names: Vec<_> = first.coordinates.iter().map(|(name, _)| name.clone()).collect();
+    let by_axes = PowerLaw::fit(&cells, |cell| Some(cell.coordinates.clone()));
+    let by_kernel = PowerLaw::fit(&cells, |cell| Some(vec![("kernel".to_owned(), cell.whole?)]));
+    PositionsLaw { criterion, cells, by_axes, by_kernel }
+}
+
+impl PowerLaw {
+    /// `None` if there are too few cells with a known number.
+    fn fit(cells: &[Cell], coordinates: impl Fn(&Cell) -> Option<Vec<(String, f64)>>) -> Option<Self> {
+        let known: Vec<_> = cells
+            .iter()
+            .filter(|cell| !cell.at_most)
+            .filter_map(|cell| Some((coordinates(cell)?, cell.positions?.log2())))
+            .collect();
+        let names = known.first()?.0.iter().map(|(name, _)| name.clone());
+        let names: Vec<_> = std::iter::once("constant".to_owned()).chain(names).collect();
         let design: Vec<Vec<f64>> = known
             .iter()
-            .map(|cell| std::iter::once(1.0).chain(cell.coordinates.iter().map(|(_, x)| x.log2())).collect())
+            .map(|(coordinates, _)| {
+                std::iter::once(1.0).chain(coordinates.iter().map(|(_, x)| x.log2())).collect()
+            })
             .collect();
-        let target: Vec<f64> = known.iter().filter_map(|cell| cell.positions).map(f64::log2).collect();
-        if let Some(solution) = least_squares(&design, &target) {
-            let names = std::iter::once("constant".to_owned()).chain(names);
-            terms = names
-                .zip(solution.values.iter().zip(&solution.errors))
-                .map(|(name, (&value, error))| {
-                    let reach = BAND * error;
-                    Term { name, value, low: value - reach, high: value + reach }
-                })
-                .collect();
-            r_squared = Some(solution.r_squared);
-        }
+        let target: Vec<f64> = known.iter().map(|&(_, positions)| positions).collect();
+        let solution = least_squares(&design, &target)?;
+        let terms = names
+            .into_iter()
+            .zip(solution.values.iter().zip(&solution.errors))
+            .map(|(name, (&value, error))| {
+                let reach = BAND * error;
+                Term { name, value, low: value - reach, high: value + reach }
+            })
+            .collect();
+        Some(Self { terms, r_squared: solution.r_squared })
     }
-    PositionsLaw { criterion, cells, terms, r_squared }
+
+    /// The law as a formula.
+    pub(crate) fn formula(&self) -> String {
+        let constant = self.terms.first().map_or(0.0, |term| term.value);
+        let powers = self.terms.iter().skip(1).map(|term| format!(" · {}^{:.2}", term.name, term.value));
+        format!("positions = {}{}", Shown(constant.exp2()), powers.collect::<String>())
+    }
 }
 
 impl PositionsLaw {
-    /// The law as a formula, or why there is none.
+    /// The law by the axes as a formula, or why there is none.
     pub(crate) fn formula(&self) -> String {
-        let Some((constant, powers)) = self.terms.split_first() else {
-            return format!(
-                "No law: {} of {} networks need a number of positions between those that were tried, too few to fit.",
-                self.cells.iter().filter(|cell| cell.positions.is_some() && !cell.at_most).count(),
-                self.cells.len()
-            );
-        };
-        let powers: String =
-            powers.iter().map(|term| format!(" · {}^{:.2}", term.name, term.value)).collect();
-        format!("positions = {}{powers}", Shown(constant.value.exp2()))
+        self.by_axes.as_ref().map_or_else(
+            || {
+                let known = self.cells.iter().filter(|cell| cell.positions.is_some() && !cell.at_most);
+                format!(
+                    "No law: {} of {} networks need a number of positions between those that were tried, too few to fit.",
+                    known.count(),
+                    self.cells.len()
+                )
+            },
+            PowerLaw::formula,
+        )
+    }
+
+    /// The laws there are.
+    pub(crate) fn laws(&self) -> impl Iterator<Item = &PowerLaw> {
+        self.by_axes.iter().chain(&self.by_kernel)
+    }
+
+    /// The least and the largest share of a network's largest kernel that is needed.
+    pub(crate) fn shares(&self) -> Option<(f64, f64)> {
+        let shares = || self.cells.iter().filter_map(|cell| Some(cell.positions? / cell.whole?));
+        Some((shares().reduce(f64::min)?, shares().reduce(f64::max)?))
     }
 }
 
@@ -146,9 +188,16 @@ fn cell(rows: &[Row], group: &str, criterion: Criterion) -> Option<Cell> {
     let members: Vec<_> = rows.iter().filter(|row| row.group == group).collect();
     let positions = |row: &Row| row.coordinates.get(POSITIONS).copied().flatten();
     let dense = members.iter().find(|row| positions(row).is_none())?;
+    // A number larger than the kernel is the whole kernel, as all positions are: no network needs more.
+    let whole = members.iter().filter_map(|row| row.kernel_positions).reduce(f64::max);
+    let visited = |row: &Row| match whole {
+        Some(whole) => Some(positions(row).map_or(whole, |number| number.min(whole))),
+        None => positions(row),
+    };
     let mut curve: Vec<(f64, f64)> =
-        members.iter().filter_map(|row| Some((positions(row)?, criterion.reached(row)?))).collect();
+        members.iter().filter_map(|row| Some((visited(row)?, criterion.reached(row)?))).collect();
     curve.sort_by(|a, b| a.0.total_cmp(&b.0));
+    curve.dedup_by_key(|point| point.0);
     let goal = criterion.goal(dense);
     let crossing = crossing(&curve, goal);
     let coordinates = dense
@@ -161,6 +210,7 @@ fn cell(rows: &[Row], group: &str, criterion: Criterion) -> Option<Cell> {
         label: group.to_owned(),
         coordinates,
         dense_accuracy: dense.accuracy,
+        whole,
         positions: crossing,
         at_most: curve.first().is_some_and(|&(_, reached)| reached >= goal),
     })
@@ -275,10 +325,11 @@ mod tests {
             .collect();
         let law = fit(&rows);
         assert_eq!(law.cells.len(), 5);
-        let term = |name: &str| law.terms.iter().find(|term| term.name == name).unwrap();
+        let by_axes = law.by_axes.as_ref().unwrap();
+        let term = |name: &str| by_axes.terms.iter().find(|term| term.name == name).unwrap();
         assert!((term("size").value - 1.0).abs() < 1e-6, "{law:?}");
         assert!((term("channels").value - 0.5).abs() < 1e-6, "{law:?}");
-        assert!(term("size").low <= term("size").value && law.r_squared.unwrap() > 0.999, "{law:?}");
+        assert!(term("size").low <= term("size").value && by_axes.r_squared > 0.999, "{law:?}");
         assert!(law.formula().starts_with("positions = "), "{}", law.formula());
     }
 
@@ -295,7 +346,8 @@ mod tests {
             row.shadow_gap = Some(at(POSITIONS).map_or(0.0, |p| 0.02 * size * size * channels / 4.0 / p));
         }
         let law = super::fit(&rows, Criterion::ShadowGap);
-        let term = |name: &str| law.terms.iter().find(|term| term.name == name).unwrap().value;
+        let terms = &law.by_axes.as_ref().unwrap().terms;
+        let term = |name: &str| terms.iter().find(|term| term.name == name).unwrap().value;
         // The crossing is found on a straight line between points that are four octaves apart.
         assert!((term("size") - 2.0).abs() < 0.6 && (term("channels") - 1.0).abs() < 0.4, "{law:?}");
     }
@@ -303,7 +355,7 @@ mod tests {
     #[test]
     fn too_few_cells_make_no_law() {
         let law = fit(&rows_of("one", 16.0, 8.0, 1000.0));
-        assert!(law.terms.is_empty() && law.formula().contains("1 of 1"), "{}", law.formula());
+        assert!(law.by_axes.is_none() && law.formula().contains("1 of 1"), "{}", law.formula());
         assert!(fit(&[]).cells.is_empty());
     }
 
@@ -313,6 +365,48 @@ mod tests {
         assert_eq!((never.cells[0].positions, never.cells[0].at_most), (None, false));
         let always = fit(&rows_of("always", 16.0, 8.0, 2.0));
         assert_eq!((always.cells[0].positions, always.cells[0].at_most), (Some(16.0), true));
+    }
+
+    #[test]
+    fn a_law_of_the_kernel_alone_is_found() {
+        let rows: Vec<_> = [(8.0, 8.0), (8.0, 16.0), (16.0, 16.0), (32.0, 16.0)]
+            .into_iter()
+            .flat_map(|(size, channels): (f64, f64)| {
+                let whole = size * size * channels * channels;
+                let mut rows = rows_of(&format!("{size} {channels}"), size, channels, 3.0 * whole.powf(0.75));
+                rows.iter_mut().for_each(|row| row.kernel_positions = Some(whole));
+                rows
+            })
+            .collect();
+        let law = fit(&rows);
+        let by_kernel = law.by_kernel.as_ref().unwrap();
+        // Points at the end of a curve are where the whole kernel is, not where the rows say.
+        let exponent = by_kernel.terms[1].value;
+        assert!((exponent - 0.75).abs() < 0.1 && by_kernel.r_squared > 0.98, "{law:?}");
+        assert!(by_kernel.formula().contains(" · kernel^0."), "{}", by_kernel.formula());
+        assert_eq!(law.laws().count(), 2);
+    }
+
+    #[test]
+    fn no_network_needs_more_than_its_whole_kernel() {
+        // 65536 positions are all of 10,000, and 4096 are not enough.
+        let mut rows = rows_of("small", 16.0, 8.0, 12_000.0);
+        for row in &mut rows {
+            row.kernel_positions = Some(10_000.0);
+            if row.coordinates[POSITIONS] == Some(65536.0) {
+                row.accuracy = 0.8;
+            }
+        }
+        let law = fit(&rows);
+        let cell = &law.cells[0];
+        let needed = cell.positions.unwrap();
+        assert_eq!((cell.whole, cell.at_most), (Some(10_000.0), false));
+        assert!((4096.0..=10_000.0).contains(&needed), "{needed}");
+        // The goal, 99 % of 0.8, lies most of the way from 4096's 0.7904 to the whole kernel's 0.8.
+        let share = (0.792 - rows[2].accuracy) / (0.8 - rows[2].accuracy);
+        let expected = (12.0 + share * (10_000.0_f64.log2() - 12.0)).exp2();
+        assert!((needed / expected - 1.0).abs() < 1e-9, "{needed} {expected}");
+        assert_eq!(law.shares(), Some((needed / 10_000.0, needed / 10_000.0)));
     }
 
     #[test]

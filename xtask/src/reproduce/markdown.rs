@@ -4,10 +4,12 @@ use std::fmt::Write;
 
 use serde_json::Value;
 
+use super::law::PositionsLaw;
 use super::report::{ExperimentReport, Section};
 use super::study::StudyReport;
 use super::table;
 use crate::environment::Environment;
+use crate::number_text::percent;
 use crate::text_table;
 
 /// Writes the tables of all experiments of a report, those of other versions left out.
@@ -28,13 +30,26 @@ fn trainings(name: &str, experiment: &ExperimentReport) -> String {
     let (heads, rows) = table::cells(experiment);
     text += &text_table::markdown(&heads, &rows);
     for law in &experiment.positions_laws {
-        let _ = write!(text, "\n{}: `{}`", law.criterion.heading(), law.formula());
-        for term in &law.terms {
-            let _ = write!(text, "; {} {:.2} ({:.2} to {:.2})", term.name, term.value, term.low, term.high);
-        }
-        text += "\n";
+        let _ = writeln!(text, "\n{}: {}", law.criterion.heading(), parts(law).join("; "));
     }
     text + &origin(&experiment.command, &experiment.environment)
+}
+
+/// The laws with their bands, or why there is none, and the shares of kernels.
+fn parts(law: &PositionsLaw) -> Vec<String> {
+    let mut parts = Vec::new();
+    if law.by_axes.is_none() {
+        parts.push(law.formula());
+    }
+    parts.extend(law.laws().map(|law| {
+        let bands =
+            law.terms.iter().map(|t| format!("{} {:.2} ({:.2} to {:.2})", t.name, t.value, t.low, t.high));
+        format!("`{}` ({}; R² = {:.4})", law.formula(), bands.collect::<Vec<_>>().join(", "), law.r_squared)
+    }));
+    parts.extend(law.shares().map(|(least, most)| {
+        format!("{} to {} of a network's largest kernel", percent(least), percent(most))
+    }));
+    parts
 }
 
 fn measurements(name: &str, study: &StudyReport) -> String {

@@ -36,7 +36,7 @@ use self::scale::Scale;
 use self::study::{Study, StudyOptions};
 use self::suite::{Entry, Kind};
 use self::trainings::{Options, Trainings};
-use crate::{atomic, text_table, workspace};
+use crate::{atomic, output, text_table, workspace};
 
 /// Options of `cargo xtask reproduce`.
 #[derive(clap::Args)]
@@ -121,7 +121,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         }
     }
     progress.finish();
-    println!("\nwritten: {}\n         {}", report_path(&out).display(), page_path(&out).display());
+    let (report, page) = (report_path(&out), page_path(&out));
+    output::line(format_args!("\nwritten: {}\n         {}", report.display(), page.display()));
     if !failed.is_empty() {
         bail!("not all experiments were run: {} are missing", failed.join(", "));
     }
@@ -179,6 +180,9 @@ fn train(
     ));
     for law in &gathered.positions_laws {
         progress.print(&format!("{}: {}", law.criterion.heading(), law.formula()));
+        if let Some(by_kernel) = &law.by_kernel {
+            progress.print(&format!("  by the kernel's number of positions alone: {}", by_kernel.formula()));
+        }
     }
     Ok(())
 }

@@ -9,6 +9,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::Value;
 
 use crate::number_text::{duration, percent};
+use crate::output;
 
 /// Longest silence without a terminal.
 const LINE_INTERVAL: Duration = Duration::from_secs(20);
@@ -156,8 +157,8 @@ impl Progress {
     /// Prints a result, above the bar.
     pub(crate) fn print(&self, text: &str) {
         match &self.bar {
-            Some(bar) => bar.suspend(|| println!("{text}")),
-            None => println!("{text}"),
+            Some(bar) => bar.suspend(|| output::line(text)),
+            None => output::line(text),
         }
     }
 

@@ -35,6 +35,9 @@ pub(crate) struct Row {
     pub(crate) shadow_gap: Option<f64>,
     /// Share of positions refreshed in the last epoch, mean over layers and seeds.
     pub(crate) coverage: Option<f64>,
+    /// Positions of the largest kernel.
+    #[serde(default)]
+    pub(crate) kernel_positions: Option<f64>,
     /// Accuracy on the test images at other sizes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) sizes: Vec<SizeAccuracy>,
@@ -136,6 +139,7 @@ impl Row {
             peak_mib: mean(|(s, _)| s.peak_mib),
             shadow_gap: mean(|(_, run)| run.last(|point| point.shadow_gap)),
             coverage: mean(|(_, run)| run.last(|point| point.coverage)),
+            kernel_positions: mean(|(_, run)| run.last(|point| point.kernel_positions)),
             sizes: sizes::over_seeds(&runs.iter().map(|(_, run)| run.sizes.clone()).collect::<Vec<_>>()),
             epochs,
             seconds: mean(|(s, _)| Some(s.total_seconds)).unwrap_or(f64::NAN),

@@ -98,6 +98,9 @@ pub(crate) struct EpochPoint {
     pub(crate) shadow_gap: Option<f64>,
     /// Mean over the CF-Conv layers.
     pub(crate) coverage: Option<f64>,
+    /// Positions of the largest kernel.
+    #[serde(default)]
+    pub(crate) kernel_positions: Option<f64>,
 }
 
 impl EpochPoint {
@@ -119,6 +122,10 @@ impl EpochPoint {
             validation_accuracy: validation["accuracy"].as_f64(),
             shadow_gap: over_layers("shadow_gap"),
             coverage: over_layers("coverage"),
+            kernel_positions: kernels
+                .iter()
+                .filter_map(|kernel| kernel["num_positions"].as_f64())
+                .reduce(f64::max),
         })
     }
 }
@@ -248,7 +255,7 @@ pub(crate) mod tests {
             "metrics.jsonl",
             r#"{"event":"start","epochs":2,"steps_per_epoch":10}
 {"event":"step","step":10,"loss":0.9}
-{"event":"epoch","epoch":0,"train":{"loss":0.8,"accuracy":0.4},"validation":{"loss":0.9,"accuracy":0.5},"kernels":[{"shadow_gap":0.2,"coverage":1.0},{"shadow_gap":0.4,"coverage":0.5}]}
+{"event":"epoch","epoch":0,"train":{"loss":0.8,"accuracy":0.4},"validation":{"loss":0.9,"accuracy":0.5},"kernels":[{"shadow_gap":0.2,"coverage":1.0,"num_positions":640},{"shadow_gap":0.4,"coverage":0.5,"num_positions":320}]}
 {"event":"epoch","epoch":1,"train":{"loss":0.7,"accuracy":0.5},"validation":{"loss":0.8,"accuracy":0.6},"validation_averaged":{"loss":0.7,"accuracy":0.65}}
 {"event":"end"}
 "#,
@@ -309,6 +316,7 @@ pub(crate) mod tests {
         assert_eq!((curve[0].train_loss, curve[0].validation_accuracy), (Some(0.8), Some(0.5)));
         assert!((curve[0].shadow_gap.unwrap() - 0.3).abs() < 1e-12, "the mean over layers");
         assert_eq!((curve[0].coverage, curve[1].coverage), (Some(0.75), None));
+        assert_eq!(curve[0].kernel_positions, Some(640.0), "the largest of the layers");
         assert_eq!(curve[1].validation_accuracy, Some(0.65), "averaged parameters count where they exist");
 
         text += "{\"event\":\"epoch\",\"epoch\":1,\"train\":{\"loss\":0.1}}\n";

@@ -110,7 +110,8 @@ impl Convolution {
             kernel_size,
             batch,
             circular,
-            adjoint
+            adjoint,
+            device.tf32()
         )
     }
 
@@ -142,7 +143,8 @@ impl Convolution {
             width,
             kernel_size,
             batch,
-            circular
+            circular,
+            device.tf32()
         )?;
         let grid = Grid::over(count(len), L::THREADS);
         launch!(device, "add_partials", grid, partial.all(), grad_weight, count(len), chunks)

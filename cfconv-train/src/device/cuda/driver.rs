@@ -27,6 +27,7 @@ const STAGED_BYTES: usize = 256 << 20;
 #[derive(Clone)]
 pub struct CudaDevice {
     shared: Arc<Shared>,
+    tf32: bool,
 }
 
 /// What a card could do at most in a second.
@@ -99,7 +100,21 @@ impl CudaDevice {
         storage.try_enable_cache().map_err(|error| unavailable(error.to_string()))?;
         let functions = load_kernels(&driver)?;
         let staging = Mutex::new(Staging::new(PageLocked(driver.clone()), STAGED_BYTES));
-        Ok(Self { shared: Arc::new(Shared { storage, driver, functions, staging }) })
+        Ok(Self { shared: Arc::new(Shared { storage, driver, functions, staging }), tf32: false })
+    }
+
+    /// The same card with matrix products on its tensor cores, their factors rounded to TF32.
+    ///
+    /// # Errors
+    /// [`DeviceError::Unavailable`] for a card before compute capability 8.0 (A100), which has no TF32.
+    pub fn with_tf32(self) -> Result<Self> {
+        let (major, minor) = compute_capability(&self.shared.driver)?;
+        if major < 8 {
+            return Err(unavailable(format!(
+                "TF32 needs a card of compute capability 8.0 or newer, this one has {major}.{minor}"
+            )));
+        }
+        Ok(Self { tf32: true, ..self })
     }
 
     /// Copies to device memory at `target`, in its place among the kernels. The host waits only for uploads that are too
@@ -139,12 +154,9 @@ impl CudaDevice {
             let value = driver.attribute(attribute).map_err(failed)?;
             Ok::<_, DeviceError>(f64::from(value))
         };
-        let capability = (
-            driver.attribute(Attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR),
-            driver.attribute(Attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR),
-        );
+        let capability = compute_capability(driver)?;
         // CUDA C++ Programming Guide, arithmetic instructions: results of f32 each cycle and multiprocessor.
-        let lanes = if capability == (Ok(8), Ok(0)) { 64.0 } else { 128.0 };
+        let lanes = if capability == (8, 0) { 64.0 } else { 128.0 };
         let multiprocessors = attribute(Attribute::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT)?;
         let clock = 1e3 * attribute(Attribute::CU_DEVICE_ATTRIBUTE_CLOCK_RATE)?;
         let memory_clock = 1e3 * attribute(Attribute::CU_DEVICE_ATTRIBUTE_MEMORY_CLOCK_RATE)?;
@@ -170,16 +182,23 @@ fn transfer(op: &'static str, error: impl fmt::Display) -> DeviceError {
     DeviceError::Transfer { device: NAME, op, reason: error.to_string() }
 }
 
-/// Compiles the kernels for the card's architecture and finds them.
-fn load_kernels(driver: &Arc<Driver>) -> Result<HashMap<&'static str, CUfunction>> {
+/// Major and minor number.
+fn compute_capability(driver: &Driver) -> Result<(i32, i32)> {
     use sys::CUdevice_attribute_enum as Attribute;
     let attribute = |attribute| {
         driver
             .attribute(attribute)
             .map_err(|error| unavailable(format!("the driver does not answer ({error})")))
     };
-    let major = attribute(Attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR)?;
-    let minor = attribute(Attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR)?;
+    Ok((
+        attribute(Attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR)?,
+        attribute(Attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR)?,
+    ))
+}
+
+/// Compiles the kernels for the card's architecture and finds them.
+fn load_kernels(driver: &Arc<Driver>) -> Result<HashMap<&'static str, CUfunction>> {
+    let (major, minor) = compute_capability(driver)?;
     // Once a process: the options take a static string.
     let architecture: &'static str = Box::leak(format!("compute_{major}{minor}").into_boxed_str());
     let options = CompileOptions { arch: Some(architecture), ..CompileOptions::default() };
@@ -323,6 +342,10 @@ fn value(argument: &mut Argument<'_, CudaDevice>) -> Value {
 
 impl Launcher for CudaDevice {
     const THREADS: u32 = 256;
+
+    fn tf32(&self) -> bool {
+        self.tf32
+    }
 
     fn launch(&self, name: &'static str, grid: Grid, mut arguments: Vec<Argument<'_, Self>>) -> Result<()> {
         let failed = |reason: String| DeviceError::Kernel { device: NAME, kernel: name, reason };

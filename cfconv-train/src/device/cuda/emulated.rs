@@ -38,12 +38,19 @@ const GUARD: u32 = 0x7fc0_beef;
 #[derive(Clone, Debug, Default)]
 pub struct EmulatedCuda {
     reversed: bool,
+    tf32: bool,
 }
 
 impl EmulatedCuda {
     /// A device that runs the threads of each block from the last to the first.
     pub fn reversed() -> Self {
-        Self { reversed: true }
+        Self { reversed: true, ..Self::default() }
+    }
+
+    /// The same with matrix products in TF32.
+    #[must_use]
+    pub fn with_tf32(self) -> Self {
+        Self { tf32: true, ..self }
     }
 }
 
@@ -175,6 +182,10 @@ impl Value {
 
 impl Launcher for EmulatedCuda {
     const THREADS: u32 = 32;
+
+    fn tf32(&self) -> bool {
+        self.tf32
+    }
 
     fn launch(&self, name: &'static str, grid: Grid, mut arguments: Vec<Argument<'_, Self>>) -> Result<()> {
         let failed = |reason: String| DeviceError::Kernel { device: Self::NAME, kernel: name, reason };

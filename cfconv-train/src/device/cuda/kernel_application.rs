@@ -411,7 +411,8 @@ impl Sizes {
             inputs,
             outputs,
             batch,
-            adjoint
+            adjoint,
+            device.tf32()
         )
     }
 
@@ -473,7 +474,8 @@ impl Sizes {
                 self.torus.1,
                 batch,
                 scale,
-                paired
+                paired,
+                device.tf32()
             );
         }
         let entries = grads.len() / 2;

@@ -10,6 +10,9 @@ pub trait Launcher: Memory {
     /// Threads of a block where the kernel leaves the number open: a power of two, at least 32.
     const THREADS: u32;
 
+    /// Whether matrix products take their factors rounded to TF32 (ten bits behind the point), on tensor cores.
+    fn tf32(&self) -> bool;
+
     /// Starts the kernel `name`.
     ///
     /// # Errors

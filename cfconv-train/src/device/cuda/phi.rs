@@ -318,7 +318,8 @@ impl<L: Launcher> Phi<L> {
             tile.width,
             tile.scratch_len,
             self.factor,
-            self.mlp.output_scale()
+            self.mlp.output_scale(),
+            device.tf32()
         )
     }
 
@@ -352,7 +353,8 @@ impl<L: Launcher> Phi<L> {
             tile.width,
             tile.scratch_len,
             self.factor,
-            self.mlp.output_scale()
+            self.mlp.output_scale(),
+            device.tf32()
         )?;
         let len = count(self.shape.mlps * self.shape.mlp_len + self.shape.embeddings_len);
         launch!(

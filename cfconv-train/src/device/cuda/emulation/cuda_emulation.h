@@ -3,6 +3,7 @@
 
 #include <cmath>
 #include <cstddef>
+#include <cstring>
 
 #define CFCONV_EMULATION
 #define KERNEL extern "C" void
@@ -17,7 +18,14 @@ namespace emulation {
 extern thread_local dim3 thread_index, block_index, block_size, grid_size;
 void* shared_memory();
 void barrier();
+void multiply_in_warp(float* sums, const unsigned int* a, const unsigned int* b);
 }  // namespace emulation
+
+inline unsigned int __float_as_uint(float x) {
+    unsigned int bits;
+    std::memcpy(&bits, &x, sizeof bits);
+    return bits;
+}
 
 #define threadIdx emulation::thread_index
 #define blockIdx emulation::block_index

@@ -18,13 +18,24 @@ constexpr size_t STACK_BYTES = 64 * 1024;
 constexpr uint32_t GUARD = 0x7fc0feed;  // a NaN that nobody computes
 constexpr size_t GUARD_WORDS = 16;
 
-enum class State { Running, Waiting, Done };
+// AtProduct: waits for the other lanes of its warp.
+enum class State { Running, Waiting, AtProduct, Done };
+
+constexpr unsigned int WARP = 32;
+
+// A lane's factors of a product of its warp.
+struct Factors {
+    float a[4], b[2];
+};
 
 struct Fiber {
     ucontext_t context;
     std::vector<char> stack;
     State state = State::Done;
     unsigned int thread = 0;
+    // Of products with even and with odd numbers: a lane may be one product ahead of another.
+    Factors factors[2];
+    unsigned int products = 0;
 };
 
 // What a host thread needs to run blocks.
@@ -63,7 +74,21 @@ void start(Fiber& fiber, unsigned int thread) {
     fiber.context.uc_link = &machine.scheduler;
     makecontext(&fiber.context, fiber_main, 0);
     fiber.thread = thread;
+    fiber.products = 0;
     resume(fiber);
+}
+
+// Resumes the warps whose lanes have all reached a product; false if there are none.
+bool resume_products(unsigned int threads) {
+    bool any = false;
+    for (unsigned int first = 0; first + WARP <= threads && !machine.error; first += WARP) {
+        bool all = true;
+        for (unsigned int lane = 0; lane < WARP; ++lane) all &= machine.fibers[first + lane].state == State::AtProduct;
+        if (!all) continue;
+        for (unsigned int lane = 0; lane < WARP; ++lane) resume(machine.fibers[first + lane]);
+        any = true;
+    }
+    return any;
 }
 
 // `reversed` takes threads from the last to the first between barriers: a missing barrier shows as another result.
@@ -73,7 +98,7 @@ void run_block(unsigned int threads, bool reversed) {
     auto thread_of = [&](unsigned int turn) { return reversed ? threads - 1 - turn : turn; };
     if (machine.fibers.size() < threads) machine.fibers.resize(threads);
     start(machine.fibers[0], thread_of(0));
-    const bool has_barriers = machine.fibers[0].state == State::Waiting;
+    const bool has_barriers = machine.fibers[0].state != State::Done;
     for (unsigned int turn = 1; turn < threads && !machine.error; ++turn) {
         if (has_barriers) {
             start(machine.fibers[turn], thread_of(turn));
@@ -84,8 +109,16 @@ void run_block(unsigned int threads, bool reversed) {
         }
     }
     while (has_barriers && !machine.error) {
-        unsigned int waiting = 0;
-        for (unsigned int turn = 0; turn < threads; ++turn) waiting += machine.fibers[turn].state == State::Waiting;
+        if (resume_products(threads)) continue;
+        unsigned int waiting = 0, at_products = 0;
+        for (unsigned int turn = 0; turn < threads; ++turn) {
+            waiting += machine.fibers[turn].state == State::Waiting;
+            at_products += machine.fibers[turn].state == State::AtProduct;
+        }
+        if (at_products > 0) {
+            machine.error = "some lanes of a warp reached a product that others did not";
+            break;
+        }
         if (waiting == 0) break;
         if (waiting != threads) {
             machine.error = "some threads of a block reached a barrier that others did not";
@@ -150,6 +183,35 @@ void barrier() {
     Fiber* fiber = machine.current;
     fiber->state = State::Waiting;
     swapcontext(&fiber->context, &machine.scheduler);
+}
+
+// The product of a warp, from the factors that its lanes hold (tensor_cores.cuh says which).
+void multiply_in_warp(float* sums, const unsigned int* a, const unsigned int* b) {
+    Fiber* fiber = machine.current;
+    if (!fiber) {
+        machine.error = "some lanes of a warp reached a product that others did not";
+        return;
+    }
+    const unsigned int turn = fiber->products++ % 2;
+    std::memcpy(fiber->factors[turn].a, a, sizeof fiber->factors[turn].a);
+    std::memcpy(fiber->factors[turn].b, b, sizeof fiber->factors[turn].b);
+    fiber->state = State::AtProduct;
+    swapcontext(&fiber->context, &machine.scheduler);
+    // Fibers may be numbered from the last thread to the first.
+    const unsigned int place = static_cast<unsigned int>(fiber - machine.fibers.data()), first = place / WARP * WARP;
+    const bool reversed = machine.fibers[first].thread % WARP != 0;
+    auto lane = [&](unsigned int number) -> const Factors& {
+        return machine.fibers[first + (reversed ? WARP - 1 - number : number)].factors[turn];
+    };
+    auto left = [&](unsigned int row, unsigned int k) {
+        return lane(row % 8 * 4 + k % 4).a[row / 8 + k / 4 * 2];
+    };
+    auto right = [&](unsigned int k, unsigned int column) { return lane(column * 4 + k % 4).b[k / 4]; };
+    const unsigned int number = fiber->thread % WARP;
+    for (unsigned int n = 0; n < 4; ++n) {
+        const unsigned int row = number / 4 + n / 2 * 8, column = number % 4 * 2 + n % 2;
+        for (unsigned int k = 0; k < 8; ++k) sums[n] += left(row, k) * right(k, column);
+    }
 }
 
 }  // namespace emulation

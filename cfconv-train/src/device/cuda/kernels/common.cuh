@@ -1,6 +1,7 @@
 // What all kernels share. The text of every file of this folder is joined, this one first, and compiled three ways: by
 // NVRTC when a device is opened, by nvcc as a check, and by a C++ compiler with emulation/cuda_emulation.h before it.
-// So kernels use no header, no warp primitives and no atomics: sums are taken in an order that depends on sizes only.
+// So kernels use no header, no atomics and of the warp primitives only the product of tensor_cores.cuh: sums are taken in
+// an order that depends on sizes only.
 
 typedef unsigned int u32;
 typedef unsigned long long u64;

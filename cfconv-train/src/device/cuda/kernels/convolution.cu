@@ -27,18 +27,63 @@ __device__ inline float tap(const float* x, const ConvSizes& sizes, u32 k, u32 n
     return x[((static_cast<u64>(i) * sizes.height + h) * sizes.width + w) * sizes.batch + b];
 }
 
+// The same 4×4 results of a thread on tensor cores: a warp computes 16 rows × 32 columns, of each 8 columns a thread has
+// four. Both factors lie in shared memory, [INNER][stride].
+#define WARP_ROWS 16
+#define WARP_COLUMNS 32
+
+__device__ inline u32 warp_row() {
+    return threadIdx.x / 32 % (TILE / WARP_ROWS) * WARP_ROWS;
+}
+
+__device__ inline u32 warp_column() {
+    return threadIdx.x / 32 / (TILE / WARP_ROWS) * WARP_COLUMNS;
+}
+
+__device__ inline void add_products_tf32(float (*sums)[PER_THREAD], const float* left, u32 left_stride, const float* right,
+                                         u32 right_stride) {
+    const u32 row = warp_row(), column = warp_column();
+    for (u32 first = 0; first < INNER; first += 8) {
+        u32 a[4], b[2];
+        load_rows(a, [&](u32 i, u32 k) { return left[(first + k) * left_stride + row + i]; });
+        for (u32 part = 0; part < PER_THREAD; ++part) {
+            load_columns(b, [&](u32 k, u32 j) { return right[(first + k) * right_stride + column + 8 * part + j]; });
+            multiply_in_warp(sums[part], a, b);
+        }
+    }
+}
+
+__device__ inline void add_products(float (*sums)[PER_THREAD], const float* left, u32 left_stride, const float* right,
+                                    u32 right_stride) {
+    const u32 row = threadIdx.x / 16, column = threadIdx.x % 16;
+    for (u32 k = 0; k < INNER; ++k) {
+        for (u32 i = 0; i < PER_THREAD; ++i) {
+            const float a = left[k * left_stride + row + 16 * i];
+            for (u32 j = 0; j < PER_THREAD; ++j) sums[i][j] += a * right[k * right_stride + column + 16 * j];
+        }
+    }
+}
+
+// Where in the block's tile a thread's result [i][j] belongs.
+__device__ inline u32 result_row(u32 tf32, u32 i, u32 j) {
+    return tf32 ? warp_row() + sum_row(j) : threadIdx.x / 16 + 16 * i;
+}
+
+__device__ inline u32 result_column(u32 tf32, u32 i, u32 j) {
+    return tf32 ? warp_column() + 8 * i + sum_column(j) : threadIdx.x % 16 + 16 * j;
+}
+
 // y[o, n] = bias[o] + Σ_k weight[o, k]·x(k, n). With `adjoint` the weight is that of the convolution whose input gradient
 // is wanted, [in_channels, out_channels, K, K] in the sizes given here, and its taps are mirrored.
 // Grid (⌈N/TILE⌉, ⌈out_channels/TILE⌉).
 KERNEL conv2d(const float* x, const float* weight, const float* bias, float* y, u32 in_channels, u32 out_channels,
-              u32 height, u32 width, u32 kernel_size, u32 batch, u32 circular, u32 adjoint) {
+              u32 height, u32 width, u32 kernel_size, u32 batch, u32 circular, u32 adjoint, u32 tf32) {
     SHARED(float, shared);
     float* weights = shared;                    // [INNER][TILE + 1]
     float* taps = shared + INNER * (TILE + 1);  // [INNER][TILE]
     const ConvSizes sizes = {in_channels, height, width, kernel_size, batch, circular};
     const u32 area = kernel_size * kernel_size, inner = in_channels * area, count = height * width * batch;
     const u32 first_o = blockIdx.y * TILE, first_n = blockIdx.x * TILE;
-    const u32 row = threadIdx.x / 16, column = threadIdx.x % 16;
     float sums[PER_THREAD][PER_THREAD] = {};
     for (u32 first_k = 0; first_k < inner; first_k += INNER) {
         for (u32 at = threadIdx.x; at < TILE * INNER; at += blockDim.x) {
@@ -55,18 +100,13 @@ KERNEL conv2d(const float* x, const float* weight, const float* bias, float* y, 
             taps[at] = n < count && k < inner ? tap(x, sizes, k, n) : 0.0f;
         }
         __syncthreads();
-        for (u32 k = 0; k < INNER; ++k) {
-            for (u32 i = 0; i < PER_THREAD; ++i) {
-                const float w = weights[k * (TILE + 1) + row + 16 * i];
-                for (u32 j = 0; j < PER_THREAD; ++j) sums[i][j] += w * taps[k * TILE + column + 16 * j];
-            }
-        }
+        if (tf32) add_products_tf32(sums, weights, TILE + 1, taps, TILE);
+        else add_products(sums, weights, TILE + 1, taps, TILE);
         __syncthreads();
     }
     for (u32 i = 0; i < PER_THREAD; ++i) {
-        const u32 o = first_o + row + 16 * i;
         for (u32 j = 0; j < PER_THREAD; ++j) {
-            const u32 n = first_n + column + 16 * j;
+            const u32 o = first_o + result_row(tf32, i, j), n = first_n + result_column(tf32, i, j);
             if (o < out_channels && n < count) {
                 y[static_cast<u64>(o) * count + n] = sums[i][j] + (bias ? bias[o] : 0.0f);
             }
@@ -76,7 +116,8 @@ KERNEL conv2d(const float* x, const float* weight, const float* bias, float* y, 
 
 // partial[chunk, o, k] = Σ_n dy[o, n]·x(k, n) over the chunk's columns. Grid (⌈inner/TILE⌉, ⌈out_channels/TILE⌉, chunks).
 KERNEL conv2d_weight_gradient(const float* x, const float* grad_output, float* partial, u32 in_channels,
-                              u32 out_channels, u32 height, u32 width, u32 kernel_size, u32 batch, u32 circular) {
+                              u32 out_channels, u32 height, u32 width, u32 kernel_size, u32 batch, u32 circular,
+                              u32 tf32) {
     SHARED(float, shared);
     float* grads = shared;                     // [INNER][TILE + 1]
     float* taps = shared + INNER * (TILE + 1);  // [INNER][TILE + 1]
@@ -85,7 +126,6 @@ KERNEL conv2d_weight_gradient(const float* x, const float* grad_output, float* p
     const u32 chunk = (count + gridDim.z - 1) / gridDim.z;
     const u32 start = chunk * blockIdx.z, end = start + chunk < count ? start + chunk : count;
     const u32 first_o = blockIdx.y * TILE, first_k = blockIdx.x * TILE;
-    const u32 row = threadIdx.x / 16, column = threadIdx.x % 16;
     float sums[PER_THREAD][PER_THREAD] = {};
     for (u32 first_n = start; first_n < end; first_n += INNER) {
         for (u32 at = threadIdx.x; at < TILE * INNER; at += blockDim.x) {
@@ -95,18 +135,13 @@ KERNEL conv2d_weight_gradient(const float* x, const float* grad_output, float* p
             taps[place] = n < end && k < inner ? tap(x, sizes, k, n) : 0.0f;
         }
         __syncthreads();
-        for (u32 n = 0; n < INNER; ++n) {
-            for (u32 i = 0; i < PER_THREAD; ++i) {
-                const float g = grads[n * (TILE + 1) + row + 16 * i];
-                for (u32 j = 0; j < PER_THREAD; ++j) sums[i][j] += g * taps[n * (TILE + 1) + column + 16 * j];
-            }
-        }
+        if (tf32) add_products_tf32(sums, grads, TILE + 1, taps, TILE + 1);
+        else add_products(sums, grads, TILE + 1, taps, TILE + 1);
         __syncthreads();
     }
     for (u32 i = 0; i < PER_THREAD; ++i) {
-        const u32 o = first_o + row + 16 * i;
         for (u32 j = 0; j < PER_THREAD; ++j) {
-            const u32 k = first_k + column + 16 * j;
+            const u32 o = first_o + result_row(tf32, i, j), k = first_k + result_column(tf32, i, j);
             if (o < out_channels && k < inner) {
                 partial[(static_cast<u64>(blockIdx.z) * out_channels + o) * inner + k] = sums[i][j];
             }

@@ -109,12 +109,34 @@ __device__ inline void phi_encode(const PhiLayout& phi, const PhiTile& tile, con
     __syncthreads();
 }
 
+// Networks narrower than this gain nothing from tensor cores.
+#define PHI_TF32_WIDTH 16
+
+// Whether a layer's products run on tensor cores where these may be used. The first layer stays exact: it computes phases
+// of many turns. The last one has too few outputs.
+__device__ inline bool phi_on_tensor_cores(const PhiLayout& phi, u32 layer) {
+    return layer > 0 && layer < phi.hidden_layers && phi.hidden_width >= PHI_TF32_WIDTH;
+}
+
 // One layer: z = W·x + b, then the activation unless it is the last. Four outputs at a time in each thread.
-__device__ inline void phi_layer(const PhiLayout& phi, const PhiTile& tile, u32 layer, u32 mlp, const u32* places,
-                                 const float* params, const float* inputs, float* outputs, float* derivatives) {
+__device__ inline void phi_layer(const PhiLayout& phi, const PhiTile& tile, u32 tf32, u32 layer, u32 mlp,
+                                 const u32* places, const float* params, const float* inputs, float* outputs,
+                                 float* derivatives) {
     const u32 in = layer_inputs(phi, layer), out = layer_outputs(phi, layer), stride = tile.width + 1;
     const float* weight = params + places[2 * layer] + static_cast<u64>(mlp) * in * out;
     const float* bias = params + places[2 * layer + 1] + static_cast<u64>(mlp) * out;
+    if (tf32 && phi_on_tensor_cores(phi, layer)) {
+        multiply_in_block(
+            out, tile.width, in, [&](u32 o, u32 i) { return weight[static_cast<u64>(o) * in + i]; },
+            [&](u32 i, u32 p) { return inputs[i * stride + p]; },
+            [&](u32 o, u32 p, float sum) {
+                float derivative;
+                outputs[o * stride + p] = phi_activation(phi.activation, bias[o] + sum, &derivative);
+                if (derivatives) derivatives[o * stride + p] = derivative;
+            });
+        __syncthreads();
+        return;
+    }
     const u32 groups = (out + 3) / 4;
     for (u32 at = threadIdx.x; at < groups * tile.width; at += blockDim.x) {
         const u32 p = at % tile.width, first = at / tile.width * 4, count = out - first < 4 ? out - first : 4;
@@ -141,7 +163,7 @@ __device__ inline void phi_layer(const PhiLayout& phi, const PhiTile& tile, u32 
 // output[entry][out_features] = scale·Φ. Each block takes runs of positions of one MLP: runs [first item, items, MLP].
 KERNEL phi_evaluate(const float* params, const u32* layout, const float* frequencies, const float* channels,
                     const u32* positions, const u32* order, const u32* runs, float* scratch, float* output, u32 run_count,
-                    u32 tile_width, u32 scratch_len, float factor, float scale) {
+                    u32 tile_width, u32 scratch_len, float factor, float scale, u32 tf32) {
     SHARED(float, shared);
     const PhiLayout phi = read_layout(layout);
     const u32* places = layout + PHI_LAYOUT_LEN;
@@ -156,7 +178,7 @@ KERNEL phi_evaluate(const float* params, const u32* layout, const float* frequen
             const PhiTile tile = {tile_width, end - first < tile_width ? end - first : tile_width, first};
             phi_encode(phi, tile, positions, order, frequencies, channels, params, factor, from);
             for (u32 layer = 0; layer <= phi.hidden_layers; ++layer) {
-                phi_layer(phi, tile, layer, mlp, places, params, from, to, nullptr);
+                phi_layer(phi, tile, tf32, layer, mlp, places, params, from, to, nullptr);
                 float* next = from;
                 from = to;
                 to = next;
@@ -178,7 +200,7 @@ KERNEL phi_evaluate(const float* params, const u32* layout, const float* frequen
 // partial[run][mlp_len + embeddings_len], in the order of the layers, weight before bias.
 KERNEL phi_vjp(const float* params, const u32* layout, const float* frequencies, const float* channels,
                const u32* positions, const u32* order, const u32* runs, const float* grad_output, float* scratch,
-               float* partial, u32 run_count, u32 tile_width, u32 scratch_len, float factor, float scale) {
+               float* partial, u32 run_count, u32 tile_width, u32 scratch_len, float factor, float scale, u32 tf32) {
     SHARED(float, shared);
     const PhiLayout phi = read_layout(layout);
     const u32* places = layout + PHI_LAYOUT_LEN;
@@ -199,7 +221,7 @@ KERNEL phi_vjp(const float* params, const u32* layout, const float* frequencies,
             for (u32 layer = 0; layer <= phi.hidden_layers; ++layer) {
                 const float* from = layer == 0 ? inputs : activations + (layer - 1) * hidden;
                 float* to = layer == phi.hidden_layers ? outputs : activations + layer * hidden;
-                phi_layer(phi, tile, layer, mlp, places, params, from, to, gradients + layer * hidden);
+                phi_layer(phi, tile, tf32, layer, mlp, places, params, from, to, gradients + layer * hidden);
             }
             // The gradient of the last layer's outputs, in their place.
             for (u32 at = threadIdx.x; at < tile_width * (phi.out_features / 2); at += blockDim.x) {
@@ -227,8 +249,18 @@ KERNEL phi_vjp(const float* params, const u32* layout, const float* frequencies,
                 const float* x = layer == 0 ? inputs : activations + (layer - 1) * hidden;
                 const float* weight = params + places[2 * layer] + static_cast<u64>(mlp) * in * out;
                 local -= in * out + out;
+                const bool on_tensor_cores = tf32 && phi_on_tensor_cores(phi, layer);
                 // 1. dW[o, i] = Σ_p dz[o, p]·x[i, p] and db[o] = Σ_p dz[o, p].
-                for (u32 at = threadIdx.x; at < in * out + out; at += blockDim.x) {
+                if (on_tensor_cores) {
+                    multiply_in_block(
+                        out, in, tile.len, [&](u32 o, u32 p) { return dz[o * stride + p]; },
+                        [&](u32 p, u32 i) { return x[i * stride + p]; },
+                        [&](u32 o, u32 i, float sum) {
+                            float* place = target + local + o * in + i;
+                            *place = fresh ? sum : *place + sum;
+                        });
+                }
+                for (u32 at = threadIdx.x + (on_tensor_cores ? in * out : 0); at < in * out + out; at += blockDim.x) {
                     const bool is_bias = at >= in * out;
                     const u32 o = is_bias ? at - in * out : at / in, i = at % in;
                     float sum = 0.0f;
@@ -238,7 +270,13 @@ KERNEL phi_vjp(const float* params, const u32* layout, const float* frequencies,
                     target[local + at] = fresh ? sum : target[local + at] + sum;
                 }
                 // 2. dx[i, p] = Σ_o W[o, i]·dz[o, p], times the derivative of the layer before.
-                if (layer > 0) {
+                if (on_tensor_cores) {
+                    float* before = gradients + (layer - 1) * hidden;
+                    multiply_in_block(
+                        in, tile_width, out, [&](u32 i, u32 o) { return weight[static_cast<u64>(o) * in + i]; },
+                        [&](u32 o, u32 p) { return dz[o * stride + p]; },
+                        [&](u32 i, u32 p, float sum) { before[i * stride + p] *= sum; });
+                } else if (layer > 0) {
                     float* before = gradients + (layer - 1) * hidden;
                     for (u32 at = threadIdx.x; at < in * tile_width; at += blockDim.x) {
                         const u32 i = at / tile_width, p = at % tile_width;

@@ -5,27 +5,82 @@
 #define MIX_TILE 32
 #define MIX_INNER 16
 
+// Complex numbers in shared memory, [MIX_INNER][stride] real and imaginary parts.
+struct ComplexTile {
+    float *re, *im;
+    u32 stride;
+};
+
+// sums[row, column] += Σ_k left[k][row]·right[k][column], four results in each thread.
+__device__ inline void add_complex_products(Complex* sums, const ComplexTile& left, const ComplexTile& right) {
+    const u32 row = threadIdx.x / 16, column = threadIdx.x % 16;
+    for (u32 k = 0; k < MIX_INNER; ++k) {
+        for (u32 n = 0; n < 4; ++n) {
+            const u32 a = k * left.stride + row + n / 2 * 16, b = k * right.stride + column + n % 2 * 16;
+            sums[n] = multiply_add({left.re[a], left.im[a]}, {right.re[b], right.im[b]}, sums[n]);
+        }
+    }
+}
+
+// The same on tensor cores: each of the eight warps has 16 rows and 8 columns.
+__device__ inline u32 mix_warp_row() {
+    return threadIdx.x / 32 % 2 * 16;
+}
+
+__device__ inline u32 mix_warp_column() {
+    return threadIdx.x / 64 * 8;
+}
+
+__device__ inline void add_complex_products_tf32(Complex* sums, const ComplexTile& left, const ComplexTile& right) {
+    const u32 row = mix_warp_row(), column = mix_warp_column(), sign = 0x80000000;
+    float re[4], im[4];
+    for (u32 n = 0; n < 4; ++n) {
+        re[n] = sums[n].re;
+        im[n] = sums[n].im;
+    }
+    for (u32 first = 0; first < MIX_INNER; first += 8) {
+        u32 a_re[4], a_im[4], b_re[2], b_im[2];
+        load_rows(a_re, [&](u32 i, u32 k) { return left.re[(first + k) * left.stride + row + i]; });
+        load_rows(a_im, [&](u32 i, u32 k) { return left.im[(first + k) * left.stride + row + i]; });
+        load_columns(b_re, [&](u32 k, u32 j) { return right.re[(first + k) * right.stride + column + j]; });
+        load_columns(b_im, [&](u32 k, u32 j) { return right.im[(first + k) * right.stride + column + j]; });
+        multiply_in_warp(re, a_re, b_re);
+        multiply_in_warp(im, a_re, b_im);
+        multiply_in_warp(im, a_im, b_re);
+        const u32 b_minus[2] = {b_im[0] ^ sign, b_im[1] ^ sign};
+        multiply_in_warp(re, a_im, b_minus);
+    }
+    for (u32 n = 0; n < 4; ++n) sums[n] = {re[n], im[n]};
+}
+
+// Where in the block's tile a thread's result belongs.
+__device__ inline u32 mixed_row(u32 tf32, u32 n) {
+    return tf32 ? mix_warp_row() + sum_row(n) : threadIdx.x / 16 + n / 2 * 16;
+}
+
+__device__ inline u32 mixed_column(u32 tf32, u32 n) {
+    return tf32 ? mix_warp_column() + sum_column(n) : threadIdx.x % 16 + n % 2 * 16;
+}
+
 // y[o, f, b] = Σ_i x[i, f, b]·K, K = kernel[f, i, o], or with `adjoint` conj kernel[f, o, i].
 // Grid (F, ⌈B/32⌉, ⌈out_channels/32⌉).
 KERNEL spectral_mix(const float* x, const float* kernel, float* y, u32 in_channels, u32 out_channels, u32 batch,
-                    u32 adjoint) {
+                    u32 adjoint, u32 tf32) {
     SHARED(float, shared);
-    float* x_re = shared;                       // [MIX_INNER][MIX_TILE]
-    float* x_im = x_re + MIX_INNER * MIX_TILE;
-    float* k_re = x_im + MIX_INNER * MIX_TILE;  // [MIX_INNER][MIX_TILE + 1]
-    float* k_im = k_re + MIX_INNER * (MIX_TILE + 1);
+    const ComplexTile images = {shared, shared + MIX_INNER * MIX_TILE, MIX_TILE};
+    float* behind = shared + 2 * MIX_INNER * MIX_TILE;
+    const ComplexTile factors = {behind, behind + MIX_INNER * (MIX_TILE + 1), MIX_TILE + 1};
     const u64 bins = gridDim.x, f = blockIdx.x;
     const u32 first_b = blockIdx.y * MIX_TILE, first_o = blockIdx.z * MIX_TILE;
-    const u32 row = threadIdx.x / 16, column = threadIdx.x % 16;
     const Complex* values = reinterpret_cast<const Complex*>(kernel) + f * in_channels * out_channels;
-    Complex sums[2][2] = {};
+    Complex sums[4] = {};
     for (u32 first_i = 0; first_i < in_channels; first_i += MIX_INNER) {
         for (u32 at = threadIdx.x; at < MIX_INNER * MIX_TILE; at += blockDim.x) {
             const u32 i = first_i + at / MIX_TILE, b = first_b + at % MIX_TILE;
             const bool inside = i < in_channels && b < batch;
             const float* bin = x + (i * bins + f) * 2 * batch;
-            x_re[at] = inside ? bin[b] : 0.0f;
-            x_im[at] = inside ? bin[batch + b] : 0.0f;
+            images.re[at] = inside ? bin[b] : 0.0f;
+            images.im[at] = inside ? bin[batch + b] : 0.0f;
         }
         for (u32 at = threadIdx.x; at < MIX_INNER * MIX_TILE; at += blockDim.x) {
             // Along the contiguous index of the kernel.
@@ -36,31 +91,20 @@ KERNEL spectral_mix(const float* x, const float* kernel, float* y, u32 in_channe
                 value = adjoint ? values[static_cast<u64>(o) * in_channels + i] : values[static_cast<u64>(i) * out_channels + o];
                 if (adjoint) value.im = -value.im;
             }
-            k_re[inner * (MIX_TILE + 1) + outer] = value.re;
-            k_im[inner * (MIX_TILE + 1) + outer] = value.im;
+            factors.re[inner * (MIX_TILE + 1) + outer] = value.re;
+            factors.im[inner * (MIX_TILE + 1) + outer] = value.im;
         }
         __syncthreads();
-        for (u32 i = 0; i < MIX_INNER; ++i) {
-            for (u32 m = 0; m < 2; ++m) {
-                const u32 o = i * (MIX_TILE + 1) + row + 16 * m;
-                const Complex k = {k_re[o], k_im[o]};
-                for (u32 n = 0; n < 2; ++n) {
-                    const u32 b = i * MIX_TILE + column + 16 * n;
-                    sums[m][n] = multiply_add(k, {x_re[b], x_im[b]}, sums[m][n]);
-                }
-            }
-        }
+        if (tf32) add_complex_products_tf32(sums, factors, images);
+        else add_complex_products(sums, factors, images);
         __syncthreads();
     }
-    for (u32 m = 0; m < 2; ++m) {
-        const u32 o = first_o + row + 16 * m;
-        for (u32 n = 0; n < 2; ++n) {
-            const u32 b = first_b + column + 16 * n;
-            if (o < out_channels && b < batch) {
-                float* bin = y + (o * bins + f) * 2 * batch;
-                bin[b] = sums[m][n].re;
-                bin[batch + b] = sums[m][n].im;
-            }
+    for (u32 n = 0; n < 4; ++n) {
+        const u32 o = first_o + mixed_row(tf32, n), b = first_b + mixed_column(tf32, n);
+        if (o < out_channels && b < batch) {
+            float* bin = y + (o * bins + f) * 2 * batch;
+            bin[b] = sums[n].re;
+            bin[batch + b] = sums[n].im;
         }
     }
 }
@@ -121,49 +165,37 @@ KERNEL spectral_kernel_gradient(const float* x, const float* g, const u32* posit
 
 // The same for every position of a layer that mixes channels, as matrix products. Grid (F, ⌈Cin/32⌉, ⌈Cout/32⌉).
 KERNEL dense_kernel_gradient(const float* x, const float* g, float* grads, u32 in_channels, u32 out_channels, u32 width,
-                             u32 batch, float scale, float paired) {
+                             u32 batch, float scale, float paired, u32 tf32) {
     SHARED(float, shared);
-    float* x_re = shared;  // [MIX_INNER][MIX_TILE + 1] each
-    float* x_im = x_re + MIX_INNER * (MIX_TILE + 1);
-    float* g_re = x_im + MIX_INNER * (MIX_TILE + 1);
-    float* g_im = g_re + MIX_INNER * (MIX_TILE + 1);
+    const u32 part = MIX_INNER * (MIX_TILE + 1);
+    const ComplexTile inputs = {shared, shared + part, MIX_TILE + 1};
+    const ComplexTile outputs = {shared + 2 * part, shared + 3 * part, MIX_TILE + 1};
     const u64 bins = gridDim.x, f = blockIdx.x;
     const u32 first_i = blockIdx.y * MIX_TILE, first_o = blockIdx.z * MIX_TILE;
-    const u32 row = threadIdx.x / 16, column = threadIdx.x % 16;
-    Complex sums[2][2] = {};
+    Complex sums[4] = {};
     for (u32 first_b = 0; first_b < batch; first_b += MIX_INNER) {
         for (u32 at = threadIdx.x; at < MIX_INNER * MIX_TILE; at += blockDim.x) {
             const u32 inner = at % MIX_INNER, outer = at / MIX_INNER, place = inner * (MIX_TILE + 1) + outer;
             const u32 b = first_b + inner, i = first_i + outer, o = first_o + outer;
             const float* x_bin = x + (i * bins + f) * 2 * batch;
             const float* g_bin = g + (o * bins + f) * 2 * batch;
-            x_re[place] = b < batch && i < in_channels ? x_bin[b] : 0.0f;
-            x_im[place] = b < batch && i < in_channels ? -x_bin[batch + b] : 0.0f;
-            g_re[place] = b < batch && o < out_channels ? g_bin[b] : 0.0f;
-            g_im[place] = b < batch && o < out_channels ? g_bin[batch + b] : 0.0f;
+            inputs.re[place] = b < batch && i < in_channels ? x_bin[b] : 0.0f;
+            inputs.im[place] = b < batch && i < in_channels ? -x_bin[batch + b] : 0.0f;
+            outputs.re[place] = b < batch && o < out_channels ? g_bin[b] : 0.0f;
+            outputs.im[place] = b < batch && o < out_channels ? g_bin[batch + b] : 0.0f;
         }
         __syncthreads();
-        for (u32 b = 0; b < MIX_INNER; ++b) {
-            for (u32 m = 0; m < 2; ++m) {
-                const u32 i = b * (MIX_TILE + 1) + row + 16 * m;
-                for (u32 n = 0; n < 2; ++n) {
-                    const u32 o = b * (MIX_TILE + 1) + column + 16 * n;
-                    sums[m][n] = multiply_add({x_re[i], x_im[i]}, {g_re[o], g_im[o]}, sums[m][n]);
-                }
-            }
-        }
+        if (tf32) add_complex_products_tf32(sums, inputs, outputs);
+        else add_complex_products(sums, inputs, outputs);
         __syncthreads();
     }
     const float factor = scale * (is_paired(static_cast<u32>(f % (width / 2 + 1)), width) ? paired : 1.0f);
-    for (u32 m = 0; m < 2; ++m) {
-        const u32 i = first_i + row + 16 * m;
-        for (u32 n = 0; n < 2; ++n) {
-            const u32 o = first_o + column + 16 * n;
-            if (i < in_channels && o < out_channels) {
-                const u64 u = 2 * ((f * in_channels + i) * out_channels + o);
-                grads[u] = factor * sums[m][n].re;
-                grads[u + 1] = factor * sums[m][n].im;
-            }
+    for (u32 n = 0; n < 4; ++n) {
+        const u32 i = first_i + mixed_row(tf32, n), o = first_o + mixed_column(tf32, n);
+        if (i < in_channels && o < out_channels) {
+            const u64 u = 2 * ((f * in_channels + i) * out_channels + o);
+            grads[u] = factor * sums[n].re;
+            grads[u + 1] = factor * sums[n].im;
         }
     }
 }

@@ -1,0 +1,244 @@
+//! Matrix products in TF32, as tensor cores compute them, beside the same device's single precision.
+#![cfg(any(feature = "cuda", feature = "cuda-emulation"))]
+
+#[macro_use]
+mod nn_support;
+
+use cfconv_core::engine::Domain;
+use cfconv_train::device::Device;
+use cfconv_train::networks::{InputShape, Network, NetworkConfig};
+use cfconv_train::nn::Conv2dSizes;
+use cfconv_train::nn::conv2d::PaddingMode;
+use cfconv_train::optim::{Optimizer, OptimizerConfig};
+use nn_support::layer_record::{assert_same, layer_config, record};
+use nn_support::{all, all_mut, host, noise, unset, upload};
+
+on_tensor_cores!(
+    products_of_small_whole_numbers_are_exact,
+    products_keep_infinities_and_nan,
+    layers_differ_by_the_rounding_of_their_factors,
+    narrow_kernel_networks_keep_single_precision,
+    training_follows_single_precision,
+    training_repeats_bit_for_bit,
+);
+
+/// Ten bits behind the point, nearest: two factors of a product are wrong by at most 2⁻¹¹ each.
+const ROUNDING: f64 = 1.0 / 2048.0;
+
+/// A convolution's output and gradients.
+fn convolution<D: Device>(
+    device: &D,
+    sizes: &Conv2dSizes,
+    batch: usize,
+    value: impl Fn(u64, usize) -> Vec<f32>,
+) -> [Vec<f32>; 3] {
+    let plan = device.plan_conv2d(sizes).unwrap();
+    let input = upload(device, &value(1, sizes.input_len(batch)));
+    let params = upload(device, &value(2, sizes.num_parameters()));
+    let grad_output = upload(device, &value(3, sizes.output_len(batch)));
+    let mut output = unset(device, sizes.output_len(batch));
+    let mut grad_input = unset(device, sizes.input_len(batch));
+    let mut grad_params = upload(device, &vec![0.0; sizes.num_parameters()]);
+    let (x, p, g) = (all(device, &input), all(device, &params), all(device, &grad_output));
+    device.conv2d(&plan, batch, x, p, all_mut(device, &mut output)).unwrap();
+    let target = Some(all_mut(device, &mut grad_input));
+    device.conv2d_vjp(&plan, batch, x, p, g, target, all_mut(device, &mut grad_params)).unwrap();
+    [host(device, &output), host(device, &grad_input), host(device, &grad_params)]
+}
+
+fn sizes(
+    in_channels: usize,
+    out_channels: usize,
+    height: usize,
+    width: usize,
+    kernel_size: usize,
+) -> Conv2dSizes {
+    let padding = PaddingMode::Zeros;
+    Conv2dSizes { in_channels, out_channels, height, width, kernel_size, padding, bias: true }
+}
+
+/// Whole numbers below 2¹¹ are numbers of TF32, and their sums numbers of single precision: what is in its right place is
+/// right to the last bit.
+fn products_of_small_whole_numbers_are_exact<D: Device>(device: &D, tensor_cores: &D) {
+    let whole = |seed, len| noise(seed, len).iter().map(|x| (64.0 * x).round()).collect();
+    // One value; fewer and more rows, columns and inner values than a tile.
+    for (shape, batch) in [
+        (sizes(1, 1, 1, 1, 1), 1),
+        (sizes(3, 5, 4, 6, 3), 7),
+        (sizes(17, 70, 3, 5, 1), 5),
+        (sizes(8, 16, 4, 4, 5), 4),
+        (sizes(66, 9, 2, 3, 3), 11),
+    ] {
+        let (got, expected) =
+            (convolution(tensor_cores, &shape, batch, whole), convolution(device, &shape, batch, whole));
+        assert_eq!(got, expected, "{shape:?}");
+    }
+}
+
+fn products_keep_infinities_and_nan<D: Device>(_: &D, tensor_cores: &D) {
+    for special in [f32::INFINITY, f32::NEG_INFINITY, f32::NAN, f32::from_bits(0x7f80_0001), f32::MAX] {
+        let shape = Conv2dSizes { bias: false, ..sizes(1, 1, 1, 1, 1) };
+        let [output, ..] = convolution(tensor_cores, &shape, 1, |seed, len| {
+            vec![if seed == 1 { special } else { 1.0 }; len]
+        });
+        // The largest number is rounded up.
+        let expected = if special == f32::MAX { f32::INFINITY } else { special };
+        assert!(output[0] == expected || (output[0].is_nan() && expected.is_nan()), "{special}: {output:?}");
+    }
+}
+
+/// Layers whose kernel networks are wide enough for tensor cores.
+const WIDE: [(&str, &str); 7] = [
+    ("every position", "sampler = { kind = 'all' }\n[mlp]\nhidden_width = 24\nomega_channel = 10.0"),
+    (
+        "few positions",
+        "sampler = { kind = 'uniform', num_positions = 37 }\n[mlp]\nhidden_width = 33\nomega_channel = 10.0",
+    ),
+    (
+        "three hidden layers",
+        "sampler = { kind = 'all' }\n[mlp]\nhidden_width = 16\nhidden_layers = 3\nactivation = 'gelu'",
+    ),
+    (
+        "shared basis",
+        "sampler = { kind = 'all' }\n[mlp]\nparameterization = 'shared-basis'\nbasis_size = 3\nhidden_width = 24",
+    ),
+    (
+        "one network an output, embedding",
+        "sampler = { kind = 'uniform', num_positions = 60 }\n[mlp]\nparameterization = 'hw-cin'\nhidden_width = 18\nchannel_encoding = 'embedding'\nembedding_dim = 3",
+    ),
+    (
+        "wider than shared memory",
+        "sampler = { kind = 'uniform', num_positions = 12 }\n[mlp]\nhidden_width = 400\nomega_channel = 10.0",
+    ),
+    (
+        "lattice in space",
+        "sampler = { kind = 'lattice', size = 3 }\napplication = 'direct'\n[mlp]\nhidden_width = 20\nomega_channel = 10.0",
+    ),
+];
+
+/// More channels and images than a tile.
+const LARGE: (usize, usize, usize, usize, usize) = (34, 33, 2, 1, 35);
+
+/// Rounding of factors passes through a layer of each kind: some of it shows, and no more than a few times as much.
+fn layers_differ_by_the_rounding_of_their_factors<D: Device>(device: &D, tensor_cores: &D) {
+    let mut largest: Vec<(&str, f64)> = Vec::new();
+    let mut compare = |name: &str, config: &_, domain, batch| {
+        let expected = record(device, config, domain, batch).unwrap();
+        let got = record(tensor_cores, config, domain, batch).unwrap();
+        let mut any = false;
+        for ((what, got), (_, expected)) in got.0.into_iter().zip(expected.0) {
+            if ["shadow gap", "coverage"].contains(&what) {
+                continue;
+            }
+            assert_same(&format!("{name}: {what}"), &got, &expected, 16.0 * ROUNDING);
+            any |= got != expected;
+            let size = expected.iter().fold(1e-3_f32, |size, x| size.max(x.abs()));
+            let error = got.iter().zip(&expected).map(|(a, b)| f64::from((a - b).abs() / size));
+            let error = error.fold(0.0, f64::max);
+            match largest.iter_mut().find(|(known, _)| *known == what) {
+                Some(entry) => entry.1 = entry.1.max(error),
+                None => largest.push((what, error)),
+            }
+        }
+        assert!(any, "{name}: nothing was computed in TF32");
+    };
+    for (name, settings) in WIDE {
+        for shape in [(2, 3, 5, 4, 3), (3, 2, 7, 6, 1)] {
+            compare(name, &layer_config(shape, settings), Domain::Images, shape.4);
+        }
+    }
+    for settings in ["sampler = { kind = 'all' }", "sampler = { kind = 'uniform', num_positions = 70 }"] {
+        compare("large", &layer_config(LARGE, settings), Domain::Images, LARGE.4);
+    }
+    compare("mix", &layer_config((2, 4, 4, 7, 17), "sampler = { kind = 'all' }"), Domain::Spectra, 17);
+    for (what, error) in largest {
+        eprintln!("largest error of TF32, of the largest value: {error:.1e} {what}");
+    }
+}
+
+fn narrow_kernel_networks_keep_single_precision<D: Device>(device: &D, tensor_cores: &D) {
+    let states = |device: &D, settings: &str| {
+        let record = record(device, &layer_config((2, 3, 5, 4, 3), settings), Domain::Images, 3).unwrap();
+        let (_, state) = record.0.into_iter().find(|(what, _)| *what == "state").unwrap();
+        state
+    };
+    for (settings, same) in [
+        ("sampler = { kind = 'all' }\n[mlp]\nhidden_width = 15", true),
+        // Between two hidden layers only.
+        ("sampler = { kind = 'all' }\n[mlp]\nhidden_width = 32\nhidden_layers = 1", true),
+        ("sampler = { kind = 'all' }\n[mlp]\nhidden_width = 32", false),
+    ] {
+        assert_eq!(states(device, settings) == states(tensor_cores, settings), same, "{settings}");
+    }
+}
+
+const NETWORK: &str = "
+    [kernel]
+    hidden_width = 24
+    omega_channel = 10.0
+    [sampler]
+    kind = 'uniform'
+    num_positions = 60
+    [[layers]]
+    type = 'cf-conv'
+    out_channels = 4
+    [[layers]]
+    type = 'batch-norm'
+    [[layers]]
+    type = 'activation'
+    [[layers]]
+    type = 'conv'
+    out_channels = 4
+    [[layers]]
+    type = 'cf-conv'
+    out_channels = 5
+    padding = 'zeros'
+    sampler = { kind = 'lattice', size = 3 }
+    [[layers]]
+    type = 'activation'
+    [[layers]]
+    type = 'global-avg-pool'
+    [[layers]]
+    type = 'linear'";
+
+/// Losses of some steps of Adam on two batches of noise, and the parameters after them.
+fn train<D: Device>(device: &D, steps: u64) -> (Vec<f64>, Vec<f32>) {
+    const BATCH: usize = 5;
+    let config: NetworkConfig = toml::from_str(NETWORK).unwrap();
+    let input = InputShape { channels: 2, height: 9, width: 6 };
+    let mut network = Network::try_new(device.clone(), &config, input, 3, BATCH).unwrap();
+    network.initialize(11).unwrap();
+    let mut optimizer = Optimizer::try_new(&network, &OptimizerConfig::default()).unwrap();
+    let labels: Vec<u32> = (0..BATCH).map(|image| (image * 2 % 3) as u32).collect();
+    let losses = (0..steps).map(|step| {
+        let images: Vec<f32> = noise(step % 2, 2 * 9 * 6 * BATCH).iter().map(|x| 3.0 * x).collect();
+        network.begin_step(step).unwrap();
+        network.forward(BATCH, &images).unwrap();
+        let loss = network.loss(&labels, 0.1).unwrap().mean();
+        network.backward().unwrap();
+        optimizer.step(&mut network, 0.01).unwrap();
+        loss
+    });
+    let losses = losses.collect();
+    (losses, host(device, network.params()))
+}
+
+fn training_follows_single_precision<D: Device>(device: &D, tensor_cores: &D) {
+    let (got, _) = train(tensor_cores, 50);
+    let (expected, _) = train(device, 50);
+    assert!(expected[49] < 0.7 * expected[0], "{expected:?}");
+    let difference = |steps: std::ops::Range<usize>| {
+        steps.map(|step| (got[step] - expected[step]).abs()).fold(0.0, f64::max)
+    };
+    eprintln!(
+        "losses of TF32 differ by {:.1e} in five steps, {:.1e} in fifty",
+        difference(0..5),
+        difference(0..50)
+    );
+    assert!(difference(0..5) < 5e-3 * expected[0], "{got:?} ≠ {expected:?}");
+    assert!(difference(0..50) < 0.1 * expected[0], "{got:?} ≠ {expected:?}");
+}
+
+fn training_repeats_bit_for_bit<D: Device>(_: &D, tensor_cores: &D) {
+    assert_eq!(train(tensor_cores, 4), train(tensor_cores, 4));
+}
