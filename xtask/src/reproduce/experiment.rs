@@ -45,11 +45,21 @@ pub(crate) const PARAMETERS: &str = "parameters";
 /// What the configurations become at each scale, as settings of `cfconv train`.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-struct Scales {
+pub(crate) struct Scales {
     /// In place of [`SMOKE`].
     smoke: Option<Vec<String>>,
     quick: Vec<String>,
     full: Vec<String>,
+}
+
+impl Scales {
+    fn at(&self, scale: Scale) -> Option<&[String]> {
+        match scale {
+            Scale::Smoke => self.smoke.as_deref(),
+            Scale::Quick => Some(&self.quick),
+            Scale::Full => Some(&self.full),
+        }
+    }
 }
 
 /// One epoch of a few images.
@@ -85,6 +95,9 @@ pub(crate) struct NetworkSpec {
     pub(crate) full_only: bool,
     /// Trained from no more seeds than this, whatever `--seeds` says: for networks that take much longer.
     pub(crate) max_seeds: Option<u64>,
+    /// Settings of its own at each scale, behind the experiment's.
+    #[serde(default)]
+    scales: Scales,
 }
 
 /// Something that is varied.
@@ -131,6 +144,8 @@ pub(crate) struct Variant {
     pub(crate) max_seeds: Option<u64>,
     /// Name and place on each axis.
     pub(crate) coordinates: Vec<(String, Option<f64>)>,
+    /// The network's own settings at each scale.
+    pub(crate) scales: Scales,
 }
 
 impl Experiment {
@@ -147,6 +162,7 @@ impl Experiment {
         }
         for variant in &mut variants {
             variant.set.extend(self.scale_settings(scale));
+            variant.set.extend_from_slice(variant.scales.at(scale).unwrap_or_default());
         }
         variants
     }
@@ -163,18 +179,13 @@ impl Experiment {
             paper: network.paper,
             max_seeds: network.max_seeds,
             coordinates: vec![],
+            scales: network.scales.clone(),
         }
     }
 
     fn scale_settings(&self, scale: Scale) -> Vec<String> {
-        match scale {
-            Scale::Smoke => match &self.scales.smoke {
-                Some(settings) => settings.clone(),
-                None => SMOKE.iter().map(|&setting| setting.to_owned()).collect(),
-            },
-            Scale::Quick => self.scales.quick.clone(),
-            Scale::Full => self.scales.full.clone(),
-        }
+        let smoke = || SMOKE.iter().map(|&setting| setting.to_owned()).collect();
+        self.scales.at(scale).map_or_else(smoke, <[String]>::to_vec)
     }
 }
 
@@ -231,6 +242,7 @@ mod tests {
         name = "m"
         label = "M"
         config = "c.toml"
+        scales = { quick = ["train.epochs=9"], full = ["train.epochs=36"] }
         [[axes]]
         name = "images"
         [[axes.points]]
@@ -275,8 +287,10 @@ mod tests {
         let quick = experiment().variants(Scale::Quick);
         assert_eq!(quick.len(), 2 * 3);
         assert_eq!(quick[0].set, ["seed=1", "p=2", "train.epochs=3"]);
+        assert_eq!(quick[3].set, ["p=2", "train.epochs=3", "train.epochs=9"], "a network's own come last");
         let smoke = experiment().variants(Scale::Smoke);
         assert_eq!(smoke.len(), 2 * 2, "of the positions the first and the last, and one set of images");
+        assert_eq!(smoke[2].set.last().map(String::as_str), SMOKE.last().copied());
         assert!(smoke[1].name.ends_with("all") && smoke[0].set.contains(&SMOKE[0].to_owned()));
     }
 
@@ -285,7 +299,7 @@ mod tests {
         let text = TEXT.replace("abscissa =", "set = ['all=1']\n        abscissa =");
         let variants = toml::from_str::<Experiment>(&text).unwrap().variants(Scale::Full);
         assert_eq!(variants[0].set, ["all=1", "seed=1", "p=2"]);
-        assert_eq!(variants[6].set, ["all=1", "p=2"]);
+        assert_eq!(variants[6].set, ["all=1", "p=2", "train.epochs=36"]);
     }
 
     #[test]

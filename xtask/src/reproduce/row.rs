@@ -182,6 +182,7 @@ pub(crate) mod tests {
             paper: None,
             max_seeds: None,
             coordinates: vec![("positions".to_owned(), x)],
+            scales: Default::default(),
         }
     }
 
