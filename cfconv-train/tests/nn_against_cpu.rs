@@ -8,10 +8,9 @@ mod nn_support;
 use cfconv_core::engine::Domain;
 use cfconv_core::{CfConv2dConfig, StepSeed};
 use cfconv_train::device::{Buffer, Cpu, Device, IndexBuffer};
-use cfconv_train::networks::{InputShape, Network, NetworkConfig};
 use cfconv_train::nn::{BatchNormSizes, CfConv2d, CfConv2dOp, DropoutSizes, EvaluationWeights, PoolSizes};
-use cfconv_train::optim::{Optimizer, OptimizerConfig};
 use nn_support::layer_record::{assert_same, layer_config, record};
+use nn_support::training::{first_step, network, train};
 use nn_support::{all, all_mut, host, noise, unset, upload};
 
 on_every_device!(
@@ -446,35 +445,14 @@ const SPECTRUM: &str = "
     [[layers]]
     type = 'linear'";
 
-const INPUT: InputShape = InputShape { channels: 2, height: 9, width: 6 };
-const BATCH: usize = 5;
-
-fn network<D: Device>(device: &D, text: &str) -> Network<D> {
-    let config: NetworkConfig = toml::from_str(text).unwrap_or_else(|error| panic!("{error}"));
-    let mut network = Network::try_new(device.clone(), &config, INPUT, 3, BATCH).unwrap();
-    network.initialize(11).unwrap();
-    network
-}
-
-fn labels() -> Vec<u32> {
-    (0..BATCH).map(|image| (image * 2 % 3) as u32).collect()
-}
-
-/// One step without an optimiser; the loss.
-fn one_step<D: Device>(network: &mut Network<D>, step: u64) -> f64 {
-    let images: Vec<f32> = noise(step % 4, 2 * 9 * 6 * BATCH).iter().map(|x| 3.0 * x).collect();
-    network.begin_step(step).unwrap();
-    network.forward(BATCH, &images).unwrap();
-    let loss = network.loss(&labels(), 0.1).unwrap();
-    network.backward().unwrap();
-    loss.mean()
-}
+/// Batches that a training goes through again and again.
+const BATCHES: u64 = 4;
 
 fn networks_give_the_same_gradients<D: Device>(device: &D) {
     for text in [NETWORK, TOKENS, SPECTRUM] {
         let (mut got, mut expected) = (network(device, text), network(&Cpu::default(), text));
         assert_eq!(host(device, got.params()), host(expected.device(), expected.params()));
-        let (loss, expected_loss) = (one_step(&mut got, 0), one_step(&mut expected, 0));
+        let (loss, expected_loss) = (first_step(&mut got), first_step(&mut expected));
         assert!((loss - expected_loss).abs() < 1e-5, "{loss} ≠ {expected_loss}");
         let (grads, expected_grads) = (host(device, got.grads()), host(expected.device(), expected.grads()));
         for segment in got.segments() {
@@ -491,25 +469,10 @@ fn networks_give_the_same_gradients<D: Device>(device: &D) {
     }
 }
 
-/// Losses of fifty steps of Adam, and the parameters after them.
-fn train<D: Device>(device: &D, text: &str, steps: u64) -> (Vec<f64>, Vec<f32>) {
-    let mut network = network(device, text);
-    let mut optimizer = Optimizer::try_new(&network, &OptimizerConfig::default()).unwrap();
-    let losses = (0..steps)
-        .map(|step| {
-            let loss = one_step(&mut network, step);
-            optimizer.step(&mut network, 0.01).unwrap();
-            loss
-        })
-        .collect();
-    let params = host(device, network.params());
-    (losses, params)
-}
-
 /// Single precision diverges slowly: losses of fifty steps stay within 2 % of the first.
 fn training_follows_the_cpu<D: Device>(device: &D) {
-    let (got, _) = train(device, NETWORK, 50);
-    let (expected, _) = train(&Cpu::default(), NETWORK, 50);
+    let (got, _) = train(device, NETWORK, BATCHES, 50);
+    let (expected, _) = train(&Cpu::default(), NETWORK, BATCHES, 50);
     assert!(expected[49] < 0.7 * expected[0], "{expected:?}");
     for (step, (got, expected_loss)) in got.iter().zip(&expected).enumerate() {
         let bound = if step < 5 { 1e-4 } else { 2e-2 };
@@ -519,6 +482,6 @@ fn training_follows_the_cpu<D: Device>(device: &D) {
 
 fn training_repeats_bit_for_bit<D: Device>(device: &D) {
     for text in [NETWORK, SPECTRUM, TOKENS] {
-        assert_eq!(train(device, text, 4), train(device, text, 4));
+        assert_eq!(train(device, text, BATCHES, 4), train(device, text, BATCHES, 4));
     }
 }

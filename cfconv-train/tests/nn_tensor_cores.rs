@@ -6,11 +6,10 @@ mod nn_support;
 
 use cfconv_core::engine::Domain;
 use cfconv_train::device::Device;
-use cfconv_train::networks::{InputShape, Network, NetworkConfig};
 use cfconv_train::nn::Conv2dSizes;
 use cfconv_train::nn::conv2d::PaddingMode;
-use cfconv_train::optim::{Optimizer, OptimizerConfig};
 use nn_support::layer_record::{assert_same, layer_config, record};
+use nn_support::training::train;
 use nn_support::{all, all_mut, host, noise, unset, upload};
 
 on_tensor_cores!(
@@ -201,31 +200,12 @@ const NETWORK: &str = "
     [[layers]]
     type = 'linear'";
 
-/// Losses of some steps of Adam on two batches of noise, and the parameters after them.
-fn train<D: Device>(device: &D, steps: u64) -> (Vec<f64>, Vec<f32>) {
-    const BATCH: usize = 5;
-    let config: NetworkConfig = toml::from_str(NETWORK).unwrap();
-    let input = InputShape { channels: 2, height: 9, width: 6 };
-    let mut network = Network::try_new(device.clone(), &config, input, 3, BATCH).unwrap();
-    network.initialize(11).unwrap();
-    let mut optimizer = Optimizer::try_new(&network, &OptimizerConfig::default()).unwrap();
-    let labels: Vec<u32> = (0..BATCH).map(|image| (image * 2 % 3) as u32).collect();
-    let losses = (0..steps).map(|step| {
-        let images: Vec<f32> = noise(step % 2, 2 * 9 * 6 * BATCH).iter().map(|x| 3.0 * x).collect();
-        network.begin_step(step).unwrap();
-        network.forward(BATCH, &images).unwrap();
-        let loss = network.loss(&labels, 0.1).unwrap().mean();
-        network.backward().unwrap();
-        optimizer.step(&mut network, 0.01).unwrap();
-        loss
-    });
-    let losses = losses.collect();
-    (losses, host(device, network.params()))
-}
+/// Batches that a training goes through again and again.
+const BATCHES: u64 = 2;
 
 fn training_follows_single_precision<D: Device>(device: &D, tensor_cores: &D) {
-    let (got, _) = train(tensor_cores, 50);
-    let (expected, _) = train(device, 50);
+    let (got, _) = train(tensor_cores, NETWORK, BATCHES, 50);
+    let (expected, _) = train(device, NETWORK, BATCHES, 50);
     assert!(expected[49] < 0.7 * expected[0], "{expected:?}");
     let difference = |steps: std::ops::Range<usize>| {
         steps.map(|step| (got[step] - expected[step]).abs()).fold(0.0, f64::max)
@@ -240,5 +220,5 @@ fn training_follows_single_precision<D: Device>(device: &D, tensor_cores: &D) {
 }
 
 fn training_repeats_bit_for_bit<D: Device>(_: &D, tensor_cores: &D) {
-    assert_eq!(train(tensor_cores, 4), train(tensor_cores, 4));
+    assert_eq!(train(tensor_cores, NETWORK, BATCHES, 4), train(tensor_cores, NETWORK, BATCHES, 4));
 }

@@ -2,6 +2,7 @@
 #![allow(dead_code, unused_macros, reason = "each test program uses its part")]
 
 pub(crate) mod layer_record;
+pub(crate) mod training;
 
 use cfconv_train::device::{Buffer, Device, Span, SpanMut};
 
