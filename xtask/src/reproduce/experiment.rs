@@ -90,9 +90,6 @@ pub(crate) struct NetworkSpec {
     pub(crate) set: Vec<String>,
     /// The accuracy that the paper reports.
     pub(crate) paper: Option<f64>,
-    /// At smaller scales it is left out.
-    #[serde(default)]
-    pub(crate) full_only: bool,
     /// Trained from no more seeds than this, whatever `--seeds` says: for networks that take much longer.
     pub(crate) max_seeds: Option<u64>,
     /// Settings of its own at each scale, behind the experiment's.
@@ -130,6 +127,8 @@ pub(crate) struct Point {
 /// One network at one combination of points.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Variant {
+    /// The network's name, which all points have in common.
+    pub(crate) network: String,
     pub(crate) name: String,
     pub(crate) label: String,
     /// What it has in common with others on a line of a figure: all but the abscissa.
@@ -151,8 +150,7 @@ pub(crate) struct Variant {
 impl Experiment {
     /// All combinations at a scale: networks outermost, the last axis innermost.
     pub(crate) fn variants(&self, scale: Scale) -> Vec<Variant> {
-        let networks = self.networks.iter().filter(|network| scale == Scale::Full || !network.full_only);
-        let mut variants: Vec<Variant> = networks.map(|network| self.variant(network)).collect();
+        let mut variants: Vec<Variant> = self.networks.iter().map(|network| self.variant(network)).collect();
         for axis in &self.axes {
             let on_line = self.abscissa.as_deref() == Some(&axis.name);
             variants = variants
@@ -169,6 +167,7 @@ impl Experiment {
 
     fn variant(&self, network: &NetworkSpec) -> Variant {
         Variant {
+            network: network.name.clone(),
             name: network.name.clone(),
             label: network.label.clone(),
             group: network.group.clone().unwrap_or_else(|| network.label.clone()),
@@ -202,6 +201,11 @@ fn points(axis: &Axis, scale: Scale) -> impl Iterator<Item = &Point> {
 }
 
 impl Variant {
+    /// Whether `name` means it: alone, or with its network's other points.
+    pub(crate) fn is_called(&self, name: &str) -> bool {
+        self.name == name || self.network == name
+    }
+
     fn at(&self, axis: &Axis, point: &Point, on_line: bool) -> Self {
         let mut variant = self.clone();
         variant.name += &format!("-{}", slug(&point.label));

@@ -52,6 +52,9 @@ pub(crate) struct Args {
     /// Train each network from this many seeds: 0, 1, ….
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=1000))]
     seeds: u64,
+    /// Only these networks of one experiment, separated by commas, by their names in its file.
+    #[arg(long, value_name = "NETWORK", value_delimiter = ',')]
+    only: Vec<String>,
     /// Go on where an earlier call stopped: finished runs are kept, an interrupted one continues.
     #[arg(long)]
     resume: bool,
@@ -75,9 +78,13 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         None => workspace::root().join("target/reproduce"),
     };
     let many = entries.len() > 1;
+    if !args.only.is_empty() && !matches!(&*entries, [Entry { kind: Kind::Trainings(_), .. }]) {
+        bail!("--only chooses networks of one experiment: name one that trains networks");
+    }
     let options = Options {
         scale: args.scale,
         seeds: args.seeds,
+        only: &args.only,
         data: args.data.as_deref(),
         one_of_many: many,
         resume: args.resume,

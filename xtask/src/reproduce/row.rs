@@ -172,6 +172,7 @@ pub(crate) mod tests {
 
     pub(crate) fn variant(label: &str, x: Option<f64>) -> Variant {
         Variant {
+            network: "cfconv".to_owned(),
             name: "cfconv".to_owned(),
             label: label.to_owned(),
             group: "CF-Conv <1>".to_owned(),

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 use super::experiment::{Experiment, Variant};
 use super::images::ImageSet;
@@ -22,6 +22,8 @@ use crate::workspace;
 pub(crate) struct Options<'a> {
     pub(crate) scale: Scale,
     pub(crate) seeds: u64,
+    /// Networks to which it is restricted, if any.
+    pub(crate) only: &'a [String],
     /// What `--data` says.
     pub(crate) data: Option<&'a Path>,
     /// Whether other experiments may take other images from there.
@@ -53,7 +55,7 @@ impl Trainings {
     /// Lists the runs, seed by seed so that an early look at the results compares networks.
     ///
     /// # Errors
-    /// Images or configuration files are missing.
+    /// Images or configuration files are missing, or there is no network of a name that is asked for.
     pub(crate) fn plan(
         name: &'static str,
         experiment: Experiment,
@@ -62,6 +64,7 @@ impl Trainings {
     ) -> Result<Self> {
         let stand_in = options.scale == Scale::Smoke && options.data.is_none();
         let mut variants = experiment.variants(options.scale);
+        restrict(&mut variants, options.only).with_context(|| name.to_owned())?;
         let mut left_out = Vec::new();
         variants.retain(|variant| {
             let absent = || variant.images.find(options.data, !options.one_of_many).is_err();
@@ -200,6 +203,19 @@ impl Trainings {
     }
 }
 
+/// Keeps the networks of these names, all if there are none.
+///
+/// # Errors
+/// A name that nothing bears, with the valid ones.
+fn restrict(variants: &mut Vec<Variant>, only: &[String]) -> Result<()> {
+    if let Some(unknown) = only.iter().find(|name| !variants.iter().any(|variant| variant.is_called(name))) {
+        let valid: Vec<_> = variants.iter().map(|variant| variant.name.as_str()).collect();
+        bail!("--only: there is no network `{unknown}` at this scale; there are: {}", valid.join(", "));
+    }
+    variants.retain(|variant| only.is_empty() || only.iter().any(|name| variant.is_called(name)));
+    Ok(())
+}
+
 /// The shortest call that gives the same results.
 pub(crate) fn command_line(name: &str, options: &Options<'_>) -> String {
     let mut line = format!("cargo xtask reproduce {name}");
@@ -211,6 +227,9 @@ pub(crate) fn command_line(name: &str, options: &Options<'_>) -> String {
     }
     if options.seeds != 1 {
         line += &format!(" --seeds {}", options.seeds);
+    }
+    if !options.only.is_empty() {
+        line += &format!(" --only {}", options.only.join(","));
     }
     line
 }
@@ -225,7 +244,7 @@ mod tests {
     use super::*;
 
     fn options(seeds: u64) -> Options<'static> {
-        Options { scale: Scale::Quick, seeds, data: None, one_of_many: false, resume: true }
+        Options { scale: Scale::Quick, seeds, only: &[], data: None, one_of_many: false, resume: true }
     }
 
     fn described(name: &str) -> Experiment {
@@ -300,6 +319,27 @@ mod tests {
     }
 
     #[test]
+    fn an_experiment_can_be_restricted_to_some_networks() {
+        let out = tempfile::tempdir().unwrap();
+        let names = |only: &[&str]| {
+            let only: Vec<_> = only.iter().map(|&name| name.to_owned()).collect();
+            let options = Options { only: &only, scale: Scale::Smoke, ..options(1) };
+            let planned = Trainings::plan("positions", described("positions"), &options, out.path())?;
+            let line = command_line("positions", &options);
+            let ran: Vec<_> =
+                planned.runs.iter().map(|run| planned.variants[run.variant].name.clone()).collect();
+            Ok::<_, anyhow::Error>((ran.join(" "), line))
+        };
+        let (pairs, line) = names(&["cfconv-pairs"]).unwrap();
+        assert_eq!(pairs, "cfconv-pairs-212 cfconv-pairs-all", "every point of the network");
+        assert_eq!(line, "cargo xtask reproduce positions --scale smoke --only cfconv-pairs");
+        let (both, _) = names(&["cfconv-all", "cfconv-pairs-212"]).unwrap();
+        assert_eq!(both, "cfconv-all cfconv-pairs-212");
+        let message = format!("{:#}", names(&["cfconv-2"]).unwrap_err());
+        assert!(message.contains("cfconv-2`") && message.contains("cfconv-pairs-212"), "{message}");
+    }
+
+    #[test]
     fn optional_images_that_are_not_there_are_left_out() {
         let (out, data) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let plan = || {
@@ -312,10 +352,10 @@ mod tests {
             std::fs::write(data.path().join(name), "").unwrap();
         }
         let without = plan().unwrap();
-        assert_eq!((without.len(), without.left_out), (12, vec!["CIFAR-100"]));
+        assert_eq!((without.len(), without.left_out), (16, vec!["CIFAR-100"]));
         std::fs::write(data.path().join("cifar100.zip"), "").unwrap();
         let with = plan().unwrap();
-        assert_eq!((with.len(), with.left_out.len()), (18, 0));
+        assert_eq!((with.len(), with.left_out.len()), (24, 0));
     }
 
     #[test]
