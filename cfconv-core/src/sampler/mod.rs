@@ -305,8 +305,9 @@ impl PositionSampler {
     /// Bytes of memory that the sampler and a list of its positions grow to. A list may be larger than its positions
     /// need, by up to as much again.
     pub(crate) fn planned_bytes(&self) -> usize {
-        let bitmap = |numbers: u32| (numbers as usize).div_ceil(64) * size_of::<u64>();
-        let list = |len: usize| len.next_power_of_two() * size_of::<u32>();
+        // A vector has room for four from the start, and a list grows to powers of two.
+        let bitmap = |numbers: u32| (numbers as usize).div_ceil(64).max(4) * size_of::<u64>();
+        let list = |len: usize| len.next_power_of_two().max(4) * size_of::<u32>();
         let positions = self.max_positions();
         let channel_pairs = self.channel_pairs();
         match self.rule {
