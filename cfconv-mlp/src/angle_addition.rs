@@ -6,7 +6,7 @@
 //! together, changes seldom and is kept.
 
 use cfconv_fft::Real;
-use cfconv_fft::simd::{Isa, Kernel, LANES, dispatch};
+use cfconv_fft::simd::{Isa, Kernel, LANES, LaneVec, dispatch};
 
 use crate::GridPoint;
 use crate::activation::activate;
@@ -16,13 +16,13 @@ use crate::coords::InputEncoder;
 /// sin and cos of every unit's phase at some places, `[places][blocks of lanes]`.
 #[derive(Clone, Debug)]
 struct Phasors<T> {
-    sine: Vec<[T; LANES]>,
-    cosine: Vec<[T; LANES]>,
+    sine: LaneVec<T>,
+    cosine: LaneVec<T>,
 }
 
 impl<T: Real> Phasors<T> {
     fn new(places: usize, blocks: usize) -> Self {
-        let zeros = vec![[T::ZERO; LANES]; places * blocks];
+        let zeros = LaneVec::zeros(places * blocks);
         Self { sine: zeros.clone(), cosine: zeros }
     }
 
@@ -36,8 +36,8 @@ impl<T: Real> Phasors<T> {
 #[derive(Clone, Debug)]
 pub(crate) struct AngleAddition<T> {
     /// Weights of all features, `[in_features][blocks]`, and the bias.
-    weight: Vec<[T; LANES]>,
-    bias: Vec<[T; LANES]>,
+    weight: LaneVec<T>,
+    bias: LaneVec<T>,
     blocks: usize,
     /// Features of one axis, on their way to phases.
     features: Vec<T>,
@@ -56,8 +56,8 @@ impl<T: Real> AngleAddition<T> {
     pub(crate) fn new(encoder: &InputEncoder<T>, units: usize) -> Self {
         let blocks = units.div_ceil(LANES);
         Self {
-            weight: vec![[T::ZERO; LANES]; encoder.in_features() * blocks],
-            bias: vec![[T::ZERO; LANES]; blocks],
+            weight: LaneVec::zeros(encoder.in_features() * blocks),
+            bias: LaneVec::zeros(blocks),
             blocks,
             features: vec![T::ZERO; encoder.in_features()],
             axes: encoder.channel_counts().map(|count| Phasors::new(count, blocks)).collect(),

@@ -6,7 +6,7 @@
 //! outer products of rows. None of them needs a transposed copy of anything but the weight.
 
 use cfconv_fft::Real;
-use cfconv_fft::simd::{Isa, Kernel, LANES, dispatch};
+use cfconv_fft::simd::{Isa, Kernel, LANES, LaneVec, dispatch};
 
 /// Distance between rows of `features` values: whole blocks of lanes.
 pub(crate) fn row_stride(features: usize) -> usize {
@@ -29,9 +29,9 @@ const PAIR: usize = 2;
 pub(crate) struct PackedMatrix<T> {
     inner: usize,
     /// `[⌈outputs/LANES⌉][inner]`
-    panels: Vec<[T; LANES]>,
+    panels: LaneVec<T>,
     /// Zero for gradients.
-    bias: Vec<[T; LANES]>,
+    bias: LaneVec<T>,
 }
 
 impl<T: Real> PackedMatrix<T> {
@@ -61,16 +61,17 @@ impl<T: Real> PackedMatrix<T> {
 
     fn pack_elements(&mut self, inner: usize, outputs: usize, element: impl Fn(usize, usize) -> T) {
         self.inner = inner;
-        self.panels.clear();
-        for first in (0..outputs).step_by(LANES) {
-            self.panels.extend((0..inner).map(|k| {
-                std::array::from_fn(
-                    |lane| if first + lane < outputs { element(k, first + lane) } else { T::ZERO },
-                )
-            }));
+        let blocks = outputs.div_ceil(LANES);
+        self.panels.reset(blocks * inner);
+        self.bias.reset(blocks);
+        for (block, panel) in self.panels.chunks_exact_mut(inner).enumerate() {
+            let outputs = block * LANES..outputs.min((block + 1) * LANES);
+            for (k, row) in panel.iter_mut().enumerate() {
+                for (value, o) in row.iter_mut().zip(outputs.clone()) {
+                    *value = element(k, o);
+                }
+            }
         }
-        self.bias.clear();
-        self.bias.resize(outputs.div_ceil(LANES), [T::ZERO; LANES]);
     }
 }
 
@@ -115,8 +116,8 @@ pub(crate) struct GradLinear<T> {
     in_features: usize,
     out_features: usize,
     /// Lanes run along the longer side: `[in][⌈out/LANES⌉]` or `[out][⌈in/LANES⌉]`.
-    weight: Vec<[T; LANES]>,
-    bias: Vec<[T; LANES]>,
+    weight: LaneVec<T>,
+    bias: LaneVec<T>,
 }
 
 impl<T: Real> GradLinear<T> {
@@ -125,8 +126,8 @@ impl<T: Real> GradLinear<T> {
         Self {
             in_features,
             out_features,
-            weight: vec![[T::ZERO; LANES]; short * long.div_ceil(LANES)],
-            bias: vec![[T::ZERO; LANES]; out_features.div_ceil(LANES)],
+            weight: LaneVec::zeros(short * long.div_ceil(LANES)),
+            bias: LaneVec::zeros(out_features.div_ceil(LANES)),
         }
     }
 
@@ -165,28 +166,31 @@ impl<T: Real> GradLinear<T> {
     }
 }
 
-/// Calls `$call::<R>(first)` for runs of R indices that cover `0..$count`, with as many accumulators as the
-/// instruction set has registers for, fewer at the end.
+/// Calls `$call` for runs of indices that cover `0..$count`, with the first index of each and its length as a
+/// constant: one of `$length`, the first that fits.
 macro_rules! in_runs {
-    ($isa:ty, $count:expr, |$first:ident, $run:ident| $call:expr) => {{
+    ($count:expr, [$($length:literal),+], |$first:ident, $run:ident| $call:expr) => {{
         let (mut $first, count) = (0, $count);
-        macro_rules! runs_of {
-            ($length:literal) => {
-                while count - $first >= $length {
-                    const $run: usize = $length;
-                    $call;
-                    $first += $length;
-                }
-            };
-        }
-        if <$isa>::ACCUMULATORS >= 12 {
-            runs_of!(12);
-        }
-        runs_of!(6);
-        runs_of!(4);
-        runs_of!(2);
-        runs_of!(1);
+        $(
+            while count - $first >= $length {
+                const $run: usize = $length;
+                $call;
+                $first += $length;
+            }
+        )+
     }};
+}
+
+/// Calls `$call` for tiles of rows × blocks of lanes that cover all of them, with as many sums as the instruction set
+/// has registers for. Tiles are wide rather than high: a row costs an address of its own in the inner loop.
+macro_rules! in_tiles {
+    ($isa:ty, ($rows:expr, $blocks:expr), |$row:ident, $height:ident, $block:ident, $width:ident| $call:expr) => {
+        in_runs!($rows, [6, 4, 2, 1], |$row, $height| if <$isa>::ACCUMULATORS >= 24 {
+            in_runs!($blocks, [4, 2, 1], |$block, $width| $call);
+        } else {
+            in_runs!($blocks, [1], |$block, $width| $call);
+        })
+    };
 }
 
 /// `output[p][o] = bias[o] + Σ_k input[p][k]·matrix[k][o]`, or with `SCALE` `output[p][o] *=` that.
@@ -204,29 +208,44 @@ impl<T: Real, const SCALE: bool> Kernel for RowsTimesMatrix<'_, T, SCALE> {
     #[inline(always)]
     fn run<I: Isa>(mut self, isa: I) {
         // The matrix stays in the first cache level while all rows pass.
-        in_runs!(I, self.len, |first, RUN| self.rows::<I, RUN>(isa, first));
+        let blocks = self.matrix.bias.len();
+        in_tiles!(I, (self.len, blocks), |row, ROWS, block, BLOCKS| {
+            self.tile::<I, ROWS, BLOCKS>(isa, row, block);
+        });
     }
 }
 
 impl<T: Real, const SCALE: bool> RowsTimesMatrix<'_, T, SCALE> {
     #[inline(always)]
-    fn rows<I: Isa, const RUN: usize>(&mut self, isa: I, first: usize) {
+    fn tile<I: Isa, const ROWS: usize, const BLOCKS: usize>(&mut self, isa: I, first: usize, block: usize) {
         let &PackedMatrix { inner, ref panels, ref bias, .. } = self.matrix;
-        let input: [&[T]; RUN] =
+        let input: [&[T]; ROWS] =
             std::array::from_fn(|j| &self.input.values[(first + j) * self.input.stride..][..inner]);
-        for (block, (panel, bias)) in panels.chunks_exact(inner).zip(bias).enumerate() {
-            let mut sums = [isa.load(bias); RUN];
-            for (k, weights) in panel.iter().enumerate() {
-                let weights = isa.load(weights);
-                for j in 0..RUN {
-                    sums[j] = isa.fma(isa.splat(input[j][k]), weights, sums[j]);
+        let panels: [&[[T; LANES]]; BLOCKS] =
+            std::array::from_fn(|b| &panels[(block + b) * inner..][..inner]);
+        let mut weights = [isa.splat(T::ZERO); BLOCKS];
+        for b in 0..BLOCKS {
+            weights[b] = isa.load(&bias[block + b]);
+        }
+        let mut sums = [weights; ROWS];
+        for k in 0..inner {
+            for b in 0..BLOCKS {
+                weights[b] = isa.load(&panels[b][k]);
+            }
+            for j in 0..ROWS {
+                let x = isa.splat(input[j][k]);
+                for b in 0..BLOCKS {
+                    sums[j][b] = isa.fma(x, weights[b], sums[j][b]);
                 }
             }
-            for j in 0..RUN {
-                let start = (first + j) * self.output_stride + block * LANES;
-                let target = self.output[start..].first_chunk_mut().expect("rows are whole lanes");
-                let value = if SCALE { isa.mul(sums[j], isa.load(target)) } else { sums[j] };
-                isa.store(value, target);
+        }
+        for j in 0..ROWS {
+            let start = (first + j) * self.output_stride + block * LANES;
+            let (targets, _) = self.output[start..].as_chunks_mut();
+            for b in 0..BLOCKS {
+                let sum = sums[j][b];
+                let value = if SCALE { isa.mul(sum, isa.load(&targets[b])) } else { sum };
+                isa.store(value, &mut targets[b]);
             }
         }
     }
@@ -297,30 +316,39 @@ impl<T: Real> Kernel for OuterProducts<'_, T> {
 
     #[inline(always)]
     fn run<I: Isa>(mut self, isa: I) {
-        in_runs!(I, self.features, |first, RUN| self.features::<I, RUN>(isa, first));
+        let blocks = self.sums.len() / self.features;
+        in_tiles!(I, (self.features, blocks), |first, RUN, block, BLOCKS| {
+            self.tile::<I, RUN, BLOCKS>(isa, first, block);
+        });
     }
 }
 
 impl<T: Real> OuterProducts<'_, T> {
     #[inline(always)]
-    fn features<I: Isa, const RUN: usize>(&mut self, isa: I, first: usize) {
+    fn tile<I: Isa, const RUN: usize, const BLOCKS: usize>(&mut self, isa: I, first: usize, block: usize) {
         let blocks = self.sums.len() / self.features;
         let short = self.short.values.chunks_exact(self.short.stride).take(self.len);
         let long = self.long.values.chunks_exact(self.long.stride);
-        for block in 0..blocks {
-            let mut sums = [isa.splat(T::ZERO); RUN];
-            for j in 0..RUN {
-                sums[j] = isa.load(&self.sums[(first + j) * blocks + block]);
+        let mut sums = [[isa.splat(T::ZERO); BLOCKS]; RUN];
+        for j in 0..RUN {
+            for b in 0..BLOCKS {
+                sums[j][b] = isa.load(&self.sums[(first + j) * blocks + block + b]);
             }
-            for (short, long) in short.clone().zip(long.clone()) {
-                let short: &[T; RUN] = short[first..].first_chunk().expect("a run ends within the row");
-                let long = isa.load(long[block * LANES..].first_chunk().expect("rows are whole lanes"));
-                for j in 0..RUN {
-                    sums[j] = isa.fma(isa.splat(short[j]), long, sums[j]);
+        }
+        for (short, long) in short.zip(long) {
+            let short: &[T; RUN] = short[first..].first_chunk().expect("a run ends within the row");
+            let (long, _) = long[block * LANES..].as_chunks();
+            let long: &[[T; LANES]; BLOCKS] = long.first_chunk().expect("rows are whole lanes");
+            for j in 0..RUN {
+                let factor = isa.splat(short[j]);
+                for b in 0..BLOCKS {
+                    sums[j][b] = isa.fma(factor, isa.load(&long[b]), sums[j][b]);
                 }
             }
-            for j in 0..RUN {
-                isa.store(sums[j], &mut self.sums[(first + j) * blocks + block]);
+        }
+        for j in 0..RUN {
+            for b in 0..BLOCKS {
+                isa.store(sums[j][b], &mut self.sums[(first + j) * blocks + block + b]);
             }
         }
     }

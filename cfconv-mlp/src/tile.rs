@@ -1,7 +1,7 @@
 //! One MLP on one tile of places: forward, and backward right after it while everything is in cache.
 
 use cfconv_fft::Real;
-use cfconv_fft::simd::LANES;
+use cfconv_fft::simd::{LANES, LaneVec};
 
 use crate::GridPoint;
 use crate::activation::activate;
@@ -24,7 +24,7 @@ pub(crate) struct TileMlp<'a, T> {
 
 /// Rows of features, one for each position of a tile.
 pub(crate) struct TileRows<T> {
-    values: Vec<T>,
+    lanes: LaneVec<T>,
     features: usize,
     stride: usize,
 }
@@ -32,26 +32,35 @@ pub(crate) struct TileRows<T> {
 impl<T: Real> TileRows<T> {
     fn new(features: usize) -> Self {
         let stride = row_stride(features);
-        Self { values: vec![T::ZERO; TILE * stride], features, stride }
+        Self { lanes: LaneVec::zeros(TILE * stride / LANES), features, stride }
     }
 
     /// Rows that are never asked for.
     fn none() -> Self {
-        Self { values: Vec::new(), features: 0, stride: LANES }
+        Self { lanes: LaneVec::zeros(0), features: 0, stride: LANES }
     }
 
     fn view(&self) -> Rows<'_, T> {
-        Rows { values: &self.values, stride: self.stride }
+        Rows { values: self.values(), stride: self.stride }
+    }
+
+    fn values(&self) -> &[T] {
+        self.lanes.as_flattened()
+    }
+
+    fn values_mut(&mut self) -> &mut [T] {
+        self.lanes.as_flattened_mut()
     }
 
     /// The features of one position.
     pub(crate) fn row(&self, position: usize) -> &[T] {
-        &self.values[position * self.stride..][..self.features]
+        &self.values()[position * self.stride..][..self.features]
     }
 
     /// The features of one position.
     pub(crate) fn row_mut(&mut self, position: usize) -> &mut [T] {
-        &mut self.values[position * self.stride..][..self.features]
+        let Self { features, stride, .. } = *self;
+        &mut self.values_mut()[position * stride..][..features]
     }
 }
 
@@ -179,9 +188,9 @@ impl<T: Real> TileMlp<'_, T> {
             let (before, after) = scratch.hidden.split_at_mut(index);
             let input = before.last().unwrap_or(&scratch.inputs).view();
             let stride = after[0].stride;
-            let z = &mut after[0].values[..len * stride];
+            let z = &mut after[0].values_mut()[..len * stride];
             let derivative = match scratch.derivative.get_mut(index) {
-                Some(derivative) if GRAD => &mut derivative.values[..len * stride],
+                Some(derivative) if GRAD => &mut derivative.values_mut()[..len * stride],
                 _ => &mut [],
             };
             if let (0, Some(first_layer)) = (index, &mut scratch.first_layer) {
@@ -197,7 +206,8 @@ impl<T: Real> TileMlp<'_, T> {
             ComplexOutput::Polar => &mut scratch.raw,
         };
         let packed = &scratch.packed[hidden_layers.len()];
-        linear(len, output.out_features, packed, input, &mut target.values, target.stride);
+        let stride = target.stride;
+        linear(len, output.out_features, packed, input, target.values_mut(), stride);
         if self.complex_output == ComplexOutput::Polar {
             polar(scratch);
         }
@@ -219,7 +229,13 @@ impl<T: Real> TileMlp<'_, T> {
             grad_layers[index].accumulate(len, input, grad_output);
             if let Some(target) = before.last_mut() {
                 let stride = target.stride;
-                linear_vjp_input::<T, true>(len, &transposed[index], grad_output, &mut target.values, stride);
+                linear_vjp_input::<T, true>(
+                    len,
+                    &transposed[index],
+                    grad_output,
+                    target.values_mut(),
+                    stride,
+                );
             } else if self.first_channel_feature().is_some() {
                 let target = &mut scratch.grad_channels;
                 let stride = target.stride;
@@ -227,7 +243,7 @@ impl<T: Real> TileMlp<'_, T> {
                     len,
                     &transposed[index],
                     grad_output,
-                    &mut target.values,
+                    target.values_mut(),
                     stride,
                 );
             }
@@ -249,8 +265,8 @@ impl<T: Real> TileMlp<'_, T> {
 fn polar<T: Real>(scratch: &mut TileScratch<T>) {
     let TileScratch { points, raw, values, sine, cosine, .. } = scratch;
     let len = points.len() * raw.stride;
-    sine.values[..len].copy_from_slice(&raw.values[..len]);
-    activate::<T, true>(Activation::Sine, &mut sine.values[..len], &mut cosine.values[..len]);
+    sine.values_mut()[..len].copy_from_slice(&raw.values()[..len]);
+    activate::<T, true>(Activation::Sine, &mut sine.values_mut()[..len], &mut cosine.values_mut()[..len]);
     for position in 0..points.len() {
         let (raw, sine, cosine) = (raw.row(position), sine.row(position), cosine.row(position));
         let values = values.row_mut(position);

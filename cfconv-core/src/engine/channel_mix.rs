@@ -10,10 +10,6 @@ use super::SpectralConvSizes;
 /// better use of what is read than single ones.
 const TILE: usize = 4;
 
-/// Target channels whose sums are held in registers together: with 16 registers of half a block each, eight
-/// hold sums and the others what is multiplied.
-const TARGETS: usize = 2;
-
 /// One column, all images of a group: mixes channels at each frequency.
 ///
 /// With `ADJOINT = false`: `Y[o] = Σ_i K[i, o]·X[i]`; with `true`: `D[i] = Σ_o conj(K[i, o])·G[o]`.
@@ -29,8 +25,8 @@ pub(super) struct MixColumn<'a, T: Real, const ADJOINT: bool> {
     /// forward one of swapped points. The blocks may be farther apart.
     pub(super) target: &'a mut [Point<T>],
     pub(super) scratch: &'a mut [Point<T>],
-    /// `in_channels·out_channels` values of scratch.
-    pub(super) packed: &'a mut [Complex<T>],
+    /// Scratch of `in_channels·out_channels` values: the kernel at one frequency.
+    pub(super) matrix: &'a mut [Complex<T>],
 }
 
 impl<T: Real, const ADJOINT: bool> MixColumn<'_, T, ADJOINT> {
@@ -38,14 +34,11 @@ impl<T: Real, const ADJOINT: bool> MixColumn<'_, T, ADJOINT> {
     pub(super) fn scratch_len(channels: usize, blocks: usize) -> usize {
         TILE * channels * blocks
     }
-}
 
-impl<T: Real, const ADJOINT: bool> Kernel for MixColumn<'_, T, ADJOINT> {
-    type Output = ();
-
+    /// Mixes at all frequencies, with the sums of TARGETS channels in registers at a time.
     #[inline(always)]
-    fn run<I: Isa>(self, isa: I) {
-        let Self { sizes, blocks, column, source, kernel, target, scratch, packed } = self;
+    fn mix_all<I: Isa, const TARGETS: usize>(self, isa: I) {
+        let Self { sizes, blocks, column, source, kernel, target, scratch, matrix } = self;
         let SpectralConvSizes { in_channels, out_channels, kernel_height, .. } = sizes;
         let (sources, targets) =
             if ADJOINT { (out_channels, in_channels) } else { (in_channels, out_channels) };
@@ -62,18 +55,23 @@ impl<T: Real, const ADJOINT: bool> Kernel for MixColumn<'_, T, ADJOINT> {
                 gather(from, kernel_height, first, tile, gathered);
             }
             for row in first..first + tile {
-                let kernel = &kernel[(row * sizes.half_width() + column) * pairs..][..pairs];
-                pack::<T, ADJOINT>(kernel, (sources, targets), packed);
+                // Copied at once: this is what waits for memory, and waits less in one long run.
+                matrix.copy_from_slice(&kernel[(row * sizes.half_width() + column) * pairs..][..pairs]);
                 for block in 0..blocks {
                     let x = &scratch[(block * TILE + row - first) * sources..][..sources];
                     let target = &mut target[block * target_stride..][..targets * kernel_height];
-                    let mut targets = target[row..].iter_mut().step_by(kernel_height);
-                    let (pairs, single) = packed.split_at(targets.len() / TARGETS * TARGETS * sources);
-                    for kernel in pairs.chunks_exact(TARGETS * sources) {
-                        mix::<T, I, TARGETS>(isa, x, kernel, &mut targets);
+                    let mut outputs = target[row..].iter_mut().step_by(kernel_height);
+                    let mut first = 0;
+                    while targets - first >= TARGETS {
+                        mix::<T, I, ADJOINT, TARGETS>(isa, x, matrix, targets, first, &mut outputs);
+                        first += TARGETS;
                     }
-                    if !single.is_empty() {
-                        mix::<T, I, 1>(isa, x, single, &mut targets);
+                    if targets - first >= 2 {
+                        mix::<T, I, ADJOINT, 2>(isa, x, matrix, targets, first, &mut outputs);
+                        first += 2;
+                    }
+                    if first < targets {
+                        mix::<T, I, ADJOINT, 1>(isa, x, matrix, targets, first, &mut outputs);
                     }
                 }
             }
@@ -81,33 +79,14 @@ impl<T: Real, const ADJOINT: bool> Kernel for MixColumn<'_, T, ADJOINT> {
     }
 }
 
-/// The matrix of one frequency as the inner loop reads it: `[⌈targets/TARGETS⌉, sources, TARGETS]`, the last
-/// group perhaps narrower. Reads memory in order, which the inner loop would not.
-#[inline(always)]
-fn pack<T: Real, const ADJOINT: bool>(
-    kernel: &[Complex<T>],
-    (sources, targets): (usize, usize),
-    packed: &mut [Complex<T>],
-) {
-    if ADJOINT {
-        // kernel: [targets, sources]
-        for (group, rows) in kernel.chunks(TARGETS * sources).enumerate() {
-            let width = rows.len() / sources;
-            let packed = &mut packed[group * TARGETS * sources..][..rows.len()];
-            for (n, row) in rows.chunks_exact(sources).enumerate() {
-                for (value, k) in packed[n..].iter_mut().step_by(width).zip(row) {
-                    *value = k.conj();
-                }
-            }
-        }
-    } else {
-        // kernel: [sources, targets]
-        for (s, row) in kernel.chunks_exact(targets).enumerate() {
-            for (group, values) in row.chunks(TARGETS).enumerate() {
-                packed[group * TARGETS * sources + s * values.len()..][..values.len()]
-                    .copy_from_slice(values);
-            }
-        }
+impl<T: Real, const ADJOINT: bool> Kernel for MixColumn<'_, T, ADJOINT> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<I: Isa>(self, isa: I) {
+        // Two sums of each target, and enough of them to hide the latency of an addition; with 16 registers of half a
+        // block each, eight hold sums and the others what is multiplied.
+        if I::ACCUMULATORS >= 24 { self.mix_all::<I, 4>(isa) } else { self.mix_all::<I, 2>(isa) }
     }
 }
 
@@ -128,29 +107,49 @@ pub(super) fn gather<T: Real>(
     }
 }
 
-/// The next N targets of one frequency; `kernel` is `[sources, N]`.
+/// Targets `first` to `first + N` of one frequency, into the next of `outputs`. `kernel` is `[sources, targets]`, of the
+/// adjoint `[targets, sources]` and conjugated.
 #[inline(always)]
-fn mix<'a, T: Real, I: Isa, const N: usize>(
+fn mix<'a, T: Real, I: Isa, const ADJOINT: bool, const N: usize>(
     isa: I,
     x: &[Point<T>],
     kernel: &[Complex<T>],
-    targets: &mut impl Iterator<Item = &'a mut Point<T>>,
+    targets: usize,
+    first: usize,
+    outputs: &mut impl Iterator<Item = &'a mut Point<T>>,
 ) {
-    let zero = isa.splat(T::ZERO);
-    let (mut re, mut im) = ([zero; N], [zero; N]);
-    for (x, k) in x.iter().zip(kernel.as_chunks::<N>().0) {
-        let (x_re, x_im) = (isa.load(&x.re), isa.load(&x.im));
-        for n in 0..N {
-            let k_re = isa.splat(k[n].re);
-            let k_im = isa.splat(k[n].im);
-            re[n] = isa.fma(k_re, x_re, re[n]);
-            im[n] = isa.fma(k_re, x_im, im[n]);
-            im[n] = isa.fma(k_im, x_re, im[n]);
-            re[n] = isa.fma(isa.splat(-k[n].im), x_im, re[n]);
+    let mut sums = ([isa.splat(T::ZERO); N], [isa.splat(T::ZERO); N]);
+    if ADJOINT {
+        let rows: [_; N] = std::array::from_fn(|n| &kernel[(first + n) * x.len()..][..x.len()]);
+        for (source, x) in x.iter().enumerate() {
+            add_products(isa, x, rows.map(|row| row[source].conj()), &mut sums);
+        }
+    } else {
+        for (x, row) in x.iter().zip(kernel[first..].chunks(targets)) {
+            add_products(isa, x, *row.first_chunk().expect("all targets are within a row"), &mut sums);
         }
     }
-    for (n, point) in targets.take(N).enumerate() {
+    let (re, im) = sums;
+    for (n, point) in outputs.take(N).enumerate() {
         isa.store(re[n], &mut point.im);
         isa.store(im[n], &mut point.re);
+    }
+}
+
+/// `re + i·im += k·x`, for each of N factors.
+#[inline(always)]
+fn add_products<T: Real, I: Isa, const N: usize>(
+    isa: I,
+    x: &Point<T>,
+    k: [Complex<T>; N],
+    (re, im): &mut ([I::Lanes<T>; N], [I::Lanes<T>; N]),
+) {
+    let (x_re, x_im) = (isa.load(&x.re), isa.load(&x.im));
+    for n in 0..N {
+        let k_re = isa.splat(k[n].re);
+        re[n] = isa.fma(k_re, x_re, re[n]);
+        im[n] = isa.fma(k_re, x_im, im[n]);
+        im[n] = isa.fma(isa.splat(k[n].im), x_re, im[n]);
+        re[n] = isa.fma(isa.splat(-k[n].im), x_im, re[n]);
     }
 }

@@ -2,19 +2,23 @@
 //!
 //! The forward pass keeps k packed input rows of 16 images in cache, padded at their ends, with the channels
 //! of a pixel side by side. The inner loop then runs along contiguous memory and multiplies 16 images by the
-//! weights of four output channels. The backward pass to the input is the forward pass with mirrored,
-//! transposed weights; the one to the weights is a matrix product for each tap and row.
+//! weights of four output channels, at one pixel or, with the registers of AVX-512, at four. The backward pass
+//! to the input is the forward pass with mirrored, transposed weights; the one to the weights is a matrix
+//! product for each tap and row.
 
 use cfconv_fft::Real;
-use cfconv_fft::lanes::{LANES, load_lanes, store_lanes};
-use cfconv_fft::simd::{Isa, Kernel, dispatch};
+use cfconv_fft::lanes::{LANES, load_lanes, store_register};
+use cfconv_fft::simd::{AlignedLanes, Isa, Kernel, dispatch};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::scratch_pool::ScratchPool;
 
-/// Output channels whose sums are held in registers together.
+/// Output channels whose sums are held in registers together, of one pixel or of some adjacent ones.
 const OUT_BLOCK: usize = 4;
+
+/// Adjacent pixels whose sums are held in registers together, where there are 32 registers of a block.
+const PIXELS: usize = 4;
 
 /// Output rows of one parallel task. The backward pass to the weights adds one partial sum a task, so this
 /// also fixes the order of its additions.
@@ -81,8 +85,8 @@ impl DirectConvSizes {
 #[derive(Clone, Debug)]
 pub struct DirectConv<T: Real> {
     sizes: DirectConvSizes,
-    row_pool: ScratchPool<[T; LANES]>,
-    grad_row_pool: ScratchPool<[T; LANES]>,
+    row_pool: ScratchPool<AlignedLanes<T>>,
+    grad_row_pool: ScratchPool<AlignedLanes<T>>,
 }
 
 impl<T: Real> DirectConv<T> {
@@ -91,7 +95,7 @@ impl<T: Real> DirectConv<T> {
         debug_assert!(sizes.kernel_size % 2 == 1);
         let packed = |channels: usize| {
             let row_len = (sizes.width + sizes.kernel_size - 1) * channels;
-            ScratchPool::new(sizes.kernel_size * row_len, [T::ZERO; LANES])
+            ScratchPool::new(sizes.kernel_size * row_len, AlignedLanes::ZERO)
         };
         Self { sizes, row_pool: packed(sizes.in_channels), grad_row_pool: packed(sizes.out_channels) }
     }
@@ -295,7 +299,7 @@ fn pack_weights<T: Real>(
 
 fn correlate<T: Real>(
     sizes: &DirectConvSizes,
-    row_pool: &ScratchPool<[T; LANES]>,
+    row_pool: &ScratchPool<AlignedLanes<T>>,
     batch: usize,
     input: &[T],
     weights: &[[T; OUT_BLOCK]],
@@ -320,7 +324,7 @@ fn correlate<T: Real>(
                 weights,
                 bias,
                 rows,
-                packed,
+                packed: AlignedLanes::arrays_mut(packed),
             });
         });
     });
@@ -366,29 +370,82 @@ impl<T: Real> Kernel for CorrelateRows<'_, '_, T> {
                         Some(bias) if j < count => bias[first + j],
                         _ => T::ZERO,
                     });
-                    for w in 0..width {
-                        let mut sums = start.map(|value| isa.splat(value));
-                        for p in 0..kernel_size {
+                    let sources = |w: usize, pixels: usize| {
+                        let packed = &*packed;
+                        (0..kernel_size).map(move |p| {
                             let slot = (h + p) % kernel_size * slot_len;
-                            let pixels = &packed[slot + w * in_channels..][..taps];
-                            let weights = &weights[p * taps..][..taps];
-                            for (x, group) in pixels.iter().zip(weights) {
-                                let x = isa.load(x);
-                                for j in 0..OUT_BLOCK {
-                                    sums[j] = isa.fma(isa.splat(group[j]), x, sums[j]);
-                                }
-                            }
-                        }
-                        for (j, sum) in sums.into_iter().enumerate().take(count) {
-                            let mut values = [T::ZERO; LANES];
-                            isa.store(sum, &mut values);
-                            store_lanes(&values, &mut row[first + j][w * batch..][lanes.clone()]);
-                        }
+                            let pixels =
+                                &packed[slot + w * in_channels..][..(pixels - 1) * in_channels + taps];
+                            (pixels, &weights[p * taps..][..taps])
+                        })
+                    };
+                    let targets = &mut row[first..first + count];
+                    let mut w = 0;
+                    while I::ACCUMULATORS >= 24 && width - w >= PIXELS {
+                        let sums =
+                            correlate_pixels::<T, I, PIXELS>(isa, in_channels, sources(w, PIXELS), start);
+                        store_pixels(isa, &sums, targets, w * batch + lane, batch);
+                        w += PIXELS;
+                    }
+                    for w in w..width {
+                        let sums = correlate_pixels::<T, I, 1>(isa, in_channels, sources(w, 1), start);
+                        store_pixels(isa, &sums, targets, w * batch + lane, batch);
                     }
                 }
             }
         }
     }
+}
+
+/// Writes outputs of adjacent pixels, `[W, batch]` in each of the targets, from index `first` on: as many lanes as the
+/// batch has images there.
+#[inline(always)]
+fn store_pixels<T: Real, I: Isa>(
+    isa: I,
+    sums: &[[I::Lanes<T>; OUT_BLOCK]],
+    targets: &mut [&mut [T]],
+    first: usize,
+    batch: usize,
+) {
+    let count = LANES.min(batch - first % batch);
+    for (n, sums) in sums.iter().enumerate() {
+        for (target, &sum) in targets.iter_mut().zip(sums) {
+            store_register(isa, sum, &mut target[first + n * batch..][..count]);
+        }
+    }
+}
+
+/// The output at N adjacent pixels in [`OUT_BLOCK`] channels; `sources` has the packed pixels that a row of taps reads,
+/// and its weights.
+#[inline(always)]
+fn correlate_pixels<'a, T: Real, I: Isa, const N: usize>(
+    isa: I,
+    in_channels: usize,
+    sources: impl Iterator<Item = (&'a [[T; LANES]], &'a [[T; OUT_BLOCK]])>,
+    start: [T; OUT_BLOCK],
+) -> [[I::Lanes<T>; OUT_BLOCK]; N] {
+    let mut sums = [[isa.splat(T::ZERO); OUT_BLOCK]; N];
+    for n in 0..N {
+        for j in 0..OUT_BLOCK {
+            sums[n][j] = isa.splat(start[j]);
+        }
+    }
+    for (pixels, weights) in sources {
+        let pixels: [&[[T; LANES]]; N] = std::array::from_fn(|n| &pixels[n * in_channels..][..weights.len()]);
+        let mut x = [isa.splat(T::ZERO); N];
+        for (k, group) in weights.iter().enumerate() {
+            for n in 0..N {
+                x[n] = isa.load(&pixels[n][k]);
+            }
+            for j in 0..OUT_BLOCK {
+                let weight = isa.splat(group[j]);
+                for n in 0..N {
+                    sums[n][j] = isa.fma(weight, x[n], sums[n][j]);
+                }
+            }
+        }
+    }
+    sums
 }
 
 /// Copies the source row of tap p, padded at both ends, as `[W + k − 1, Cin]`.

@@ -11,7 +11,7 @@ use super::channel_mix::gather;
 /// that costs about six times less for each than one at a time.
 const DENSE_FROM: usize = 6;
 
-/// Rows of the dense product whose sums are held in registers together.
+/// Rows of the dense product whose sums are held in registers together, twice as many with 32 registers of a block.
 const ROWS: usize = 3;
 
 /// The sampled positions of one column: for each row h, what is wanted of dK[h, column].
@@ -163,6 +163,13 @@ fn dense<'a, T: Real, I: Isa>(
         // g: [parts, images], lanes are output channels.
         for (part, channels) in gathered.chunks(LANES).enumerate() {
             let g = &mut g[part * images + block * LANES..][..LANES];
+            if channels.len() == LANES {
+                let (source, target) = (bytemuck::cast_slice(channels), bytemuck::cast_slice_mut(g));
+                for part in [0, LANES] {
+                    isa.transpose::<T>((&source[part..], 2 * LANES), (&mut target[part..], 2 * LANES));
+                }
+                continue;
+            }
             for b in 0..LANES {
                 for (o, channel) in channels.iter().enumerate() {
                     g[b].re[o] = channel.re[b];
@@ -175,6 +182,12 @@ fn dense<'a, T: Real, I: Isa>(
         let g = &g[part * images..][..images];
         let product = &mut product[part * in_channels..][..in_channels];
         let mut i = 0;
+        if I::ACCUMULATORS >= 24 {
+            while i + 2 * ROWS <= in_channels {
+                dense_rows::<T, I, { 2 * ROWS }>(isa, (x, in_channels), i, g, product);
+                i += 2 * ROWS;
+            }
+        }
         while i + ROWS <= in_channels {
             dense_rows::<T, I, ROWS>(isa, (x, in_channels), i, g, product);
             i += ROWS;

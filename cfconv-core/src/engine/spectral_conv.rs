@@ -417,7 +417,7 @@ impl<T: Real> SpectralConv<T> {
     ) {
         let sizes = self.sizes;
         self.scratch_pool.with(|scratch| {
-            self.kernel_pool.with(|packed| {
+            self.kernel_pool.with(|matrix| {
                 dispatch(MixColumn::<T, ADJOINT> {
                     sizes,
                     blocks,
@@ -426,7 +426,7 @@ impl<T: Real> SpectralConv<T> {
                     kernel,
                     target,
                     scratch,
-                    packed,
+                    matrix,
                 });
             });
         });

@@ -85,12 +85,12 @@ impl<T: Real> Kernel for Process<'_, T> {
             padded[j] = multiply(isa, &source[j * source_step], factor);
         }
         padded[plan.length()..].fill(Point::zero());
-        plan.inner.process((padded, 1), (product, 1), scratch);
+        plan.inner.process(padded, 1, product, 1, scratch);
         // The inverse transform is the forward one of swapped points, swapped again.
         for (point, &factor) in product.iter_mut().zip(&plan.chirp_spectrum) {
             *point = multiply(isa, point, factor).swapped();
         }
-        plan.inner.process((product, 1), (padded, 1), scratch);
+        plan.inner.process(product, 1, padded, 1, scratch);
         for (j, &factor) in plan.chirp.iter().enumerate() {
             target[j * target_step] = multiply(isa, &padded[j].swapped(), factor);
         }

@@ -72,10 +72,13 @@ impl<T: Real> LanesFft<T> {
         debug_assert!(source.len() > (self.length() - 1) * source_step);
         debug_assert!(target.len() > (self.length() - 1) * target_step);
         debug_assert!(scratch.len() >= self.scratch_len());
-        let (source, target) = ((source, source_step), (target, target_step));
         match &self.algorithm {
-            Algorithm::Stockham(stockham) => stockham.process(source, target, scratch),
-            Algorithm::Bluestein(bluestein) => bluestein.process(source, target, scratch),
+            Algorithm::Stockham(stockham) => {
+                stockham.process(source, source_step, target, target_step, scratch);
+            }
+            Algorithm::Bluestein(bluestein) => {
+                bluestein.process((source, source_step), (target, target_step), scratch);
+            }
         }
     }
 

@@ -20,5 +20,5 @@ pub use crate::simd::LANES;
 pub use fft1d::LanesFft;
 pub(crate) use group::PlaneGroup;
 pub use plane::LanesPlane;
-pub use point::{Point, load_lanes, store_lanes};
+pub use point::{Point, load_lanes, store_lanes, store_register};
 pub use rfft2::LanesRfft2;

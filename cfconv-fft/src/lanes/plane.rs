@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{LanesFft, Point, row_pair, store_lanes};
+use super::{LanesFft, Point, row_pair, store_register};
 use crate::Real;
 use crate::simd::{Isa, Kernel, LANES, dispatch};
 
@@ -187,7 +187,5 @@ impl<T: Real> Kernel for RowsInverse<'_, T> {
 /// Writes `scale·lanes + bias`.
 #[inline(always)]
 fn store_scaled<T: Real, I: Isa>(isa: I, lanes: &[T; LANES], (scale, bias): (T, T), target: &mut [T]) {
-    let mut values = [T::ZERO; LANES];
-    isa.store(isa.fma(isa.splat(scale), isa.load(lanes), isa.splat(bias)), &mut values);
-    store_lanes(&values, target);
+    store_register(isa, isa.fma(isa.splat(scale), isa.load(lanes), isa.splat(bias)), target);
 }

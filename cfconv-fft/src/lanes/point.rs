@@ -1,7 +1,7 @@
 //! One complex value in each of [`LANES`] independent transforms.
 
 use crate::Real;
-use crate::simd::LANES;
+use crate::simd::{Isa, LANES};
 
 /// One complex value in each of [`LANES`] lanes: all real parts, then all imaginary parts.
 ///
@@ -68,5 +68,17 @@ pub fn store_lanes<T: Real>(lanes: &[T; LANES], values: &mut [T]) {
     } else {
         let count = values.len();
         values.copy_from_slice(&lanes[..count]);
+    }
+}
+
+/// Writes the lanes of a register that fit into `values`; straight from it where all do.
+#[inline(always)]
+pub fn store_register<T: Real, I: Isa>(isa: I, lanes: I::Lanes<T>, values: &mut [T]) {
+    if let Some(full) = values.first_chunk_mut() {
+        isa.store(lanes, full);
+    } else {
+        let mut array = [T::ZERO; LANES];
+        isa.store(lanes, &mut array);
+        store_lanes(&array, values);
     }
 }

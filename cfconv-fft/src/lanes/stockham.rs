@@ -56,15 +56,19 @@ impl<T: Real> Stockham<T> {
     /// Transforms the points of `source` that lie `source_step` apart into those of `target` that lie
     /// `target_step` apart: the first stage reads where the signal is, the last one writes where it goes.
     ///
-    /// Not inlined, and dispatching itself, so that its large body exists once for each instruction set.
+    /// Not inlined, and dispatching itself, so that its large body exists once for each instruction set. Slices and
+    /// steps come one by one: pairs would come through memory, just written, at the price of a stall a call.
     #[inline(never)]
     pub(super) fn process(
         &self,
-        source: (&[Point<T>], usize),
-        target: (&mut [Point<T>], usize),
+        source: &[Point<T>],
+        source_step: usize,
+        target: &mut [Point<T>],
+        target_step: usize,
         scratch: &mut [Point<T>],
     ) {
-        dispatch(Process { plan: self, source: Some(source), target, scratch });
+        let (source, target) = (Some((source, source_step)), (target, target_step));
+        dispatch(Process { plan: self, source, target, scratch });
     }
 
     /// Transforms the points of `signal` that lie a step apart in place: only the first stage reads them and only

@@ -8,6 +8,7 @@
 //! any number of threads on one instruction set, and agree to rounding between sets.
 
 mod block;
+mod lane_vec;
 mod transpose;
 
 use std::sync::OnceLock;
@@ -17,6 +18,7 @@ use block::{Block, RoundedTwice};
 use crate::Real;
 
 pub(crate) use block::Blocks;
+pub use lane_vec::{AlignedLanes, LaneVec};
 
 /// Number of contiguous values a kernel handles together: one 512-bit or two 256-bit registers of `f32`.
 pub const LANES: usize = 16;
@@ -171,7 +173,7 @@ macro_rules! instruction_set {
 }
 
 #[cfg(target_arch = "x86_64")]
-instruction_set!(Avx512, T::Avx512, 12, num_traits::Float::mul_add);
+instruction_set!(Avx512, T::Avx512, 24, num_traits::Float::mul_add);
 #[cfg(target_arch = "x86_64")]
 instruction_set!(Avx2, T::Avx2, 6, num_traits::Float::mul_add);
 #[cfg(target_arch = "aarch64")]
