@@ -259,20 +259,32 @@ fn add_outer_product<T: Real>(
 /// `sums[c] += Σ plane c`, each plane in a fixed order.
 pub(super) fn add_plane_sums<T: Real>(planes: &[T], plane_len: usize, sums: &mut [T]) {
     sums.par_iter_mut().zip(planes.par_chunks(plane_len)).for_each(|(sum, plane)| {
-        // Lanes, then rows of lanes: short chains of additions keep the rounding error small.
-        *sum += plane
-            .chunks(64 * LANES)
-            .map(|chunk| {
-                let mut lanes = [T::ZERO; LANES];
-                for part in chunk.chunks(LANES) {
-                    for (lane, &value) in lanes.iter_mut().zip(part) {
-                        *lane += value;
-                    }
-                }
-                lanes.iter().copied().sum::<T>()
-            })
-            .sum::<T>();
+        *sum += dispatch(PlaneSum { plane });
     });
+}
+
+/// Lanes, then rows of lanes: short chains of additions keep the rounding error small.
+struct PlaneSum<'a, T> {
+    plane: &'a [T],
+}
+
+impl<T: Real> Kernel for PlaneSum<'_, T> {
+    type Output = T;
+
+    #[inline(always)]
+    fn run<I: Isa>(self, _isa: I) -> T {
+        let mut total = T::ZERO;
+        for chunk in self.plane.chunks(64 * LANES) {
+            let mut lanes = [T::ZERO; LANES];
+            for part in chunk.chunks(LANES) {
+                for (lane, &value) in lanes.iter_mut().zip(part) {
+                    *lane += value;
+                }
+            }
+            total += lanes.iter().copied().sum::<T>();
+        }
+        total
+    }
 }
 
 /// Weights as the inner loop reads them: `[⌈Cout/4⌉, p, q, Cin]` groups of four output channels, the last

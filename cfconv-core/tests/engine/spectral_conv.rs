@@ -5,7 +5,7 @@ use cfconv_core::engine::{SavedSpectrum, SpectralConv, SpectralConvSizes, Spectr
 use cfconv_fft::{Complex, Real};
 
 /// (in, out, height, width, kernel_height, kernel_width, batch)
-const SHAPES: [[usize; 7]; 10] = [
+const SHAPES: [[usize; 7]; 11] = [
     [1, 1, 1, 1, 1, 1, 1],
     [2, 3, 1, 5, 1, 5, 2],
     [3, 2, 4, 1, 4, 1, 17],
@@ -16,6 +16,7 @@ const SHAPES: [[usize; 7]; 10] = [
     [2, 3, 4, 5, 8, 9, 2],
     [1, 2, 3, 3, 5, 6, 18],
     [2, 1, 5, 4, 9, 7, 1],
+    [17, 22, 2, 3, 2, 3, 19],
 ];
 
 fn sizes(shape: [usize; 7]) -> (SpectralConvSizes, usize) {

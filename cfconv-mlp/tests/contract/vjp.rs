@@ -64,11 +64,12 @@ fn every_configuration_passes_central_differences() {
 fn several_tiles_and_depths_pass_central_differences() {
     let grid = KernelGrid { height: 7, width: 6, in_channels: 5, out_channels: 4 };
     for parameterization in PARAMETERIZATIONS {
-        for hidden_layers in [1, 3] {
+        // The wide one has more outputs than a tile of the matrix product on any instruction set.
+        for (hidden_layers, hidden_width) in [(1, 6), (3, 6), (2, 70)] {
             let config = KernelMlpConfig {
                 parameterization,
                 hidden_layers,
-                hidden_width: 6,
+                hidden_width,
                 omega_channel: 8.0,
                 ..Default::default()
             };
