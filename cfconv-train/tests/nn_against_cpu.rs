@@ -5,10 +5,14 @@
 #[macro_use]
 mod nn_support;
 
+use std::path::Path;
+
 use cfconv_core::engine::Domain;
 use cfconv_core::{CfConv2dConfig, StepSeed};
+use cfconv_train::config::TrainConfig;
 use cfconv_train::device::{Buffer, Cpu, Device, IndexBuffer};
 use cfconv_train::nn::{BatchNormSizes, CfConv2d, CfConv2dOp, DropoutSizes, EvaluationWeights, PoolSizes};
+use cfconv_train::signatures::{MemoryDemand, MemoryEstimate};
 use nn_support::layer_record::{assert_same, layer_config, record};
 use nn_support::training::{first_step, network, train};
 use nn_support::{all, all_mut, host, noise, unset, upload};
@@ -25,6 +29,7 @@ on_every_device!(
     networks_give_the_same_gradients,
     training_follows_the_cpu,
     training_repeats_bit_for_bit,
+    planned_memory_is_that_of_the_device,
 );
 
 /// The bound for single operations in f32, relative to the largest value.
@@ -478,6 +483,22 @@ fn training_follows_the_cpu<D: Device>(device: &D) {
         let bound = if step < 5 { 1e-4 } else { 2e-2 };
         assert!((got - expected_loss).abs() < bound * expected[0], "step {step}: {got} ≠ {expected_loss}");
     }
+}
+
+fn planned_memory_is_that_of_the_device<D: Device>(device: &D) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../configs/embedded-cfconv.toml");
+    let config = TrainConfig::load(&path, &[]).unwrap();
+    let demand = MemoryDemand { classes: 2, images: 100 };
+    let estimate = MemoryEstimate::of(device, &config, &demand).unwrap();
+    let on_cpu = MemoryEstimate::of(&Cpu::default(), &config, &demand).unwrap();
+    assert_eq!(estimate.parameters, on_cpu.parameters);
+    assert!(estimate.activations > 0 && on_cpu.images > 0 && on_cpu.checkpoint > 0);
+    if D::OWN_MEMORY {
+        assert_eq!((estimate.images, estimate.checkpoint), (0, 0), "they stay on the host");
+    } else {
+        assert_eq!(estimate, on_cpu);
+    }
+    assert_ne!(device.available_bytes(), Some(0));
 }
 
 fn training_repeats_bit_for_bit<D: Device>(device: &D) {

@@ -51,7 +51,7 @@ pub(super) struct TrainArguments {
     #[arg(long, value_name = "N")]
     batch_size: Option<usize>,
     /// Refuse a run that is estimated to need more memory, such as 512MiB or 2GiB; a plain number counts MiB
-    /// (train.memory_limit_mib). Default: what the system has available.
+    /// (train.memory_limit_mib). Default: what the device has available.
     #[arg(long, value_name = "SIZE", value_parser = parse_mib)]
     memory_limit: Option<usize>,
     /// Stop after this many steps in all, with a checkpoint; the schedule stays that of the whole run.

@@ -54,8 +54,8 @@ pub struct TrainSettings {
     pub select: Select,
     /// Threads, 0 for one on each core; results do not depend on it. Default: 0.
     pub threads: usize,
-    /// Memory in MiB that the run may take by its own estimate, 0 for what the system has available where it tells
-    /// (Linux), else without limit. Default: 0.
+    /// Memory in MiB that the run may take by its own estimate, 0 for what the device has available: of a graphics
+    /// card its free memory, of the CPU what the system tells (Linux), else without limit. Default: 0.
     pub memory_limit_mib: usize,
 }
 

@@ -4,10 +4,16 @@ use dfdx::tensor::Cpu;
 
 use super::error::{Result, check_len};
 use super::memory::{IndexBuffer, Memory, Span, SpanMut};
+use crate::process_memory;
 
 impl Memory for Cpu {
     const NAME: &'static str = "the CPU";
     const STEPS_IN_FLIGHT: usize = 1;
+    const OWN_MEMORY: bool = false;
+
+    fn available_bytes(&self) -> Option<usize> {
+        process_memory::available_bytes()
+    }
 
     fn upload(&self, host: &[f32], target: SpanMut<'_, Self>) -> Result<()> {
         target.expect_len("upload", "target", host.len())?;

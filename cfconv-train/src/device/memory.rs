@@ -23,6 +23,12 @@ pub trait Memory: Storage<f32> + Storage<u32> + Send + Sync {
     /// Training steps on their way before the host looks at their outcome: 1 where nothing runs while the host waits.
     const STEPS_IN_FLIGHT: usize;
 
+    /// Whether the device has memory of its own, apart from the host's.
+    const OWN_MEMORY: bool;
+
+    /// Bytes that could be allocated at present; `None` where the system does not tell.
+    fn available_bytes(&self) -> Option<usize>;
+
     /// Allocates `len` zeros.
     ///
     /// # Errors

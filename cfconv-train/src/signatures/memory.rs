@@ -33,7 +33,7 @@ pub struct MemoryDemand {
     pub images: usize,
 }
 
-/// Bytes that a run grows to.
+/// Bytes that a run grows to, in the memory of its device: the host's, or the device's own.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MemoryEstimate {
@@ -45,9 +45,9 @@ pub struct MemoryEstimate {
     pub activations: usize,
     /// What layers keep for their backward pass, and their working memory.
     pub layers: usize,
-    /// The decoded images, and the batches made of them.
+    /// The decoded images, and the batches made of them; none of them lies in a device's own memory.
     pub images: usize,
-    /// The copy of parameters, moments and states while a checkpoint is written.
+    /// The copy of parameters, moments and states while a checkpoint is written, on the host too.
     pub checkpoint: usize,
 }
 
@@ -76,15 +76,18 @@ impl MemoryEstimate {
         let running = plan.running_bytes();
         let largest = batches.training.max(batches.evaluation);
         let batch_bytes = largest * CHANNELS * size * size * value;
+        let images =
+            demand.images * CHANNELS * size * size + (BATCHES_AHEAD + D::STEPS_IN_FLIGHT) * batch_bytes;
+        let checkpoint = (1 + moments + averaged) * parameters + averaged * running + plan.state_bytes();
+        let on_host = |bytes| if D::OWN_MEMORY { 0 } else { bytes };
         Ok(Self {
             // The optimiser's mask of decaying parameters is as large as a moment.
             parameters: network.parameters + (moments + 1 + averaged) * parameters + averaged * running,
             kernel_states: network.kernel_states,
             activations: network.activations,
             layers: network.layers,
-            images: demand.images * CHANNELS * size * size
-                + (BATCHES_AHEAD + D::STEPS_IN_FLIGHT) * batch_bytes,
-            checkpoint: (1 + moments + averaged) * parameters + averaged * running + plan.state_bytes(),
+            images: on_host(images),
+            checkpoint: on_host(checkpoint),
         })
     }
 

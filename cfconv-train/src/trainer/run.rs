@@ -23,7 +23,7 @@ use crate::metrics::{
 use crate::networks::{InputShape, Network};
 use crate::nn::{EvaluationWeights, StepLedger};
 use crate::optim::Optimizer;
-use crate::process_memory::{available_bytes, peak_mib};
+use crate::process_memory::peak_mib;
 use crate::run_folder::RunFolder;
 use crate::signatures::plateau::EpochPoint;
 use crate::signatures::{EpochView, MemoryDemand, MemoryEstimate, Signature};
@@ -466,8 +466,9 @@ fn build<D: Device>(
     let demand = MemoryDemand { classes: dataset.num_classes(), images: dataset.len() };
     let memory = MemoryEstimate::of(&device, config, &demand)?;
     let limit = match config.train.memory_limit_mib {
+        0 if D::OWN_MEMORY => device.available_bytes(),
         // The images have their memory already.
-        0 => available_bytes().map(|available| available.saturating_add(image_bytes)),
+        0 => device.available_bytes().map(|available| available.saturating_add(image_bytes)),
         mib => Some(mib.saturating_mul(1 << 20)),
     };
     if let Some(limit) = limit

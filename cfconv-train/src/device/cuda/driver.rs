@@ -253,6 +253,12 @@ impl<E: Unit> Storage<E> for CudaDevice {
 impl Memory for CudaDevice {
     const NAME: &'static str = NAME;
     const STEPS_IN_FLIGHT: usize = super::STEPS_IN_FLIGHT;
+    const OWN_MEMORY: bool = true;
+
+    fn available_bytes(&self) -> Option<usize> {
+        self.bind("available_bytes").ok()?;
+        result::mem_get_info().ok().map(|(free, _)| free)
+    }
 
     fn upload(&self, host: &[f32], target: SpanMut<'_, Self>) -> Result<()> {
         target.expect_len("upload", "target", host.len())?;

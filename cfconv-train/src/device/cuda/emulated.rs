@@ -10,6 +10,7 @@ use dfdx::tensor::{HasErr, Storage, Tensor};
 use super::{Argument, Grid, Launcher};
 use crate::device::error::{DeviceError, Result, check_len};
 use crate::device::memory::{IndexBuffer, Memory, Span, SpanMut};
+use crate::process_memory;
 
 unsafe extern "C" {
     fn cfconv_emulated_signature(name: *const c_char) -> *const c_char;
@@ -126,6 +127,11 @@ impl<E: Unit> Storage<E> for EmulatedCuda {
 impl Memory for EmulatedCuda {
     const NAME: &'static str = "the emulated CUDA device";
     const STEPS_IN_FLIGHT: usize = super::STEPS_IN_FLIGHT;
+    const OWN_MEMORY: bool = true;
+
+    fn available_bytes(&self) -> Option<usize> {
+        process_memory::available_bytes()
+    }
 
     fn upload(&self, host: &[f32], target: SpanMut<'_, Self>) -> Result<()> {
         target.expect_len("upload", "target", host.len())?;
