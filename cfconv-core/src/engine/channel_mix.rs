@@ -118,18 +118,18 @@ fn mix<'a, T: Real, I: Isa, const ADJOINT: bool, const N: usize>(
     first: usize,
     outputs: &mut impl Iterator<Item = &'a mut Point<T>>,
 ) {
-    let mut sums = ([isa.splat(T::ZERO); N], [isa.splat(T::ZERO); N]);
+    let zero = isa.splat(T::ZERO);
+    let (mut re, mut im) = ([zero; N], [zero; N]);
     if ADJOINT {
         let rows: [_; N] = std::array::from_fn(|n| &kernel[(first + n) * x.len()..][..x.len()]);
         for (source, x) in x.iter().enumerate() {
-            add_products(isa, x, rows.map(|row| row[source].conj()), &mut sums);
+            add_products(isa, x, rows.map(|row| row[source].conj()), &mut re, &mut im);
         }
     } else {
         for (x, row) in x.iter().zip(kernel[first..].chunks(targets)) {
-            add_products(isa, x, *row.first_chunk().expect("all targets are within a row"), &mut sums);
+            add_products(isa, x, *row.first_chunk().expect("all targets are within a row"), &mut re, &mut im);
         }
     }
-    let (re, im) = sums;
     for (n, point) in outputs.take(N).enumerate() {
         isa.store(re[n], &mut point.im);
         isa.store(im[n], &mut point.re);
@@ -142,7 +142,8 @@ fn add_products<T: Real, I: Isa, const N: usize>(
     isa: I,
     x: &Point<T>,
     k: [Complex<T>; N],
-    (re, im): &mut ([I::Lanes<T>; N], [I::Lanes<T>; N]),
+    re: &mut [I::Lanes<T>; N],
+    im: &mut [I::Lanes<T>; N],
 ) {
     let (x_re, x_im) = (isa.load(&x.re), isa.load(&x.im));
     for n in 0..N {
