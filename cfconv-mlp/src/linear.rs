@@ -185,7 +185,7 @@ macro_rules! in_runs {
 /// has registers for. Tiles are wide rather than high: a row costs an address of its own in the inner loop.
 macro_rules! in_tiles {
     ($isa:ty, ($rows:expr, $blocks:expr), |$row:ident, $height:ident, $block:ident, $width:ident| $call:expr) => {
-        in_runs!($rows, [6, 4, 2, 1], |$row, $height| if <$isa>::ACCUMULATORS >= 24 {
+        in_runs!($rows, [6, 4, 2, 1], |$row, $height| if <$isa>::WIDE {
             in_runs!($blocks, [4, 2, 1], |$block, $width| $call);
         } else {
             in_runs!($blocks, [1], |$block, $width| $call);

@@ -86,7 +86,7 @@ impl<T: Real, const ADJOINT: bool> Kernel for MixColumn<'_, T, ADJOINT> {
     fn run<I: Isa>(self, isa: I) {
         // Two sums of each target, and enough of them to hide the latency of an addition; with 16 registers of half a
         // block each, eight hold sums and the others what is multiplied.
-        if I::ACCUMULATORS >= 24 { self.mix_all::<I, 4>(isa) } else { self.mix_all::<I, 2>(isa) }
+        if I::WIDE { self.mix_all::<I, 4>(isa) } else { self.mix_all::<I, 2>(isa) }
     }
 }
 

@@ -393,7 +393,7 @@ impl<T: Real> Kernel for CorrelateRows<'_, '_, T> {
                     };
                     let targets = &mut row[first..first + count];
                     let mut w = 0;
-                    while I::ACCUMULATORS >= 24 && width - w >= PIXELS {
+                    while I::WIDE && width - w >= PIXELS {
                         let sums =
                             correlate_pixels::<T, I, PIXELS>(isa, in_channels, sources(w, PIXELS), start);
                         store_pixels(isa, &sums, targets, w * batch + lane, batch);

@@ -182,7 +182,7 @@ fn dense<'a, T: Real, I: Isa>(
         let g = &g[part * images..][..images];
         let product = &mut product[part * in_channels..][..in_channels];
         let mut i = 0;
-        if I::ACCUMULATORS >= 24 {
+        if I::WIDE {
             while i + 2 * ROWS <= in_channels {
                 dense_rows::<T, I, { 2 * ROWS }>(isa, (x, in_channels), i, g, product);
                 i += 2 * ROWS;

@@ -29,9 +29,10 @@ pub trait Isa: Copy + Send + Sync {
     /// [`LANES`] values in registers.
     type Lanes<T: Real>: Copy;
 
-    /// How many `Lanes<f32>` a loop of multiplications and additions should sum into: few enough to stay in
-    /// registers, enough to hide the latency of an addition.
-    const ACCUMULATORS: usize;
+    /// Whether there are 32 registers and `Lanes<f32>` take one each: a loop of multiplications and additions can then
+    /// hold 24 sums, and needs more than eight to hide the latency of an addition. Elsewhere they take two of 16
+    /// registers, and six sums are enough and all that fit.
+    const WIDE: bool;
 
     /// Returns `a·b + c` for scalars.
     fn mul_add<T: Real>(self, a: T, b: T, c: T) -> T;
@@ -97,11 +98,11 @@ struct Neon;
 pub struct Portable;
 
 macro_rules! instruction_set {
-    ($name:ident, $lanes:ty, $accumulators:literal, $mul_add:expr) => {
+    ($name:ident, $lanes:ty, $wide:literal, $mul_add:expr) => {
         // SAFETY (of every block operation): a token exists only on a processor with the instruction set.
         impl Isa for $name {
             type Lanes<T: Real> = $lanes;
-            const ACCUMULATORS: usize = $accumulators;
+            const WIDE: bool = $wide;
 
             #[inline(always)]
             fn mul_add<T: Real>(self, a: T, b: T, c: T) -> T {
@@ -173,12 +174,12 @@ macro_rules! instruction_set {
 }
 
 #[cfg(target_arch = "x86_64")]
-instruction_set!(Avx512, T::Avx512, 24, num_traits::Float::mul_add);
+instruction_set!(Avx512, T::Avx512, true, num_traits::Float::mul_add);
 #[cfg(target_arch = "x86_64")]
-instruction_set!(Avx2, T::Avx2, 6, num_traits::Float::mul_add);
+instruction_set!(Avx2, T::Avx2, false, num_traits::Float::mul_add);
 #[cfg(target_arch = "aarch64")]
-instruction_set!(Neon, block::RoundedOnce<T>, 6, num_traits::Float::mul_add);
-instruction_set!(Portable, RoundedTwice<T>, 6, |a: T, b: T, c: T| a * b + c);
+instruction_set!(Neon, block::RoundedOnce<T>, false, num_traits::Float::mul_add);
+instruction_set!(Portable, RoundedTwice<T>, false, |a: T, b: T, c: T| a * b + c);
 
 /// A computation that [`dispatch`] compiles for every instruction set.
 ///

@@ -39,7 +39,7 @@ pub(super) fn product<T: Real, I: Isa, const ACCUMULATE: bool>(
         let (a, b) = (a.from(0, first), b.from(0, first));
         let accumulate = ACCUMULATE || first > 0;
         // Sums, the values of b and one of a fill the registers.
-        if I::ACCUMULATORS >= 24 {
+        if I::WIDE {
             blocks::<T, I, 4>(isa, sizes, a, b, accumulate, c);
         } else {
             blocks::<T, I, 3>(isa, sizes, a, b, accumulate, c);
