@@ -7,13 +7,20 @@
 //! portable one, where a fused operation would be a library call). Results are therefore bit-identical for
 //! any number of threads on one instruction set, and agree to rounding between sets.
 
+mod array;
 mod block;
 mod lane_vec;
-mod transpose;
+#[cfg(target_arch = "aarch64")]
+mod neon;
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+mod registers;
+#[cfg(target_arch = "x86_64")]
+mod x86;
 
 use std::sync::OnceLock;
 
-use block::{Block, RoundedTwice};
+use array::Array;
+use block::Block;
 
 use crate::Real;
 
@@ -178,8 +185,8 @@ instruction_set!(Avx512, T::Avx512, true, num_traits::Float::mul_add);
 #[cfg(target_arch = "x86_64")]
 instruction_set!(Avx2, T::Avx2, false, num_traits::Float::mul_add);
 #[cfg(target_arch = "aarch64")]
-instruction_set!(Neon, block::RoundedOnce<T>, false, num_traits::Float::mul_add);
-instruction_set!(Portable, RoundedTwice<T>, false, |a: T, b: T, c: T| a * b + c);
+instruction_set!(Neon, T::Neon, false, num_traits::Float::mul_add);
+instruction_set!(Portable, Array<T>, false, |a: T, b: T, c: T| a * b + c);
 
 /// A computation that [`dispatch`] compiles for every instruction set.
 ///
