@@ -54,25 +54,12 @@ impl<T: Real> Block<T> for Array<T> {
         lanes[0]
     }
     #[inline(always)]
-    unsafe fn transpose(source: (*const T, usize), target: (*mut T, usize)) {
-        // SAFETY: the caller vouches for the rows.
-        unsafe { transpose_values(source, target) }
-    }
-}
-
-/// Value by value: the reference, and what the compiler makes of it.
-///
-/// # Safety
-/// Rows of [`LANES`] values, a step apart, can be read from `source` and written to `target`.
-#[inline(always)]
-pub(super) unsafe fn transpose_values<T: Real>(
-    (source, source_step): (*const T, usize),
-    (target, target_step): (*mut T, usize),
-) {
-    for c in 0..LANES {
-        for r in 0..LANES {
-            // SAFETY: the caller vouches for rows r and c.
-            unsafe { *target.add(c * target_step + r) = *source.add(r * source_step + c) };
+    unsafe fn transpose((source, source_step): (*const T, usize), (target, target_step): (*mut T, usize)) {
+        for c in 0..LANES {
+            for r in 0..LANES {
+                // SAFETY: the caller vouches for rows r and c.
+                unsafe { *target.add(c * target_step + r) = *source.add(r * source_step + c) };
+            }
         }
     }
 }

@@ -7,7 +7,7 @@
 use std::arch::aarch64::*;
 
 use super::LANES;
-use super::registers::{each, register_block};
+use super::registers::register_block;
 
 register_block!(
     NeonF32,
@@ -99,7 +99,7 @@ unsafe fn sum_f64([a, b, c, d, e, f, g, h]: [float64x2_t; 8]) -> f64 {
 /// Blocks of 4×4: pairs of rows exchange single values, then pairs of values.
 ///
 /// # Safety
-/// As [`transpose_values`](super::array::transpose_values).
+/// As [`Block::transpose`](super::block::Block::transpose).
 #[inline(always)]
 unsafe fn transpose_f32(
     (source, source_step): (*const f32, usize),
@@ -133,7 +133,7 @@ unsafe fn transpose_f32(
 /// Blocks of 2×2.
 ///
 /// # Safety
-/// As [`transpose_values`](super::array::transpose_values).
+/// As [`Block::transpose`](super::block::Block::transpose).
 #[inline(always)]
 unsafe fn transpose_f64(
     (source, source_step): (*const f64, usize),

@@ -48,23 +48,23 @@ macro_rules! register_block {
             }
             #[inline(always)]
             unsafe fn add(self, other: Self) -> Self {
-                each!(register, r, self => $add(register, other.0[r]))
+                $crate::simd::registers::each!(register, r, self => $add(register, other.0[r]))
             }
             #[inline(always)]
             unsafe fn sub(self, other: Self) -> Self {
-                each!(register, r, self => $sub(register, other.0[r]))
+                $crate::simd::registers::each!(register, r, self => $sub(register, other.0[r]))
             }
             #[inline(always)]
             unsafe fn mul(self, other: Self) -> Self {
-                each!(register, r, self => $mul(register, other.0[r]))
+                $crate::simd::registers::each!(register, r, self => $mul(register, other.0[r]))
             }
             #[inline(always)]
             unsafe fn mul_add(self, b: Self, c: Self) -> Self {
-                each!(register, r, self => $mul_add(register, b.0[r], c.0[r]))
+                $crate::simd::registers::each!(register, r, self => $mul_add(register, b.0[r], c.0[r]))
             }
             #[inline(always)]
             unsafe fn negate_where_odd(self, mantissa: Self) -> Self {
-                each!(register, r, self => $negate_where_odd(register, mantissa.0[r]))
+                $crate::simd::registers::each!(register, r, self => $negate_where_odd(register, mantissa.0[r]))
             }
             #[inline(always)]
             unsafe fn sum(self) -> $scalar {

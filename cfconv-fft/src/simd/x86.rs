@@ -3,7 +3,7 @@
 use std::arch::x86_64::*;
 
 use super::LANES;
-use super::registers::{each, register_block};
+use super::registers::register_block;
 
 register_block!(
     Avx2F32,
@@ -122,11 +122,7 @@ unsafe fn sum_ps256([low, high]: [__m256; 2]) -> f32 {
 #[inline(always)]
 unsafe fn sum_pd256([a, b, c, d]: [__m256d; 4]) -> f64 {
     // SAFETY: see above.
-    unsafe {
-        let four = _mm256_add_pd(_mm256_add_pd(a, c), _mm256_add_pd(b, d));
-        let two = _mm_add_pd(_mm256_castpd256_pd128(four), _mm256_extractf128_pd::<1>(four));
-        _mm_cvtsd_f64(_mm_add_sd(two, _mm_unpackhi_pd(two, two)))
-    }
+    unsafe { sum_four_pd(_mm256_add_pd(_mm256_add_pd(a, c), _mm256_add_pd(b, d))) }
 }
 
 #[inline(always)]
@@ -140,7 +136,15 @@ unsafe fn sum_pd512([low, high]: [__m512d; 2]) -> f64 {
     // SAFETY: see above.
     unsafe {
         let eight = _mm512_add_pd(low, high);
-        let four = _mm256_add_pd(_mm512_castpd512_pd256(eight), _mm512_extractf64x4_pd::<1>(eight));
+        sum_four_pd(_mm256_add_pd(_mm512_castpd512_pd256(eight), _mm512_extractf64x4_pd::<1>(eight)))
+    }
+}
+
+/// The sum of one 256-bit register.
+#[inline(always)]
+unsafe fn sum_four_pd(four: __m256d) -> f64 {
+    // SAFETY: see above.
+    unsafe {
         let two = _mm_add_pd(_mm256_castpd256_pd128(four), _mm256_extractf128_pd::<1>(four));
         _mm_cvtsd_f64(_mm_add_sd(two, _mm_unpackhi_pd(two, two)))
     }
@@ -151,7 +155,7 @@ unsafe fn sum_pd512([low, high]: [__m512d; 2]) -> f64 {
 /// lie so that all 16 rows share the eight places of one set of the level-1 cache.
 ///
 /// # Safety
-/// As [`transpose_values`](super::array::transpose_values), and the processor has AVX.
+/// As [`Block::transpose`](super::block::Block::transpose), and the processor has AVX.
 #[inline(always)]
 unsafe fn transpose_ps256(
     (source, source_step): (*const f32, usize),
@@ -200,7 +204,7 @@ unsafe fn load_ps(row: *const f32, step: usize) -> __m256 {
 /// Blocks of 4×4, as [`transpose_ps256`].
 ///
 /// # Safety
-/// As [`transpose_values`](super::array::transpose_values), and the processor has AVX.
+/// As [`Block::transpose`](super::block::Block::transpose), and the processor has AVX.
 #[inline(always)]
 unsafe fn transpose_pd256(
     (source, source_step): (*const f64, usize),
