@@ -70,10 +70,9 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     if args.compile_only {
         return Ok(());
     }
-    let tests = ["nn_operations", "nn_tokens", "nn_spectrum", "nn_against_cpu", "nn_tensor_cores"];
     let mut cargo = workspace::cargo();
-    cargo.args(["test", "--locked", "--package", "cfconv-train", "--features", "cuda-emulation", "--lib"]);
-    cargo.args(tests.iter().flat_map(|test| ["--test", test]));
+    cargo.args(["test", "--locked", "--package", "cfconv-train", "--features", "cuda-emulation"]);
+    cargo.args(["--lib", "--test", "nn"]);
     let status = cargo.status().context("could not start cargo")?;
     if !status.success() {
         bail!("the tests of the emulated device failed");

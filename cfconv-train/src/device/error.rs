@@ -26,6 +26,12 @@ pub enum DeviceError {
         /// The length it has.
         got: usize,
     },
+    /// A backward pass reads the input of the forward pass, and got none.
+    #[error("{op}: the backward pass reads the input, which is missing")]
+    MissingInput {
+        /// The operation.
+        op: &'static str,
+    },
     /// A label names a class that the network does not have.
     #[error("{op}: label {got} is not below the number of classes, {classes}")]
     LabelOutOfRange {

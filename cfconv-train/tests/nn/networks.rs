@@ -1,13 +1,11 @@
 //! Whole networks: gradients, threads, states, memory, messages.
 
-mod nn_support;
-
+use crate::support::{assert_close, host, noise, upload};
 use cfconv_train::averaging::{AverageConfig, WeightAverage};
 use cfconv_train::device::{Cpu, Device, Memory};
 use cfconv_train::networks::{InputShape, Network, NetworkConfig, NetworkError, NetworkPlan, Shape};
 use cfconv_train::nn::{EvaluationWeights, StepLedger};
 use cfconv_train::optim::{OptimError, Optimizer, OptimizerConfig, OptimizerKind};
-use nn_support::{assert_close, host, noise, upload};
 
 /// Every type of layer, on images whose sides are odd and unequal after pooling.
 const EVERYTHING: &str = "

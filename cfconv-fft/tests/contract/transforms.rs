@@ -1,9 +1,7 @@
 //! rfft2 and irfft2 of planned and whole-array form against the defining sums.
 
-mod common;
-
+use crate::common::{GROUP_SIZES, MANY, SIZES, assert_close, plane_size, random_complex, random_real};
 use cfconv_fft::{Complex, FftError, FftNorm, Rfft2Plan, fft2, half_width, ifft2, irfft2, naive, rfft2};
-use common::{GROUP_SIZES, MANY, SIZES, assert_close, plane_size, random_complex, random_real};
 use ndarray::{Array4, ArrayView2, s};
 use proptest::prelude::*;
 
@@ -210,11 +208,11 @@ fn f32_errors(planes: usize, height: usize, width: usize) -> [f64; 2] {
     let wide = Rfft2Plan::<f64>::try_new(height, width).unwrap();
     let spectrum = narrow.rfft2(images.view(), FftNorm::Backward).unwrap();
     let expected = wide.rfft2(wide_images.view(), FftNorm::Backward).unwrap();
-    let forward = common::relative_error(spectrum.view(), expected.view());
+    let forward = crate::common::relative_error(spectrum.view(), expected.view());
     let wide_spectrum = spectrum.mapv(|bin| Complex::new(f64::from(bin.re), f64::from(bin.im)));
     let image = narrow.irfft2(spectrum.view(), FftNorm::Backward).unwrap();
     let expected = wide.irfft2(wide_spectrum.view(), FftNorm::Backward).unwrap();
-    [forward, common::relative_error(image.view(), expected.view())]
+    [forward, crate::common::relative_error(image.view(), expected.view())]
 }
 
 #[test]

@@ -1,19 +1,17 @@
 //! Numbers that NumPy and SciPy computed; tests/golden/make_golden.py wrote them.
 
-mod common;
-
+use crate::common::assert_close;
 use cfconv_fft::{
     Complex, Extent, FftNorm, Padding2d, PaddingMode, Rfft2Plan, centered_origin, circular_convolution,
     circular_cross_correlation, convolve2d, cross_correlate2d, irfft2, pad, resample_spectrum, rfft2,
 };
-use common::assert_close;
 use ndarray::{Array2, Axis};
 use serde_json::Value;
 
 const TOLERANCE: f64 = 1e-14;
 
 fn golden() -> Value {
-    serde_json::from_str(include_str!("golden/golden.json")).unwrap()
+    serde_json::from_str(include_str!("../golden/golden.json")).unwrap()
 }
 
 fn cases(name: &str) -> Vec<Value> {

@@ -1,11 +1,9 @@
 //! Operations and networks in the frequency domain: against definitions in `f64`, against the layers on images that
 //! they stand for, and the variance of signals at initialisation.
 
-#[macro_use]
-mod nn_support;
-
 use std::f64::consts::{SQRT_2, TAU};
 
+use crate::support::{all, all_mut, assert_close, host, noise, unset, upload};
 use cfconv_core::{CfConv2dConfig, SamplerConfig, StepSeed};
 use cfconv_mlp::Parameterization;
 use cfconv_train::device::{Cpu, Device, DeviceError, SpanMut};
@@ -14,7 +12,6 @@ use cfconv_train::nn::{
     CfConv2d, CfConv2dOp, ComplexActivation, ComplexActivationSizes, ComplexBatchNormSizes,
     EvaluationWeights, SpectralPoolSizes, SpectrumSizes, SpectrumStatistics,
 };
-use nn_support::{all, all_mut, assert_close, host, noise, unset, upload};
 
 on_every_device!(
     spectrum_equals_its_definition_and_image_undoes_it,

@@ -1,8 +1,6 @@
 //! Layers on tokens: operations against naive formulas in `f64`, and whole networks of them.
 
-#[macro_use]
-mod nn_support;
-
+use crate::support::{all, all_mut, assert_close, host, noise, unset, upload};
 use cfconv_train::device::{Cpu, Device};
 use cfconv_train::networks::{InputShape, Network, NetworkConfig, NetworkPlan};
 use cfconv_train::nn::conv2d::PaddingMode;
@@ -10,7 +8,6 @@ use cfconv_train::nn::{
     DepthwiseConv2dSizes, EvaluationWeights, LayerNormSizes, PatchEmbedSizes, SelfAttentionSizes,
 };
 use cfconv_train::optim::{Optimizer, OptimizerConfig};
-use nn_support::{all, all_mut, assert_close, host, noise, unset, upload};
 
 on_every_device!(
     attention_equals_naive_formula,

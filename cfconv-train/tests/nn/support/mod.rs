@@ -1,5 +1,4 @@
 //! What the tests of operations and networks share.
-#![allow(dead_code, unused_macros, reason = "each test program uses its part")]
 
 pub(crate) mod layer_record;
 pub(crate) mod training;

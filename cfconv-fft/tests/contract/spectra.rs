@@ -1,15 +1,13 @@
 //! Frequencies, multiplicity, Parseval, Hermitian projection, resampling.
 
-mod common;
-
 use std::f64::consts::TAU;
 
+use crate::common::{SIZES, assert_close, dot, plane_size, random_complex, random_real};
 use cfconv_fft::{
     Complex, FftNorm, Rfft2Plan, col_frequencies, fft2, half_width, hermitian_project, irfft2,
     is_self_conjugate_column, multiplicity, resample_spectrum, rfft2, row_frequencies, signed_index,
     spectral_energy,
 };
-use common::{SIZES, assert_close, dot, plane_size, random_complex, random_real};
 use ndarray::{Array2, s};
 use proptest::prelude::*;
 

@@ -1,7 +1,5 @@
 //! What the tests of the data module share: small image files and trees of them, as folder and as archive.
 
-#![allow(dead_code, reason = "each test program uses some of it")]
-
 use std::fs;
 use std::io::{Cursor, Write};
 use std::path::{Path, PathBuf};

@@ -1,11 +1,9 @@
 //! CIFAR and IDX files.
 
-mod data_support;
-
 use std::io::Write;
 
+use crate::support::Tree;
 use cfconv_train::data::{DataConfig, SkipReason, Split};
-use data_support::Tree;
 
 fn config() -> DataConfig {
     DataConfig { size: 32, ..DataConfig::default() }

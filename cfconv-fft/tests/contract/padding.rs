@@ -1,9 +1,7 @@
 //! Padding and cropping.
 
-mod common;
-
+use crate::common::{assert_adjoint, plane_size, random_complex, random_real};
 use cfconv_fft::{Complex, Padding2d, PaddingMode, crop, crop_adjoint, pad, pad_adjoint};
-use common::{assert_adjoint, plane_size, random_complex, random_real};
 use proptest::prelude::*;
 
 fn margins() -> impl Strategy<Value = Padding2d> {

@@ -2,20 +2,17 @@
 //!
 //! Where the CPU itself is the device the checks compare it with itself, which shows that they are sound.
 
-#[macro_use]
-mod nn_support;
-
 use std::path::Path;
 
+use crate::support::layer_record::{assert_same, layer_config, record};
+use crate::support::training::{first_step, network, train};
+use crate::support::{all, all_mut, host, noise, unset, upload};
 use cfconv_core::engine::Domain;
 use cfconv_core::{CfConv2dConfig, StepSeed};
 use cfconv_train::config::TrainConfig;
 use cfconv_train::device::{Buffer, Cpu, Device, IndexBuffer};
 use cfconv_train::nn::{BatchNormSizes, CfConv2d, CfConv2dOp, DropoutSizes, EvaluationWeights, PoolSizes};
 use cfconv_train::signatures::{MemoryDemand, MemoryEstimate};
-use nn_support::layer_record::{assert_same, layer_config, record};
-use nn_support::training::{first_step, network, train};
-use nn_support::{all, all_mut, host, noise, unset, upload};
 
 on_every_device!(
     cf_conv_equals_that_of_the_cpu,

@@ -1,16 +1,12 @@
 //! Matrix products in TF32, as tensor cores compute them, beside the same device's single precision.
-#![cfg(any(feature = "cuda", feature = "cuda-emulation"))]
 
-#[macro_use]
-mod nn_support;
-
+use crate::support::layer_record::{assert_same, layer_config, record};
+use crate::support::training::train;
+use crate::support::{all, all_mut, host, noise, unset, upload};
 use cfconv_core::engine::Domain;
 use cfconv_train::device::Device;
 use cfconv_train::nn::Conv2dSizes;
 use cfconv_train::nn::conv2d::PaddingMode;
-use nn_support::layer_record::{assert_same, layer_config, record};
-use nn_support::training::train;
-use nn_support::{all, all_mut, host, noise, unset, upload};
 
 on_tensor_cores!(
     products_of_small_whole_numbers_are_exact,

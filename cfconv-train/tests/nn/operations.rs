@@ -2,16 +2,13 @@
 //!
 //! Each check is generic over the device; `on_every_device` runs it on all there are.
 
-#[macro_use]
-mod nn_support;
-
+use crate::support::{all, all_mut, assert_close, host, noise, transpose, unset, upload};
 use cfconv_train::device::{Cpu, Device, DeviceError, Span, SpanMut};
 use cfconv_train::nn::conv2d::PaddingMode;
 use cfconv_train::nn::{
     Activation, AdamStep, BatchNormSizes, Conv2dSizes, DropoutSizes, LinearSizes, PoolSizes, SgdStep,
     SpectralPoolSizes, StepLedger, StepSums,
 };
-use nn_support::{all, all_mut, assert_close, host, noise, transpose, unset, upload};
 use serde_json::Value;
 
 on_every_device!(
@@ -155,7 +152,7 @@ fn convolution_gradients_are_adjoint<D: Device>(device: &D) {
 }
 
 fn golden() -> Value {
-    serde_json::from_str(include_str!("golden/operations.json")).unwrap()
+    serde_json::from_str(include_str!("../golden/operations.json")).unwrap()
 }
 
 fn numbers(value: &Value) -> Vec<f64> {

@@ -1,11 +1,9 @@
 //! Class folders and archives of them: layouts, odd files, errors.
 
-mod data_support;
-
+use crate::support::{Tree, encoded, jpeg, load_path, picture, png, real_data, small};
 use cfconv_train::data::{
     DataConfig, DataError, ResizePolicy, SkipReason, Split, load_for_evaluation, load_image,
 };
-use data_support::{Tree, encoded, jpeg, load_path, picture, png, real_data, small};
 use image::ImageFormat;
 
 fn two_classes() -> Tree {

@@ -1,12 +1,10 @@
 //! ⟨op(x), y⟩ = ⟨x, op_adjoint(y)⟩ for the transforms and the maps of spectra.
 
-mod common;
-
+use crate::common::{
+    GROUP_SIZES, MANY, SIZES, assert_adjoint, assert_close, plane_size, random_complex, random_real,
+};
 use cfconv_fft::{
     FftNorm, Rfft2Plan, half_width, hermitian_project, resample_spectrum, resample_spectrum_adjoint,
-};
-use common::{
-    GROUP_SIZES, MANY, SIZES, assert_adjoint, assert_close, plane_size, random_complex, random_real,
 };
 use ndarray::Array4;
 use proptest::prelude::*;

@@ -1,5 +1,4 @@
 //! Sizes, random arrays and distances shared by the contract tests.
-#![allow(dead_code)] // Each test program uses a part of it.
 
 use cfconv_fft::{Complex, Real};
 use ndarray::{Array, ArrayView, Dimension, IntoDimension};

@@ -1,13 +1,11 @@
 //! Convolution through the FFT against its defining sums.
 
-mod common;
-
+use crate::common::{assert_adjoint, assert_close, random_real};
 use cfconv_fft::{
     Boundary, ConvolutionKind, ConvolutionOptions, ConvolutionPlan, Extent, FftNorm, circular_convolution,
     circular_cross_correlation, convolve, convolve2d, cross_correlate2d, depthwise_convolve, irfft2,
     linear_convolution, linear_cross_correlation, naive, rfft2,
 };
-use common::{assert_adjoint, assert_close, random_real};
 use ndarray::{Array4, Axis, Zip, s};
 use proptest::prelude::*;
 
@@ -74,7 +72,7 @@ proptest! {
 
     #[test]
     fn spectrum_of_a_circular_convolution_is_the_product_of_spectra(
-        [height, width] in common::plane_size(), seed: u64,
+        [height, width] in crate::common::plane_size(), seed: u64,
     ) {
         let image = random_real::<f64, _>((1, 1, height, width), seed);
         let kernel = random_real::<f64, _>((1, 1, height, width), seed ^ 1);
@@ -168,10 +166,10 @@ fn output_channels_beyond_one_block_of_kernel_spectra_are_right() {
     let mut energy = 0.0;
     Zip::from(&output).for_each(|&y| energy += f64::from(y) * f64::from(y));
     let grad_images = plan.grad_images(output.view(), kernels.view()).unwrap();
-    let product = common::dot(images.view(), grad_images.view());
+    let product = crate::common::dot(images.view(), grad_images.view());
     assert!((product - energy).abs() < 1e-5 * energy, "⟨x, Aᵀ A x⟩ = {product}, ‖A x‖² = {energy}");
     let grad_kernels = plan.grad_kernels(output.view(), images.view()).unwrap();
-    let product = common::dot(kernels.view(), grad_kernels.view());
+    let product = crate::common::dot(kernels.view(), grad_kernels.view());
     assert!((product - energy).abs() < 1e-5 * energy, "⟨k, Aᵀ A k⟩ = {product}, ‖A k‖² = {energy}");
 }
 

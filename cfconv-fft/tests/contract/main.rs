@@ -1,0 +1,9 @@
+//! The public interface of cfconv-fft against definitions, adjoints and values from NumPy and SciPy.
+
+mod adjoints;
+mod common;
+mod convolution;
+mod golden_values;
+mod padding;
+mod spectra;
+mod transforms;

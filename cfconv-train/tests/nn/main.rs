@@ -1,0 +1,12 @@
+//! Operations and networks on every device: the processor, the emulated graphics card, a real one if there is one.
+
+#[macro_use]
+mod support;
+
+mod against_cpu;
+mod networks;
+mod operations;
+mod spectrum;
+#[cfg(any(feature = "cuda", feature = "cuda-emulation"))]
+mod tensor_cores;
+mod tokens;
