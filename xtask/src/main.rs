@@ -10,6 +10,7 @@ mod build;
 mod cuda_check;
 mod cuda_toolkit;
 mod environment;
+mod kernel_picture;
 mod number_text;
 mod output;
 mod page;
@@ -39,6 +40,8 @@ enum Command {
     CudaCheck(cuda_check::Args),
     /// Assemble what building with the feature `cuda` needs, without root, driver or graphics card.
     CudaToolkit(cuda_toolkit::Args),
+    /// Draw kernels that a network learned: the picture of the README.
+    KernelPicture(kernel_picture::Args),
     /// Train the networks of an experiment and report accuracy, time and memory.
     Reproduce(reproduce::Args),
     /// Run every check that a change must pass: format, documentation, lints, tests.
@@ -50,6 +53,7 @@ fn main() -> ExitCode {
         Command::Bench(args) => bench::run(&args),
         Command::CudaCheck(args) => cuda_check::run(&args),
         Command::CudaToolkit(args) => cuda_toolkit::run(&args),
+        Command::KernelPicture(args) => kernel_picture::run(&args),
         Command::Reproduce(args) => reproduce::run(&args),
         Command::Test(args) => test::run(&args),
     };
