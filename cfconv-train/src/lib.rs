@@ -9,7 +9,7 @@
 //! | [`nn`] | operations on a device, each forward and backward |
 //! | [`networks`] | networks from a list of layers: shapes, parameters, steps |
 //! | [`optim`], [`schedule`], [`averaging`] | Adam, AdamW and SGD, learning rates over a run, averaged weights |
-//! | [`data`] | images in memory: reading, splits, augmentation, batches; the embedded data set |
+//! | [`data`] | the crate cfconv-data: images in memory, splits, augmentation, batches, the embedded data set |
 //! | [`config`] | configuration files, and errors that name the nearest valid key |
 //! | [`checkpoint`], [`metrics`], [`run_folder`] | the files of a run |
 //! | [`signatures`] | failures that a run recognises, with what to change |
@@ -56,7 +56,6 @@ pub mod averaging;
 pub mod checkpoint;
 pub mod config;
 pub mod cuda_program;
-pub mod data;
 pub mod device;
 pub mod metrics;
 pub mod networks;
@@ -67,3 +66,5 @@ pub mod run_folder;
 pub mod schedule;
 pub mod signatures;
 pub mod trainer;
+
+pub use cfconv_data as data;

@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use crate::support::Tree;
-use cfconv_train::data::{DataConfig, SkipReason, Split};
+use cfconv_data::{DataConfig, SkipReason, Split};
 
 fn config() -> DataConfig {
     DataConfig { size: 32, ..DataConfig::default() }

@@ -1,9 +1,7 @@
 //! Class folders and archives of them: layouts, odd files, errors.
 
 use crate::support::{Tree, encoded, jpeg, load_path, picture, png, real_data, small};
-use cfconv_train::data::{
-    DataConfig, DataError, ResizePolicy, SkipReason, Split, load_for_evaluation, load_image,
-};
+use cfconv_data::{DataConfig, DataError, ResizePolicy, SkipReason, Split, load_for_evaluation, load_image};
 use image::ImageFormat;
 
 fn two_classes() -> Tree {
@@ -266,8 +264,7 @@ fn progress_counts_every_image_once() {
     let path = two_classes().write_folder(&temp.path().join("set"));
     let seen = std::sync::Mutex::new(Vec::new());
     let config = DataConfig { path: Some(path), ..small() };
-    cfconv_train::data::load_dataset(&config, &|done, total| seen.lock().unwrap().push((done, total)))
-        .unwrap();
+    cfconv_data::load_dataset(&config, &|done, total| seen.lock().unwrap().push((done, total))).unwrap();
     let mut seen = seen.into_inner().unwrap();
     seen.sort_unstable();
     assert_eq!(seen, (1..=30).map(|done| (done, 30)).collect::<Vec<_>>());

@@ -3,36 +3,36 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use super::error::{DataError, Result};
-use super::skipped::{SkipReason, Skipped};
-use super::source::{EXPECTED, Entry};
-use super::split::Split;
+use crate::error::{DataError, Result};
+use crate::skipped::{SkipReason, Skipped};
+use crate::source::{EXPECTED, Entry};
+use crate::split::Split;
 
 /// An image file with its class.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Placed {
+pub(crate) struct Placed {
     /// Index into the entries.
-    pub(super) entry: usize,
-    pub(super) label: u32,
+    pub(crate) entry: usize,
+    pub(crate) label: u32,
     /// The part its folder belongs to, if the layout has parts.
-    pub(super) split: Option<Split>,
+    pub(crate) split: Option<Split>,
     /// The path from the class folder on: what the split's hash sees.
-    pub(super) key: String,
+    pub(crate) key: String,
 }
 
 /// The classes of a folder tree and the image files in them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Layout {
-    pub(super) class_names: Vec<String>,
-    pub(super) images: Vec<Placed>,
-    pub(super) skipped: Vec<Skipped>,
+pub(crate) struct Layout {
+    pub(crate) class_names: Vec<String>,
+    pub(crate) images: Vec<Placed>,
+    pub(crate) skipped: Vec<Skipped>,
 }
 
 /// Endings that name an image; of these, only JPEG and PNG content is decoded.
 const IMAGE_ENDINGS: [&str; 14] =
     ["jpg", "jpeg", "jpe", "jfif", "png", "gif", "bmp", "webp", "tif", "tiff", "avif", "heic", "ppm", "pgm"];
 
-pub(super) fn is_image_name(name: &str) -> bool {
+pub(crate) fn is_image_name(name: &str) -> bool {
     name.rsplit_once('.')
         .is_some_and(|(_, ending)| IMAGE_ENDINGS.iter().any(|known| known.eq_ignore_ascii_case(ending)))
 }
@@ -51,7 +51,7 @@ fn split_of(folder: &str) -> Option<Split> {
 /// Folders that merely wrap everything are entered. Then, if a folder is named like a part and holds images in
 /// subfolders only, the layout has parts, and classes are the folders below them; otherwise classes are the folders
 /// right here. Images deeper inside a class folder belong to the class.
-pub(super) fn class_folders(
+pub(crate) fn class_folders(
     root: &Path,
     entries: &[Entry],
     folders: &BTreeSet<Vec<String>>,

@@ -7,11 +7,11 @@
 
 use image::RgbImage;
 
-use super::dataset::CHANNELS;
-use super::error::{DataError, Result};
-use super::skipped::{SkipReason, Skipped};
-use super::source::{Entry, Source};
-use super::split::Split;
+use crate::dataset::CHANNELS;
+use crate::error::{DataError, Result};
+use crate::skipped::{SkipReason, Skipped};
+use crate::source::{Entry, Source};
+use crate::split::Split;
 
 /// Side of the images.
 const SIDE: usize = 32;
@@ -75,26 +75,26 @@ fn recognise(name: &str) -> Option<(Version, Split)> {
 
 /// One image within a file.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Record {
-    pub(super) file: usize,
-    pub(super) offset: usize,
-    pub(super) label: u32,
-    pub(super) split: Split,
-    pub(super) number: usize,
+pub(crate) struct Record {
+    pub(crate) file: usize,
+    pub(crate) offset: usize,
+    pub(crate) label: u32,
+    pub(crate) split: Split,
+    pub(crate) number: usize,
 }
 
 /// All files of a CIFAR data set, read.
 #[derive(Debug)]
-pub(super) struct Cifar {
-    pub(super) class_names: Vec<String>,
-    pub(super) files: Vec<(String, Vec<u8>)>,
-    pub(super) records: Vec<Record>,
-    pub(super) skipped: Vec<Skipped>,
+pub(crate) struct Cifar {
+    pub(crate) class_names: Vec<String>,
+    pub(crate) files: Vec<(String, Vec<u8>)>,
+    pub(crate) records: Vec<Record>,
+    pub(crate) skipped: Vec<Skipped>,
 }
 
 /// Reads the CIFAR files of `source`, or returns nothing if it has none. All files must lie in the folder of the
 /// first one.
-pub(super) fn read(source: &Source) -> Result<Option<Cifar>> {
+pub(crate) fn read(source: &Source) -> Result<Option<Cifar>> {
     let Some((first, version)) =
         source.entries.iter().find_map(|entry| Some((entry, recognise(entry.file_name())?.0)))
     else {
@@ -166,7 +166,7 @@ impl Cifar {
     }
 
     /// The image of a record.
-    pub(super) fn image(&self, record: &Record) -> RgbImage {
+    pub(crate) fn image(&self, record: &Record) -> RgbImage {
         let planes = &self.files[record.file].1[record.offset..record.offset + PIXEL_BYTES];
         RgbImage::from_fn(SIDE as u32, SIDE as u32, |x, y| {
             let place = y as usize * SIDE + x as usize;
@@ -176,7 +176,7 @@ impl Cifar {
 }
 
 /// The name under which a record of a binary file is listed.
-pub(super) fn record_name(file: &str, number: usize) -> String {
+pub(crate) fn record_name(file: &str, number: usize) -> String {
     format!("{file}#{number:06}")
 }
 

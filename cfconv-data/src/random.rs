@@ -1,4 +1,4 @@
-//! Random streams of the data module, and the few draws it needs.
+//! Random streams, and the few draws it needs.
 //!
 //! The draws use raw words of ChaCha8 and exactly rounded arithmetic only, so that they are the same on every
 //! machine and with every version of the distribution code in `rand`.
@@ -8,14 +8,14 @@ use rand::{Rng, SeedableRng};
 
 /// What a stream is for: streams of different purposes never overlap.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Purpose {
+pub(crate) enum Purpose {
     Embedded = 0x0d01,
     Shuffle = 0x0d02,
     Augment = 0x0d03,
 }
 
 /// The stream of (`seed`, `purpose`, `major`, `minor`), for instance (run seed, augment, epoch, position).
-pub(super) fn stream(seed: u64, purpose: Purpose, major: u64, minor: u64) -> ChaCha8Rng {
+pub(crate) fn stream(seed: u64, purpose: Purpose, major: u64, minor: u64) -> ChaCha8Rng {
     let mut key = [0; 32];
     for (bytes, word) in key.chunks_exact_mut(8).zip([seed, purpose as u64, major, minor]) {
         bytes.copy_from_slice(&word.to_le_bytes());
@@ -24,23 +24,23 @@ pub(super) fn stream(seed: u64, purpose: Purpose, major: u64, minor: u64) -> Cha
 }
 
 /// Uniform in [0, 1), a multiple of 2⁻²⁴.
-pub(super) fn unit(rng: &mut ChaCha8Rng) -> f32 {
+pub(crate) fn unit(rng: &mut ChaCha8Rng) -> f32 {
     (rng.next_u32() >> 8) as f32 * (1.0 / 16_777_216.0)
 }
 
 /// Uniform in [low, high).
-pub(super) fn between(rng: &mut ChaCha8Rng, low: f32, high: f32) -> f32 {
+pub(crate) fn between(rng: &mut ChaCha8Rng, low: f32, high: f32) -> f32 {
     low + (high - low) * unit(rng)
 }
 
 /// Uniform in 0 … bound − 1; the bias is below bound·2⁻⁶⁴.
-pub(super) fn below(rng: &mut ChaCha8Rng, bound: usize) -> usize {
+pub(crate) fn below(rng: &mut ChaCha8Rng, bound: usize) -> usize {
     debug_assert!(bound > 0);
     ((u128::from(rng.next_u64()) * bound as u128) >> 64) as usize
 }
 
 /// Shuffles in place (Fisher and Yates).
-pub(super) fn shuffle<T>(rng: &mut ChaCha8Rng, values: &mut [T]) {
+pub(crate) fn shuffle<T>(rng: &mut ChaCha8Rng, values: &mut [T]) {
     for last in (1..values.len()).rev() {
         values.swap(last, below(rng, last + 1));
     }
@@ -48,7 +48,7 @@ pub(super) fn shuffle<T>(rng: &mut ChaCha8Rng, values: &mut [T]) {
 
 /// A unit vector with a uniform direction, by rejection from the disc: no sine or cosine, whose last bits differ
 /// between machines.
-pub(super) fn direction(rng: &mut ChaCha8Rng) -> (f32, f32) {
+pub(crate) fn direction(rng: &mut ChaCha8Rng) -> (f32, f32) {
     loop {
         let (x, y) = (between(rng, -1.0, 1.0), between(rng, -1.0, 1.0));
         let square = x * x + y * y;

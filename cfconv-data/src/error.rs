@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-/// Errors of the data module: each names the path or field and what was expected there.
+/// Errors of this crate: each names the path or field and what was expected there.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DataError {
@@ -152,9 +152,9 @@ pub enum DataError {
         /// The file.
         path: PathBuf,
         /// Why it cannot be used.
-        reason: super::SkipReason,
+        reason: crate::SkipReason,
     },
-    /// A buffer or list handed to this module has the wrong length.
+    /// A buffer or list has the wrong length.
     #[error("{op}: {operand} has length {got}, expected {expected}")]
     LengthMismatch {
         /// The operation.
@@ -182,11 +182,11 @@ pub enum DataError {
     #[error("the {split} split of {origin} is empty")]
     EmptySplit {
         /// The split.
-        split: super::Split,
+        split: crate::Split,
         /// Where the data came from.
         origin: String,
     },
 }
 
-/// Results of the data module.
+/// Results of this crate.
 pub type Result<T> = std::result::Result<T, DataError>;

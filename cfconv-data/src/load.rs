@@ -5,17 +5,17 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rayon::prelude::*;
 
-use super::cifar::{self, record_name};
-use super::config::DataConfig;
-use super::dataset::{CHANNELS, Dataset, DatasetParts};
-use super::decode::{MAX_FILE_BYTES, decode_into, square_into};
-use super::embedded::embedded_with_shares;
-use super::error::{DataError, Result};
-use super::idx;
-use super::layout::class_folders;
-use super::skipped::{SkipReason, Skipped};
-use super::source::Source;
-use super::split::{Shares, Split, divide, rank};
+use crate::cifar::{self, record_name};
+use crate::config::DataConfig;
+use crate::dataset::{CHANNELS, Dataset, DatasetParts};
+use crate::decode::{MAX_FILE_BYTES, decode_into, square_into};
+use crate::embedded::embedded_with_shares;
+use crate::error::{DataError, Result};
+use crate::idx;
+use crate::layout::class_folders;
+use crate::skipped::{SkipReason, Skipped};
+use crate::source::Source;
+use crate::split::{Shares, Split, divide, rank};
 
 /// Called with (images done, images in all) from any thread, in no particular order.
 pub type Progress<'a> = dyn Fn(usize, usize) + Sync + 'a;
@@ -31,7 +31,7 @@ pub type Progress<'a> = dyn Fn(usize, usize) + Sync + 'a;
 ///
 /// # Examples
 /// ```
-/// use cfconv_train::data::{DataConfig, Split, load_dataset};
+/// use cfconv_data::{DataConfig, Split, load_dataset};
 ///
 /// let config = DataConfig { size: 16, embedded_images: 120, ..DataConfig::default() };
 /// let dataset = load_dataset(&config, &|_done, _total| ()).unwrap();

@@ -8,17 +8,17 @@ use std::sync::Arc;
 
 use zip::ZipArchive;
 
-use super::error::{DataError, Result};
-use super::skipped::{SkipReason, Skipped};
+use crate::error::{DataError, Result};
+use crate::skipped::{SkipReason, Skipped};
 
-pub(super) const EXPECTED: &str = "class folders of JPEG or PNG images (CLASS/…, PetImages/CLASS/… or \
+pub(crate) const EXPECTED: &str = "class folders of JPEG or PNG images (CLASS/…, PetImages/CLASS/… or \
     train|val|test/CLASS/…), a zip archive of them, the binary version of CIFAR-10 or CIFAR-100, or IDX files";
 
 /// A file of a source.
 #[derive(Clone, Debug)]
-pub(super) struct Entry {
+pub(crate) struct Entry {
     /// The path below the root, folder by folder.
-    pub(super) parts: Vec<String>,
+    pub(crate) parts: Vec<String>,
     place: Place,
 }
 
@@ -30,34 +30,34 @@ enum Place {
 
 impl Entry {
     /// The path with `/` between folders.
-    pub(super) fn name(&self) -> String {
+    pub(crate) fn name(&self) -> String {
         self.parts.join("/")
     }
 
     /// The last part of the path.
-    pub(super) fn file_name(&self) -> &str {
+    pub(crate) fn file_name(&self) -> &str {
         self.parts.last().map_or("", String::as_str)
     }
 
     /// The folder.
-    pub(super) fn folder(&self) -> &[String] {
+    pub(crate) fn folder(&self) -> &[String] {
         &self.parts[..self.parts.len().saturating_sub(1)]
     }
 }
 
 /// All usable files and folders below a root, sorted by path so that a folder and an archive of it agree.
 #[derive(Debug)]
-pub(super) struct Source {
-    pub(super) root: PathBuf,
-    pub(super) entries: Vec<Entry>,
-    pub(super) folders: BTreeSet<Vec<String>>,
-    pub(super) skipped: Vec<Skipped>,
+pub(crate) struct Source {
+    pub(crate) root: PathBuf,
+    pub(crate) entries: Vec<Entry>,
+    pub(crate) folders: BTreeSet<Vec<String>>,
+    pub(crate) skipped: Vec<Skipped>,
     archive: Option<ZipArchive<ReopenedFile>>,
 }
 
 impl Source {
     /// Lists what lies at `path`.
-    pub(super) fn open(path: &Path) -> Result<Self> {
+    pub(crate) fn open(path: &Path) -> Result<Self> {
         let metadata = fs::metadata(path).map_err(|source| match source.kind() {
             io::ErrorKind::NotFound => DataError::MissingPath { path: path.into(), expected: EXPECTED },
             _ => DataError::Io { path: path.into(), source },
@@ -165,7 +165,7 @@ impl Source {
     }
 
     /// Reads a file of at most `limit` bytes.
-    pub(super) fn read(&self, entry: &Entry, limit: u64) -> std::result::Result<Vec<u8>, SkipReason> {
+    pub(crate) fn read(&self, entry: &Entry, limit: u64) -> std::result::Result<Vec<u8>, SkipReason> {
         let unreadable = |error: &dyn std::fmt::Display| SkipReason::Unreadable(error.to_string());
         match (&entry.place, &self.archive) {
             (Place::Path(path), _) => {
@@ -183,7 +183,7 @@ impl Source {
 }
 
 /// Reads to the end, at most `limit` bytes; what a header claims about the size is not trusted.
-pub(super) fn read_limited(reader: impl Read, limit: u64) -> std::result::Result<Vec<u8>, SkipReason> {
+pub(crate) fn read_limited(reader: impl Read, limit: u64) -> std::result::Result<Vec<u8>, SkipReason> {
     let mut bytes = Vec::new();
     let read = reader.take(limit.saturating_add(1)).read_to_end(&mut bytes);
     read.map_err(|error| SkipReason::Unreadable(error.to_string()))?;

@@ -17,11 +17,11 @@ use rand::rngs::ChaCha8Rng;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::dataset::{CHANNELS, Dataset, DatasetParts};
-use super::error::{DataError, Result};
-use super::floor::floor_to_i32;
-use super::random::{Purpose, below, between, direction, stream, unit};
-use super::split::{Shares, divide};
+use crate::dataset::{CHANNELS, Dataset, DatasetParts};
+use crate::error::{DataError, Result};
+use crate::floor::floor_to_i32;
+use crate::random::{Purpose, below, between, direction, stream, unit};
+use crate::split::{Shares, divide};
 
 /// What to generate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,7 +53,7 @@ const TEXTURES: [(&str, Texture); 3] =
 ///
 /// # Examples
 /// ```
-/// use cfconv_train::data::{EmbeddedConfig, embedded_dataset};
+/// use cfconv_data::{EmbeddedConfig, embedded_dataset};
 ///
 /// let dataset = embedded_dataset(&EmbeddedConfig { size: 16, num_images: 24, seed: 1 }).unwrap();
 /// assert_eq!((dataset.len(), dataset.num_classes()), (24, 12));
@@ -63,9 +63,9 @@ pub fn embedded_dataset(config: &EmbeddedConfig) -> Result<Dataset> {
     embedded_with_shares(config, Shares { validation: 0.1, test: 0.1, seed: 0 })
 }
 
-pub(super) fn embedded_with_shares(config: &EmbeddedConfig, shares: Shares) -> Result<Dataset> {
+pub(crate) fn embedded_with_shares(config: &EmbeddedConfig, shares: Shares) -> Result<Dataset> {
     let EmbeddedConfig { size, num_images, seed } = *config;
-    if !(1..=super::config::MAX_SIZE).contains(&size) {
+    if !(1..=crate::config::MAX_SIZE).contains(&size) {
         return Err(DataError::Config {
             field: "embedded size",
             expected: "1 to 1024 pixels",
@@ -318,7 +318,7 @@ mod tests {
     #[test]
     fn classes_are_balanced_and_images_differ() {
         let dataset = embedded_dataset(&EmbeddedConfig { size: 12, num_images: 48, seed: 3 }).unwrap();
-        assert_eq!(dataset.class_counts(super::super::Split::All), vec![4; 12]);
+        assert_eq!(dataset.class_counts(crate::Split::All), vec![4; 12]);
         let distinct: std::collections::HashSet<&[u8]> = (0..48).map(|n| dataset.image(n)).collect();
         assert_eq!(distinct.len(), 48);
     }

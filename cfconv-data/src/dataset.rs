@@ -3,9 +3,9 @@
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::error::{DataError, Result};
-use super::skipped::{SkipSummary, Skipped};
-use super::split::{Split, Splits};
+use crate::error::{DataError, Result};
+use crate::skipped::{SkipSummary, Skipped};
+use crate::split::{Split, Splits};
 
 /// Colour channels of every image: red, green, blue.
 pub const CHANNELS: usize = 3;
@@ -55,7 +55,7 @@ impl Dataset {
     ///
     /// # Examples
     /// ```
-    /// use cfconv_train::data::{Dataset, DatasetParts, Split, Splits};
+    /// use cfconv_data::{Dataset, DatasetParts, Split, Splits};
     ///
     /// let dataset = Dataset::try_from_parts(DatasetParts {
     ///     size: 1,

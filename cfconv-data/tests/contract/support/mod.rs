@@ -1,10 +1,10 @@
-//! What the tests of the data module share: small image files and trees of them, as folder and as archive.
+//! What the tests share: small image files and trees of them, as folder and as archive.
 
 use std::fs;
 use std::io::{Cursor, Write};
 use std::path::{Path, PathBuf};
 
-use cfconv_train::data::{DataConfig, DataError, Dataset, load_dataset};
+use cfconv_data::{DataConfig, DataError, Dataset, load_dataset};
 use image::{ImageFormat, Rgb, RgbImage};
 use tempfile::TempDir;
 
@@ -110,7 +110,7 @@ pub(crate) fn load_path(path: &Path, config: &DataConfig) -> Result<Dataset, Dat
 
 /// Asserts that two data sets agree in everything but their origin.
 pub(crate) fn assert_same(a: &Dataset, b: &Dataset) {
-    use cfconv_train::data::Split;
+    use cfconv_data::Split;
 
     assert_eq!(a.names(), b.names());
     assert_eq!(a.labels(), b.labels());

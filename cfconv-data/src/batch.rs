@@ -2,11 +2,11 @@
 
 use rayon::prelude::*;
 
-use super::augment::{Draw, render};
-use super::config::AugmentConfig;
-use super::dataset::{CHANNELS, Dataset, Normalization};
-use super::error::{DataError, Result};
-use super::random::{Purpose, stream};
+use crate::augment::{Draw, render};
+use crate::config::AugmentConfig;
+use crate::dataset::{CHANNELS, Dataset, Normalization};
+use crate::error::{DataError, Result};
+use crate::random::{Purpose, stream};
 
 /// Turns cached bytes into network input: augments, normalises, and transposes to batch innermost.
 ///
@@ -25,7 +25,7 @@ impl BatchAssembler {
     ///
     /// # Examples
     /// ```
-    /// use cfconv_train::data::{BatchAssembler, Normalization};
+    /// use cfconv_data::{BatchAssembler, Normalization};
     ///
     /// let normalization = Normalization { mean: [0.0; 3], std: [1.0; 3] };
     /// let red = [255, 0, 0];

@@ -1,6 +1,6 @@
 //! The order in which an epoch visits images.
 
-use super::random::{self, Purpose};
+use crate::random::{self, Purpose};
 
 /// What happens to the images that do not fill the last batch of an epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,7 +15,7 @@ pub enum LastBatch {
 ///
 /// # Examples
 /// ```
-/// use cfconv_train::data::{EpochOrder, LastBatch};
+/// use cfconv_data::{EpochOrder, LastBatch};
 ///
 /// let order = EpochOrder::shuffled(&[10, 11, 12, 13, 14], 1, 0);
 /// assert_eq!(order, EpochOrder::shuffled(&[10, 11, 12, 13, 14], 1, 0));
@@ -59,7 +59,7 @@ impl EpochOrder {
     }
 }
 
-pub(super) fn num_batches(images: usize, batch_size: usize, last: LastBatch) -> usize {
+pub(crate) fn num_batches(images: usize, batch_size: usize, last: LastBatch) -> usize {
     let batch_size = batch_size.max(1);
     match last {
         LastBatch::Drop if images >= batch_size => images / batch_size,

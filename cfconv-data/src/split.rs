@@ -42,10 +42,10 @@ pub struct Splits {
 
 /// Shares set aside from images that come without splits of their own.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Shares {
-    pub(super) validation: f64,
-    pub(super) test: f64,
-    pub(super) seed: u64,
+pub(crate) struct Shares {
+    pub(crate) validation: f64,
+    pub(crate) test: f64,
+    pub(crate) seed: u64,
 }
 
 /// Divides images into parts.
@@ -56,7 +56,7 @@ pub(super) struct Shares {
 ///
 /// Within a class, images are ordered by a hash of (seed, key) and the first ones are set aside, so the split
 /// depends neither on the order of files nor on the size of images, and adding a file moves few others.
-pub(super) fn divide(labels: &[u32], keys: &[String], own: &[Option<Split>], shares: Shares) -> Splits {
+pub(crate) fn divide(labels: &[u32], keys: &[String], own: &[Option<Split>], shares: Shares) -> Splits {
     let has = |split| own.contains(&Some(split));
     let mut splits = Splits::default();
     let mut open: Vec<usize> = Vec::new();
@@ -104,7 +104,7 @@ fn counts(total: usize, test: f64, validation: f64) -> (usize, usize) {
 }
 
 /// A hash that is the same on every machine: FNV-1a over the key, finished by the mixer of SplitMix64.
-pub(super) fn rank(seed: u64, key: &str) -> u64 {
+pub(crate) fn rank(seed: u64, key: &str) -> u64 {
     let mut hash = seed ^ 0xcbf2_9ce4_8422_2325;
     for byte in key.bytes() {
         hash = (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);

@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread::JoinHandle;
 
-use super::batch::BatchAssembler;
-use super::config::AugmentConfig;
-use super::dataset::{CHANNELS, Dataset, Normalization};
-use super::error::{DataError, Result};
-use super::order::{EpochOrder, LastBatch, num_batches};
-use super::split::Split;
+use crate::batch::BatchAssembler;
+use crate::config::AugmentConfig;
+use crate::dataset::{CHANNELS, Dataset, Normalization};
+use crate::error::{DataError, Result};
+use crate::order::{EpochOrder, LastBatch, num_batches};
+use crate::split::Split;
 
 /// A batch of network input.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -41,7 +41,7 @@ impl Batch {
 /// # Examples
 /// ```
 /// use std::sync::Arc;
-/// use cfconv_train::data::{EmbeddedConfig, Loader, Split, embedded_dataset};
+/// use cfconv_data::{EmbeddedConfig, Loader, Split, embedded_dataset};
 ///
 /// let dataset = Arc::new(embedded_dataset(&EmbeddedConfig { size: 8, num_images: 30, seed: 1 }).unwrap());
 /// let normalization = dataset.normalization(Split::All).unwrap();

@@ -10,11 +10,11 @@ use std::collections::BTreeSet;
 use flate2::read::MultiGzDecoder;
 use image::{Rgb, RgbImage};
 
-use super::cifar::record_name;
-use super::error::{DataError, Result};
-use super::skipped::{SkipReason, Skipped};
-use super::source::{Entry, Source, read_limited};
-use super::split::Split;
+use crate::cifar::record_name;
+use crate::error::{DataError, Result};
+use crate::skipped::{SkipReason, Skipped};
+use crate::source::{Entry, Source, read_limited};
+use crate::split::Split;
 
 /// Largest file that is read, after decompression.
 const MAX_BYTES: u64 = 4 << 30;
@@ -73,17 +73,17 @@ fn split_of(name: &str) -> Option<Split> {
 
 /// One image within a file.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Record {
-    pub(super) file: usize,
-    pub(super) number: usize,
-    pub(super) label: u32,
+pub(crate) struct Record {
+    pub(crate) file: usize,
+    pub(crate) number: usize,
+    pub(crate) label: u32,
 }
 
 /// A file of images, read.
 #[derive(Debug)]
-pub(super) struct ImageFile {
-    pub(super) name: String,
-    pub(super) split: Option<Split>,
+pub(crate) struct ImageFile {
+    pub(crate) name: String,
+    pub(crate) split: Option<Split>,
     bytes: Vec<u8>,
     offset: usize,
     height: usize,
@@ -92,15 +92,15 @@ pub(super) struct ImageFile {
 
 /// All files of an IDX data set, read.
 #[derive(Debug, Default)]
-pub(super) struct Idx {
-    pub(super) class_names: Vec<String>,
-    pub(super) files: Vec<ImageFile>,
-    pub(super) records: Vec<Record>,
-    pub(super) skipped: Vec<Skipped>,
+pub(crate) struct Idx {
+    pub(crate) class_names: Vec<String>,
+    pub(crate) files: Vec<ImageFile>,
+    pub(crate) records: Vec<Record>,
+    pub(crate) skipped: Vec<Skipped>,
 }
 
 /// Reads the IDX files of `source`, or returns nothing if it has none. Classes are the label values that occur.
-pub(super) fn read(source: &Source) -> Result<Option<Idx>> {
+pub(crate) fn read(source: &Source) -> Result<Option<Idx>> {
     let mut idx = Idx::default();
     let mut seen = BTreeSet::new();
     for entry in &source.entries {
@@ -199,7 +199,7 @@ impl Idx {
     }
 
     /// The image of a record, its grey values in all three channels.
-    pub(super) fn image(&self, record: &Record) -> RgbImage {
+    pub(crate) fn image(&self, record: &Record) -> RgbImage {
         let file = &self.files[record.file];
         let start = file.offset + record.number * file.height * file.width;
         RgbImage::from_fn(file.width as u32, file.height as u32, |x, y| {

@@ -2,40 +2,40 @@
 
 use rand::rngs::ChaCha8Rng;
 
-use super::config::{AugmentConfig, FillMode};
-use super::dataset::{CHANNELS, Normalization};
-use super::floor::floor_to_i32;
-use super::random::{below, between, unit};
+use crate::config::{AugmentConfig, FillMode};
+use crate::dataset::{CHANNELS, Normalization};
+use crate::floor::floor_to_i32;
+use crate::random::{below, between, unit};
 
 /// Everything random about one augmented image, as plain numbers that tests can inspect.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Draw {
+pub(crate) struct Draw {
     /// Mirror left and right, after the shift.
-    pub(super) flip: bool,
+    pub(crate) flip: bool,
     /// Rows and columns by which the source lies ahead of the output.
-    pub(super) shift: [isize; 2],
+    pub(crate) shift: [isize; 2],
     /// The linear part of the map from output to source and the source's centre, for resized crops and rotations.
-    pub(super) warp: Option<Warp>,
+    pub(crate) warp: Option<Warp>,
     /// Factors of brightness, contrast and saturation.
-    pub(super) jitter: Option<[f32; 3]>,
+    pub(crate) jitter: Option<[f32; 3]>,
     /// Rows and columns of the box that is cut out: `[top, bottom, left, right]`, ends exclusive.
-    pub(super) cutout: Option<[usize; 4]>,
+    pub(crate) cutout: Option<[usize; 4]>,
 }
 
 /// source = centre + matrix·(output − middle), in (row, column) pixels.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Warp {
-    pub(super) matrix: [f32; 4],
-    pub(super) centre: [f32; 2],
+pub(crate) struct Warp {
+    pub(crate) matrix: [f32; 4],
+    pub(crate) centre: [f32; 2],
 }
 
 impl Draw {
     /// The draw that changes nothing.
-    pub(super) const IDENTITY: Self =
+    pub(crate) const IDENTITY: Self =
         Self { flip: false, shift: [0; 2], warp: None, jitter: None, cutout: None };
 
     /// Draws the changes of one image of side `size`.
-    pub(super) fn random(config: &AugmentConfig, size: usize, rng: &mut ChaCha8Rng) -> Self {
+    pub(crate) fn random(config: &AugmentConfig, size: usize, rng: &mut ChaCha8Rng) -> Self {
         let mut draw = Self::IDENTITY;
         draw.flip = config.flip && unit(rng) < 0.5;
         if config.crop_padding > 0 {
@@ -90,7 +90,7 @@ impl Warp {
 ///
 /// # Shapes
 /// `image`: `[3, size, size]` bytes; `output`: `[3, size, size]`.
-pub(super) fn render(
+pub(crate) fn render(
     image: &[u8],
     size: usize,
     draw: &Draw,
@@ -266,8 +266,8 @@ fn mean_of(values: &[f32]) -> f32 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::random::{Purpose, stream};
     use super::*;
+    use crate::random::{Purpose, stream};
     use proptest::prelude::*;
 
     /// Bytes stay what they are: (byte/255 − 0)/(1/255).

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::embedded::EmbeddedConfig;
-use super::error::{DataError, Result};
+use crate::embedded::EmbeddedConfig;
+use crate::error::{DataError, Result};
 
 /// How an image that is not square becomes square.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,7 +22,7 @@ pub enum ResizePolicy {
 ///
 /// # Examples
 /// ```
-/// use cfconv_train::data::{DataConfig, ResizePolicy};
+/// use cfconv_data::{DataConfig, ResizePolicy};
 ///
 /// let config: DataConfig = toml::from_str("size = 32\nresize = \"squash\"").unwrap();
 /// assert_eq!((config.size, config.resize), (32, ResizePolicy::Squash));
@@ -148,7 +148,7 @@ pub enum FillMode {
 ///
 /// # Examples
 /// ```
-/// use cfconv_train::data::AugmentConfig;
+/// use cfconv_data::AugmentConfig;
 ///
 /// let augment: AugmentConfig = toml::from_str("flip = true\ncrop_padding = 4").unwrap();
 /// assert!(augment.flip && augment.cutout == 0);
@@ -212,7 +212,7 @@ impl AugmentConfig {
     }
 
     /// Whether colours change.
-    pub(super) fn jitters(&self) -> bool {
+    pub(crate) fn jitters(&self) -> bool {
         self.brightness != 0.0 || self.contrast != 0.0 || self.saturation != 0.0
     }
 

@@ -1,11 +1,11 @@
-//! Odd kinds of images against what Pillow makes of them: `data/fixtures/make_fixtures.py`.
+//! Odd kinds of images against what Pillow makes of them: `fixtures/make_fixtures.py`.
 
 use std::path::{Path, PathBuf};
 
-use cfconv_train::data::{ResizePolicy, load_image};
+use cfconv_data::{ResizePolicy, load_image};
 
 fn fixture(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/fixtures").join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/contract/fixtures").join(name)
 }
 
 fn expected(key: &str) -> serde_json::Value {

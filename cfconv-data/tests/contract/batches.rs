@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use cfconv_train::data::{
+use cfconv_data::{
     AugmentConfig, Batch, BatchAssembler, DataConfig, DataError, Dataset, EmbeddedConfig, EpochOrder,
     FillMode, Loader, Normalization, Split, embedded_dataset, load_dataset,
 };

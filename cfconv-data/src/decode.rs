@@ -11,14 +11,14 @@ use image::imageops::{self, FilterType};
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageFormat, RgbImage};
 
-use super::config::ResizePolicy;
-use super::dataset::CHANNELS;
-use super::error::{DataError, Result};
-use super::skipped::SkipReason;
-use super::source::read_limited;
+use crate::config::ResizePolicy;
+use crate::dataset::CHANNELS;
+use crate::error::{DataError, Result};
+use crate::skipped::SkipReason;
+use crate::source::read_limited;
 
 /// Largest image file that is read.
-pub(super) const MAX_FILE_BYTES: u64 = 256 << 20;
+pub(crate) const MAX_FILE_BYTES: u64 = 256 << 20;
 /// Largest number of pixels that is decoded: 64 Mi.
 const MAX_PIXELS: u64 = 64 << 20;
 /// Largest decoded image, before conversion to three bytes a pixel.
@@ -33,7 +33,7 @@ const LARGE_PIXELS: u64 = 8 << 20;
 ///
 /// # Shapes
 /// `output`: `[3, size, size]`.
-pub(super) fn decode_into(
+pub(crate) fn decode_into(
     bytes: &[u8],
     size: usize,
     resize: ResizePolicy,
@@ -115,7 +115,7 @@ fn over_white(image: &DynamicImage) -> RgbImage {
 ///
 /// # Shapes
 /// `output`: `[3, size, size]`.
-pub(super) fn square_into(image: &RgbImage, size: usize, resize: ResizePolicy, output: &mut [u8]) {
+pub(crate) fn square_into(image: &RgbImage, size: usize, resize: ResizePolicy, output: &mut [u8]) {
     let (width, height) = image.dimensions();
     let side = size as u32;
     let cropped;
@@ -208,7 +208,7 @@ pub fn load_image(path: &Path, size: usize, resize: ResizePolicy) -> Result<Vec<
             expected: "a JPEG or PNG image",
         });
     }
-    if !(1..=super::MAX_SIZE).contains(&size) {
+    if !(1..=crate::MAX_SIZE).contains(&size) {
         return Err(DataError::Config { field: "size", expected: "1 to 1024 pixels", got: size.to_string() });
     }
     let mut output = vec![0; CHANNELS * size * size];
