@@ -276,7 +276,7 @@ impl Normalization {
     ///
     /// # Errors
     /// [`DataError::EmptySplit`] if something is to be measured and there are no training images.
-    pub fn from_config(config: &super::DataConfig, dataset: &Dataset) -> Result<Self> {
+    pub fn from_config(config: &crate::DataConfig, dataset: &Dataset) -> Result<Self> {
         if let (Some(mean), Some(std)) = (config.mean, config.std) {
             return Ok(Self { mean, std });
         }

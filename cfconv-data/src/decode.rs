@@ -26,24 +26,14 @@ const MAX_DECODED_BYTES: u64 = 512 << 20;
 /// Images with more pixels are decoded one at a time, whatever the number of threads, to bound memory.
 const LARGE_PIXELS: u64 = 8 << 20;
 
-/// Decodes an image file and brings it to `size`×`size` pixels.
+/// Decodes an image file.
 ///
 /// Grey, palette, 16-bit and CMYK images become 8-bit RGB; transparency is laid over white; the orientation noted by
 /// a camera is applied; of an animated PNG the default image is taken.
-///
-/// # Shapes
-/// `output`: `[3, size, size]`.
-pub(crate) fn decode_into(
-    bytes: &[u8],
-    size: usize,
-    resize: ResizePolicy,
-    output: &mut [u8],
-) -> std::result::Result<(), SkipReason> {
+pub(crate) fn decode(bytes: &[u8]) -> std::result::Result<RgbImage, SkipReason> {
     // Decoders are foreign code fed with arbitrary bytes: their panics are damage, not crashes.
-    let decoded = catch_unwind(AssertUnwindSafe(|| decode_rgb(bytes)))
-        .unwrap_or_else(|_| Err(SkipReason::Damaged("the decoder failed".into())))?;
-    square_into(&decoded, size, resize, output);
-    Ok(())
+    catch_unwind(AssertUnwindSafe(|| decode_rgb(bytes)))
+        .unwrap_or_else(|_| Err(SkipReason::Damaged("the decoder failed".into())))
 }
 
 fn decode_rgb(bytes: &[u8]) -> std::result::Result<RgbImage, SkipReason> {
@@ -211,10 +201,11 @@ pub fn load_image(path: &Path, size: usize, resize: ResizePolicy) -> Result<Vec<
     if !(1..=crate::MAX_SIZE).contains(&size) {
         return Err(DataError::Config { field: "size", expected: "1 to 1024 pixels", got: size.to_string() });
     }
-    let mut output = vec![0; CHANNELS * size * size];
-    read_limited(file, MAX_FILE_BYTES)
-        .and_then(|bytes| decode_into(&bytes, size, resize, &mut output))
+    let image = read_limited(file, MAX_FILE_BYTES)
+        .and_then(|bytes| decode(&bytes))
         .map_err(|reason| DataError::Image { path: path.into(), reason })?;
+    let mut output = vec![0; CHANNELS * size * size];
+    square_into(&image, size, resize, &mut output);
     Ok(output)
 }
 
@@ -269,14 +260,14 @@ mod tests {
                 let length = bytes.len();
                 bytes[place % length] = value;
             }
-            let mut output = vec![0; CHANNELS * 16];
-            let _ = decode_into(&bytes, 4, ResizePolicy::Crop, &mut output);
+            if let Ok(image) = decode(&bytes) {
+                square_into(&image, 4, ResizePolicy::Crop, &mut [0; CHANNELS * 16]);
+            }
         }
 
         #[test]
         fn random_bytes_are_no_image(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
-            let mut output = vec![0; CHANNELS];
-            prop_assert!(decode_into(&bytes, 1, ResizePolicy::Crop, &mut output).is_err());
+            prop_assert!(decode(&bytes).is_err());
             let _ = JpegScan::new(&bytes);
         }
     }

@@ -1,24 +1,21 @@
 //! Reading a whole data set into memory.
 
-use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rayon::prelude::*;
 
-use crate::cifar::{self, record_name};
 use crate::config::DataConfig;
 use crate::dataset::{CHANNELS, Dataset, DatasetParts};
-use crate::decode::{MAX_FILE_BYTES, decode_into, square_into};
+use crate::decode::square_into;
 use crate::embedded::embedded_with_shares;
 use crate::error::{DataError, Result};
-use crate::idx;
-use crate::layout::class_folders;
+use crate::formats::{self, Contents, Item};
 use crate::skipped::{SkipReason, Skipped};
 use crate::source::Source;
 use crate::split::{Shares, Split, divide, rank};
 
 /// Called with (images done, images in all) from any thread, in no particular order.
-pub type Progress<'a> = dyn Fn(usize, usize) + Sync + 'a;
+pub type ProgressCallback<'a> = dyn Fn(usize, usize) + Sync + 'a;
 
 /// Loads the data set that `config` names.
 ///
@@ -38,7 +35,7 @@ pub type Progress<'a> = dyn Fn(usize, usize) + Sync + 'a;
 /// assert_eq!(dataset.len(), 120);
 /// assert_eq!(dataset.indices(Split::Test).len(), 12);
 /// ```
-pub fn load_dataset(config: &DataConfig, progress: &Progress<'_>) -> Result<Dataset> {
+pub fn load_dataset(config: &DataConfig, progress: &ProgressCallback<'_>) -> Result<Dataset> {
     load(config, progress, false)
 }
 
@@ -49,14 +46,14 @@ pub fn load_dataset(config: &DataConfig, progress: &Progress<'_>) -> Result<Data
 pub fn load_for_evaluation(
     config: &DataConfig,
     model_class_names: &[String],
-    progress: &Progress<'_>,
+    progress: &ProgressCallback<'_>,
 ) -> Result<Dataset> {
     let mut dataset = load(config, progress, true)?;
     dataset.remap_classes(model_class_names)?;
     Ok(dataset)
 }
 
-fn load(config: &DataConfig, progress: &Progress<'_>, single_class_allowed: bool) -> Result<Dataset> {
+fn load(config: &DataConfig, progress: &ProgressCallback<'_>, single_class_allowed: bool) -> Result<Dataset> {
     config.validate()?;
     let Some(path) = &config.path else {
         check_memory(config, config.embedded_images)?;
@@ -64,56 +61,12 @@ fn load(config: &DataConfig, progress: &Progress<'_>, single_class_allowed: bool
         progress(dataset.len(), dataset.len());
         return Ok(dataset);
     };
-    let mut source = Source::open(path)?;
-    let skipped = std::mem::take(&mut source.skipped);
-    if let Some(mut cifar) = cifar::read(&source)? {
-        let items = cifar
-            .records
-            .iter()
-            .map(|record| {
-                Item::of_record(&cifar.files[record.file].0, record.number, record.label, Some(record.split))
-            })
-            .collect();
-        let skipped = [skipped, std::mem::take(&mut cifar.skipped)].concat();
-        return gather(config, path, &cifar.class_names, items, skipped, progress, |item, output| {
-            square_into(&cifar.image(&cifar.records[item]), config.size, config.resize, output);
-            Ok(())
-        });
+    let source = Source::open(path)?;
+    let contents = formats::read(&source)?;
+    if let ([class], false) = (contents.class_names.as_slice(), single_class_allowed) {
+        return Err(DataError::SingleClass { path: path.clone(), class: class.clone() });
     }
-    if let Some(mut idx) = idx::read(&source)? {
-        if let ([class], false) = (idx.class_names.as_slice(), single_class_allowed) {
-            return Err(DataError::SingleClass { path: path.clone(), class: class.clone() });
-        }
-        let items = idx
-            .records
-            .iter()
-            .map(|record| {
-                let file = &idx.files[record.file];
-                Item::of_record(&file.name, record.number, record.label, file.split)
-            })
-            .collect();
-        let skipped = [skipped, std::mem::take(&mut idx.skipped)].concat();
-        return gather(config, path, &idx.class_names, items, skipped, progress, |item, output| {
-            square_into(&idx.image(&idx.records[item]), config.size, config.resize, output);
-            Ok(())
-        });
-    }
-    let layout = class_folders(path, &source.entries, &source.folders, single_class_allowed)?;
-    let items = layout
-        .images
-        .iter()
-        .map(|image| Item {
-            name: source.entries[image.entry].name(),
-            key: image.key.clone(),
-            label: image.label,
-            split: image.split,
-        })
-        .collect();
-    let skipped = [skipped, layout.skipped].concat();
-    gather(config, path, &layout.class_names, items, skipped, progress, |item, output| {
-        let bytes = source.read(&source.entries[layout.images[item].entry], MAX_FILE_BYTES)?;
-        decode_into(&bytes, config.size, config.resize, output)
-    })
+    gather(config, &source, contents, progress)
 }
 
 fn shares(config: &DataConfig) -> Shares {
@@ -133,33 +86,14 @@ fn check_memory(config: &DataConfig, images: usize) -> Result<()> {
     Ok(())
 }
 
-/// An image to be decoded.
-#[derive(Clone, Debug)]
-struct Item {
-    name: String,
-    /// What its place in the split is hashed from.
-    key: String,
-    label: u32,
-    split: Option<Split>,
-}
-
-impl Item {
-    fn of_record(file: &str, number: usize, label: u32, split: Option<Split>) -> Self {
-        let name = record_name(file, number);
-        Self { key: name.clone(), name, label, split }
-    }
-}
-
 /// Decodes all items in parallel, each into its own place, then closes the gaps of those that failed.
 fn gather(
     config: &DataConfig,
-    path: &Path,
-    class_names: &[String],
-    items: Vec<Item>,
-    mut skipped: Vec<Skipped>,
-    progress: &Progress<'_>,
-    decode: impl Fn(usize, &mut [u8]) -> std::result::Result<(), SkipReason> + Sync,
+    source: &Source,
+    contents: Contents<'_>,
+    progress: &ProgressCallback<'_>,
 ) -> Result<Dataset> {
+    let Contents { class_names, items, skipped, decode } = contents;
     let chosen = choose(&items, config.max_images_per_class, config.split_seed);
     check_memory(config, chosen.len())?;
     let pixels = CHANNELS * config.size * config.size;
@@ -169,16 +103,17 @@ fn gather(
         .par_chunks_exact_mut(pixels)
         .zip(&chosen)
         .map(|(output, &item)| {
-            let failure = decode(item, output).err();
+            let decoded = decode(item);
+            let failure = decoded.map(|image| square_into(&image, config.size, config.resize, output)).err();
             progress(done.fetch_add(1, Ordering::Relaxed) + 1, chosen.len());
             failure
         })
         .collect();
 
     let mut parts = DatasetParts {
-        origin: path.display().to_string(),
+        origin: source.root.display().to_string(),
         size: config.size,
-        class_names: class_names.to_vec(),
+        class_names: class_names.clone(),
         ..DatasetParts::default()
     };
     let (mut keys, mut own) = (Vec::new(), Vec::new());
@@ -199,7 +134,7 @@ fn gather(
     for (class, failures) in damaged.iter().enumerate() {
         if let Some(first) = failures.first().filter(|_| !parts.labels.contains(&(class as u32))) {
             return Err(DataError::AllDamaged {
-                path: path.into(),
+                path: source.root.clone(),
                 class: class_names[class].clone(),
                 skipped: failures.len(),
                 first: first.name.clone(),
@@ -209,7 +144,8 @@ fn gather(
     }
     images.truncate(parts.labels.len() * pixels);
     images.shrink_to_fit();
-    skipped.extend(damaged.into_iter().flatten());
+    let damaged = damaged.into_iter().flatten();
+    let mut skipped: Vec<Skipped> = source.skipped.iter().cloned().chain(skipped).chain(damaged).collect();
     skipped.sort_by(|a, b| a.name.cmp(&b.name));
     parts.splits = divide(&parts.labels, &keys, &own, shares(config));
     Dataset::try_from_parts(DatasetParts { images, skipped, ..parts })

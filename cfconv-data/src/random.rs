@@ -15,6 +15,9 @@ pub(crate) enum Purpose {
 }
 
 /// The stream of (`seed`, `purpose`, `major`, `minor`), for instance (run seed, augment, epoch, position).
+///
+/// cfconv-core has the same function. A dependency on it for four lines would make this crate, which needs nothing
+/// else of it, wait for three crates to compile.
 pub(crate) fn stream(seed: u64, purpose: Purpose, major: u64, minor: u64) -> ChaCha8Rng {
     let mut key = [0; 32];
     for (bytes, word) in key.chunks_exact_mut(8).zip([seed, purpose as u64, major, minor]) {

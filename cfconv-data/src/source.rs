@@ -9,10 +9,8 @@ use std::sync::Arc;
 use zip::ZipArchive;
 
 use crate::error::{DataError, Result};
+use crate::formats::expected_formats;
 use crate::skipped::{SkipReason, Skipped};
-
-pub(crate) const EXPECTED: &str = "class folders of JPEG or PNG images (CLASS/…, PetImages/CLASS/… or \
-    train|val|test/CLASS/…), a zip archive of them, the binary version of CIFAR-10 or CIFAR-100, or IDX files";
 
 /// A file of a source.
 #[derive(Clone, Debug)]
@@ -59,7 +57,9 @@ impl Source {
     /// Lists what lies at `path`.
     pub(crate) fn open(path: &Path) -> Result<Self> {
         let metadata = fs::metadata(path).map_err(|source| match source.kind() {
-            io::ErrorKind::NotFound => DataError::MissingPath { path: path.into(), expected: EXPECTED },
+            io::ErrorKind::NotFound => {
+                DataError::MissingPath { path: path.into(), expected: expected_formats() }
+            }
             _ => DataError::Io { path: path.into(), source },
         })?;
         let mut source = Self {
@@ -123,7 +123,11 @@ impl Source {
                     None => "a file".to_string(),
                 },
             };
-            return Err(DataError::UnsupportedFormat { path: path.into(), found, expected: EXPECTED });
+            return Err(DataError::UnsupportedFormat {
+                path: path.into(),
+                found,
+                expected: expected_formats(),
+            });
         }
         let archive =
             ZipArchive::new(file).map_err(|source| DataError::Archive { path: path.into(), source })?;
@@ -172,13 +176,24 @@ impl Source {
                 read_limited(File::open(path).map_err(|error| unreadable(&error))?, limit)
             }
             (Place::Archived(index), Some(archive)) => {
-                // A clone shares the directory and opens the file anew: threads read independently.
+                // A clone shares the directory and opens the file again: threads read independently.
                 let mut archive = archive.clone();
                 let file = archive.by_index(*index).map_err(|error| unreadable(&error))?;
                 read_limited(file, limit)
             }
             (Place::Archived(_), None) => Err(SkipReason::Unreadable("the archive is not open".into())),
         }
+    }
+
+    /// Reads a file without which the data set cannot be used.
+    pub(crate) fn read_whole(&self, entry: &Entry, limit: u64) -> Result<Vec<u8>> {
+        self.read(entry, limit).map_err(|reason| self.unreadable(entry, &reason))
+    }
+
+    /// The error for a file without which the data set cannot be used.
+    pub(crate) fn unreadable(&self, entry: &Entry, reason: &SkipReason) -> DataError {
+        let source = io::Error::other(reason.to_string());
+        DataError::Io { path: self.root.join(entry.name()), source }
     }
 }
 

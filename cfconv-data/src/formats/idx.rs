@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use flate2::read::MultiGzDecoder;
 use image::{Rgb, RgbImage};
 
-use crate::cifar::record_name;
+use super::{Contents, Format, Item, record_name};
 use crate::error::{DataError, Result};
 use crate::skipped::{SkipReason, Skipped};
 use crate::source::{Entry, Source, read_limited};
@@ -71,88 +71,87 @@ fn split_of(name: &str) -> Option<Split> {
     found.into_iter().find(|(word, _)| lower.contains(word)).map(|(_, split)| split)
 }
 
-/// One image within a file.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Record {
-    pub(crate) file: usize,
-    pub(crate) number: usize,
-    pub(crate) label: u32,
+/// The format.
+pub(super) struct Idx;
+
+impl Format for Idx {
+    fn expected(&self) -> &'static str {
+        "IDX files"
+    }
+
+    /// Classes are the label values that occur.
+    fn read<'a>(&self, source: &'a Source) -> Result<Option<Contents<'a>>> {
+        let mut files = Files::default();
+        let mut seen = BTreeSet::new();
+        for entry in &source.entries {
+            let name = without_gz(entry.file_name());
+            let Some(partner) = labels_name(name) else { continue };
+            // A file and its gzip form side by side are one file.
+            if !seen.insert((entry.folder(), name)) {
+                continue;
+            }
+            let labels = source
+                .entries
+                .iter()
+                .find(|other| other.folder() == entry.folder() && without_gz(other.file_name()) == partner)
+                .ok_or_else(|| DataError::MissingPath {
+                    path: source.root.join(entry.folder().join("/")).join(&partner),
+                    expected: "the labels of the images beside it, as an IDX file",
+                })?;
+            files.add(
+                &entry.name(),
+                read_file(source, entry)?,
+                &labels.name(),
+                &read_file(source, labels)?,
+                split_of(name),
+            )?;
+        }
+        if files.images.is_empty() {
+            return Ok(None);
+        }
+        let (mut items, skipped) = (std::mem::take(&mut files.items), std::mem::take(&mut files.skipped));
+        let values: BTreeSet<u32> = items.iter().map(|item| item.label).collect();
+        let values: Vec<u32> = values.into_iter().collect();
+        for item in &mut items {
+            item.label = values.partition_point(|&value| value < item.label) as u32;
+        }
+        let class_names = values.iter().map(u32::to_string).collect();
+        let decode = Box::new(move |item| Ok(files.image(item)));
+        Ok(Some(Contents { class_names, items, skipped, decode }))
+    }
 }
 
-/// A file of images, read.
+/// A file of images.
 #[derive(Debug)]
-pub(crate) struct ImageFile {
-    pub(crate) name: String,
-    pub(crate) split: Option<Split>,
+struct Images {
     bytes: Vec<u8>,
+    /// Where the first pixel is.
     offset: usize,
     height: usize,
     width: usize,
 }
 
-/// All files of an IDX data set, read.
+/// All files of an IDX data set.
 #[derive(Debug, Default)]
-pub(crate) struct Idx {
-    pub(crate) class_names: Vec<String>,
-    pub(crate) files: Vec<ImageFile>,
-    pub(crate) records: Vec<Record>,
-    pub(crate) skipped: Vec<Skipped>,
-}
-
-/// Reads the IDX files of `source`, or returns nothing if it has none. Classes are the label values that occur.
-pub(crate) fn read(source: &Source) -> Result<Option<Idx>> {
-    let mut idx = Idx::default();
-    let mut seen = BTreeSet::new();
-    for entry in &source.entries {
-        let name = without_gz(entry.file_name());
-        let Some(partner) = labels_name(name) else { continue };
-        // A file and its gzip form side by side are one file.
-        if !seen.insert((entry.folder(), name)) {
-            continue;
-        }
-        let labels = source
-            .entries
-            .iter()
-            .find(|other| other.folder() == entry.folder() && without_gz(other.file_name()) == partner)
-            .ok_or_else(|| DataError::MissingPath {
-                path: source.root.join(entry.folder().join("/")).join(&partner),
-                expected: "the labels of the images beside it, as an IDX file",
-            })?;
-        idx.add(
-            &entry.name(),
-            read_file(source, entry)?,
-            &labels.name(),
-            &read_file(source, labels)?,
-            split_of(name),
-        )?;
-    }
-    if idx.files.is_empty() {
-        return Ok(None);
-    }
-    let values: BTreeSet<u32> = idx.records.iter().map(|record| record.label).collect();
-    let values: Vec<u32> = values.into_iter().collect();
-    for record in &mut idx.records {
-        record.label = values.partition_point(|&value| value < record.label) as u32;
-    }
-    idx.class_names = values.iter().map(u32::to_string).collect();
-    Ok(Some(idx))
+struct Files {
+    images: Vec<Images>,
+    /// The labels are still those of the files.
+    items: Vec<Item>,
+    /// The file of each item and its number there.
+    places: Vec<(usize, usize)>,
+    skipped: Vec<Skipped>,
 }
 
 fn read_file(source: &Source, entry: &Entry) -> Result<Vec<u8>> {
-    let bytes = source.read(entry, MAX_BYTES).and_then(|bytes| {
-        if entry.file_name().ends_with(".gz") {
-            read_limited(MultiGzDecoder::new(bytes.as_slice()), MAX_BYTES)
-        } else {
-            Ok(bytes)
-        }
-    });
-    bytes.map_err(|reason| DataError::Io {
-        path: source.root.join(entry.name()),
-        source: std::io::Error::other(reason.to_string()),
-    })
+    let bytes = source.read_whole(entry, MAX_BYTES)?;
+    if !entry.file_name().ends_with(".gz") {
+        return Ok(bytes);
+    }
+    read_limited(MultiGzDecoder::new(bytes.as_slice()), MAX_BYTES)
+        .map_err(|reason| source.unreadable(entry, &reason))
 }
 
-impl Idx {
+impl Files {
     fn add(
         &mut self,
         name: &str,
@@ -190,18 +189,20 @@ impl Idx {
             let name = format!("{}…{}", record_name(name, complete), count - 1);
             self.skipped.push(Skipped { name, reason: SkipReason::Truncated });
         }
-        let file = self.files.len();
+        let file = self.images.len();
         for (number, &label) in labels[label_header.offset..].iter().enumerate().take(complete.min(count)) {
-            self.records.push(Record { file, number, label: u32::from(label) });
+            self.items.push(Item::of_record(name, number, u32::from(label), split));
+            self.places.push((file, number));
         }
-        self.files.push(ImageFile { name: name.into(), split, bytes, offset: header.offset, height, width });
+        self.images.push(Images { bytes, offset: header.offset, height, width });
         Ok(())
     }
 
-    /// The image of a record, its grey values in all three channels.
-    pub(crate) fn image(&self, record: &Record) -> RgbImage {
-        let file = &self.files[record.file];
-        let start = file.offset + record.number * file.height * file.width;
+    /// The image of an item, its grey values in all three channels.
+    fn image(&self, item: usize) -> RgbImage {
+        let (file, number) = self.places[item];
+        let file = &self.images[file];
+        let start = file.offset + number * file.height * file.width;
         RgbImage::from_fn(file.width as u32, file.height as u32, |x, y| {
             Rgb([file.bytes[start + y as usize * file.width + x as usize]; 3])
         })
@@ -242,10 +243,10 @@ mod tests {
         images.extend([7; 9]);
         let mut labels = header(&[u32::MAX]);
         labels.extend([1; 5]);
-        let mut idx = Idx::default();
-        idx.add("i", images, "l", &labels, None).unwrap();
-        assert_eq!((idx.records.len(), idx.skipped.len()), (2, 1));
-        assert_eq!(idx.skipped[0].name, "i#000002…4294967294");
+        let mut files = Files::default();
+        files.add("i", images, "l", &labels, None).unwrap();
+        assert_eq!((files.items.len(), files.skipped.len()), (2, 1));
+        assert_eq!(files.skipped[0].name, "i#000002…4294967294");
     }
 
     proptest! {
@@ -263,10 +264,10 @@ mod tests {
                 true => (images, labels),
                 false => ([header(&dims), images].concat(), [header(&[count]), labels].concat()),
             };
-            let mut idx = Idx::default();
-            if idx.add("i", images, "l", &labels, None).is_ok() {
-                for record in &idx.records {
-                    let image = idx.image(record);
+            let mut files = Files::default();
+            if files.add("i", images, "l", &labels, None).is_ok() {
+                for item in 0..files.items.len() {
+                    let image = files.image(item);
                     prop_assert!(image.width() > 0 && image.height() > 0);
                 }
             }

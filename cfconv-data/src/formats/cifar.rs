@@ -7,6 +7,7 @@
 
 use image::RgbImage;
 
+use super::{Contents, Format, Item, record_name};
 use crate::dataset::CHANNELS;
 use crate::error::{DataError, Result};
 use crate::skipped::{SkipReason, Skipped};
@@ -73,63 +74,53 @@ fn recognise(name: &str) -> Option<(Version, Split)> {
     }
 }
 
-/// One image within a file.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Record {
-    pub(crate) file: usize,
-    pub(crate) offset: usize,
-    pub(crate) label: u32,
-    pub(crate) split: Split,
-    pub(crate) number: usize,
-}
+/// The format.
+pub(super) struct Cifar;
 
-/// All files of a CIFAR data set, read.
-#[derive(Debug)]
-pub(crate) struct Cifar {
-    pub(crate) class_names: Vec<String>,
-    pub(crate) files: Vec<(String, Vec<u8>)>,
-    pub(crate) records: Vec<Record>,
-    pub(crate) skipped: Vec<Skipped>,
-}
+impl Format for Cifar {
+    fn expected(&self) -> &'static str {
+        "the binary version of CIFAR-10 or CIFAR-100"
+    }
 
-/// Reads the CIFAR files of `source`, or returns nothing if it has none. All files must lie in the folder of the
-/// first one.
-pub(crate) fn read(source: &Source) -> Result<Option<Cifar>> {
-    let Some((first, version)) =
-        source.entries.iter().find_map(|entry| Some((entry, recognise(entry.file_name())?.0)))
-    else {
-        return Ok(None);
-    };
-    let in_folder = |entry: &&Entry| entry.folder() == first.folder();
-    let mut cifar = Cifar {
-        class_names: version.default_names(),
-        files: Vec::new(),
-        records: Vec::new(),
-        skipped: Vec::new(),
-    };
-    for entry in source.entries.iter().filter(in_folder) {
-        if entry.file_name() == version.names_file() {
-            let text = source.read(entry, 1 << 20).map_err(|reason| unreadable(source, entry, &reason))?;
-            cifar.class_names = class_names(&text, version, &entry.name())?;
-        } else if let Some((_, split)) = recognise(entry.file_name()).filter(|found| found.0 == version) {
-            let bytes = source.read(entry, MAX_BYTES).map_err(|reason| unreadable(source, entry, &reason))?;
-            cifar.add(&entry.name(), bytes, version, split);
+    /// All files must lie in the folder of the first one.
+    fn read<'a>(&self, source: &'a Source) -> Result<Option<Contents<'a>>> {
+        let Some((first, version)) =
+            source.entries.iter().find_map(|entry| Some((entry, recognise(entry.file_name())?.0)))
+        else {
+            return Ok(None);
+        };
+        let in_folder = |entry: &&Entry| entry.folder() == first.folder();
+        let mut class_names = version.default_names();
+        let mut files = Files::default();
+        for entry in source.entries.iter().filter(in_folder) {
+            if entry.file_name() == version.names_file() {
+                class_names = read_class_names(&source.read_whole(entry, 1 << 20)?, version, &entry.name())?;
+            } else if let Some((_, split)) = recognise(entry.file_name()).filter(|found| found.0 == version) {
+                files.add(&entry.name(), source.read_whole(entry, MAX_BYTES)?, version, split);
+            }
         }
+        if files.items.is_empty() {
+            let (file, found) = (first.name(), "no complete record".to_string());
+            let expected = format!("records of {} bytes", version.label_bytes() + PIXEL_BYTES);
+            return Err(DataError::Malformed { file, format: "CIFAR", expected, found });
+        }
+        let (items, skipped) = (std::mem::take(&mut files.items), std::mem::take(&mut files.skipped));
+        let decode = Box::new(move |item| Ok(files.image(item)));
+        Ok(Some(Contents { class_names, items, skipped, decode }))
     }
-    if cifar.records.is_empty() {
-        let (file, found) = (first.name(), "no complete record".to_string());
-        let expected = format!("records of {} bytes", version.label_bytes() + PIXEL_BYTES);
-        return Err(DataError::Malformed { file, format: "CIFAR", expected, found });
-    }
-    Ok(Some(cifar))
 }
 
-fn unreadable(source: &Source, entry: &Entry, reason: &SkipReason) -> DataError {
-    let error = std::io::Error::other(reason.to_string());
-    DataError::Io { path: source.root.join(entry.name()), source: error }
+/// All files of a CIFAR data set.
+#[derive(Debug, Default)]
+struct Files {
+    bytes: Vec<Vec<u8>>,
+    items: Vec<Item>,
+    /// The file of each item and where its pixels begin there.
+    places: Vec<(usize, usize)>,
+    skipped: Vec<Skipped>,
 }
 
-fn class_names(text: &[u8], version: Version, file: &str) -> Result<Vec<String>> {
+fn read_class_names(text: &[u8], version: Version, file: &str) -> Result<Vec<String>> {
     let text = String::from_utf8_lossy(text);
     let names: Vec<String> =
         text.lines().map(str::trim).filter(|line| !line.is_empty()).map(String::from).collect();
@@ -144,10 +135,10 @@ fn class_names(text: &[u8], version: Version, file: &str) -> Result<Vec<String>>
     })
 }
 
-impl Cifar {
+impl Files {
     fn add(&mut self, name: &str, bytes: Vec<u8>, version: Version, split: Split) {
         let length = version.label_bytes() + PIXEL_BYTES;
-        let file = self.files.len();
+        let file = self.bytes.len();
         for (number, record) in bytes.chunks(length).enumerate() {
             let skip = |reason| Skipped { name: record_name(name, number), reason };
             if record.len() < length {
@@ -160,24 +151,20 @@ impl Cifar {
                 continue;
             }
             let offset = number * length + version.label_bytes();
-            self.records.push(Record { file, offset, label, split, number });
+            self.items.push(Item::of_record(name, number, label, Some(split)));
+            self.places.push((file, offset));
         }
-        self.files.push((name.into(), bytes));
+        self.bytes.push(bytes);
     }
 
-    /// The image of a record.
-    pub(crate) fn image(&self, record: &Record) -> RgbImage {
-        let planes = &self.files[record.file].1[record.offset..record.offset + PIXEL_BYTES];
+    fn image(&self, item: usize) -> RgbImage {
+        let (file, offset) = self.places[item];
+        let planes = &self.bytes[file][offset..offset + PIXEL_BYTES];
         RgbImage::from_fn(SIDE as u32, SIDE as u32, |x, y| {
             let place = y as usize * SIDE + x as usize;
             image::Rgb(std::array::from_fn(|channel| planes[channel * SIDE * SIDE + place]))
         })
     }
-}
-
-/// The name under which a record of a binary file is listed.
-pub(crate) fn record_name(file: &str, number: usize) -> String {
-    format!("{file}#{number:06}")
 }
 
 #[cfg(test)]
@@ -200,14 +187,14 @@ mod tests {
         #[test]
         fn random_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..10_000), hundred: bool) {
             let version = if hundred { Version::Hundred } else { Version::Ten };
-            let mut cifar = Cifar { class_names: vec![], files: vec![], records: vec![], skipped: vec![] };
+            let mut files = Files::default();
             let length = version.label_bytes() + PIXEL_BYTES;
             let pieces = bytes.len().div_ceil(length);
-            cifar.add("f", bytes, version, Split::Train);
-            prop_assert_eq!(cifar.records.len() + cifar.skipped.len(), pieces);
-            for record in &cifar.records {
-                prop_assert!((record.label as usize) < version.classes());
-                cifar.image(record);
+            files.add("f", bytes, version, Split::Train);
+            prop_assert_eq!(files.items.len() + files.skipped.len(), pieces);
+            for (index, item) in files.items.iter().enumerate() {
+                prop_assert!((item.label as usize) < version.classes());
+                files.image(index);
             }
         }
     }
