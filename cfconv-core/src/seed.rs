@@ -52,7 +52,7 @@ impl StepSeed {
 
     /// Opens the stream for `purpose`.
     pub fn rng(self, purpose: Purpose) -> ChaCha8Rng {
-        stream([self.run_seed, purpose as u64, self.layer, self.step])
+        random_stream([self.run_seed, purpose as u64, self.layer, self.step])
     }
 }
 
@@ -60,7 +60,7 @@ impl StepSeed {
 ///
 /// Distinct keys give independent streams. One word is for the purpose: those of [`Purpose`] are below 256, users of
 /// this function take larger ones.
-pub fn stream(key: [u64; 4]) -> ChaCha8Rng {
+pub fn random_stream(key: [u64; 4]) -> ChaCha8Rng {
     ChaCha8Rng::from_seed(bytemuck::cast(key.map(u64::to_le)))
 }
 
@@ -73,7 +73,7 @@ mod tests {
     fn keys_are_little_endian_words() {
         let key = std::array::from_fn(|byte| byte as u8);
         let words = [0x0706050403020100, 0x0f0e0d0c0b0a0908, 0x1716151413121110, 0x1f1e1d1c1b1a1918];
-        assert_eq!(stream(words).next_u64(), ChaCha8Rng::from_seed(key).next_u64());
+        assert_eq!(random_stream(words).next_u64(), ChaCha8Rng::from_seed(key).next_u64());
     }
 
     #[test]

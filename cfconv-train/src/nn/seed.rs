@@ -11,5 +11,5 @@ pub(crate) enum Purpose {
 
 /// The stream of (`run_seed`, `purpose`, `layer`, `step`).
 pub(crate) fn stream(run_seed: u64, purpose: Purpose, layer: u64, step: u64) -> ChaCha8Rng {
-    cfconv_core::stream([run_seed, purpose as u64, layer, step])
+    cfconv_core::random_stream([run_seed, purpose as u64, layer, step])
 }
