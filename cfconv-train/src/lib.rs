@@ -14,10 +14,13 @@
 //! | [`checkpoint`], [`metrics`], [`run_folder`] | the files of a run |
 //! | [`signatures`] | failures that a run recognises, with what to change |
 //! | [`trainer`] | runs: training, evaluation, resuming |
+//! | `cli` | the command line of `cfconv`, one file for each command |
 //!
 //! # Features
-//! Both are off by default. `cuda`: the CUDA device and the program `cfconv-cuda`; it needs a toolkit to be built.
-//! `cuda-emulation`: the CUDA device's kernels compiled for the host, for tests; it needs a compiler for C++.
+//! - `cli`, on by default: the program `cfconv`, as the module `cli`. A library that uses this crate can leave it out,
+//!   and with it the crates for command lines, progress bars and log lines.
+//! - `cuda`: the CUDA device and the program `cfconv-cuda`; it needs a toolkit to be built.
+//! - `cuda-emulation`: the CUDA device's kernels compiled for the host, for tests; it needs a compiler for C++.
 //!
 //! # Examples
 //! A network of 3×3 convolutions, trained for a step and evaluated:
@@ -54,8 +57,9 @@
 
 pub mod averaging;
 pub mod checkpoint;
+#[cfg(feature = "cli")]
+pub mod cli;
 pub mod config;
-pub mod cuda_program;
 pub mod device;
 pub mod metrics;
 pub mod networks;

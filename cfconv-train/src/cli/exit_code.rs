@@ -1,12 +1,12 @@
-//! How a failure is told.
+//! The end of a program.
 
 use std::io::{self, ErrorKind};
 use std::process::ExitCode;
 
-/// The exit code of a command; an error goes to standard error in one line.
+/// The exit code of a program whose work ended with `outcome`; an error goes to standard error in one line.
 ///
-/// A reader of the output that has seen enough, as `head` does, is no failure.
-pub(crate) fn exit_code(outcome: anyhow::Result<ExitCode>) -> ExitCode {
+/// A closed standard output, for example by `| head`, is not a failure.
+pub fn exit_code(outcome: anyhow::Result<ExitCode>) -> ExitCode {
     outcome.unwrap_or_else(|error| {
         if error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == ErrorKind::BrokenPipe) {
             return ExitCode::SUCCESS;
@@ -16,7 +16,7 @@ pub(crate) fn exit_code(outcome: anyhow::Result<ExitCode>) -> ExitCode {
     })
 }
 
-/// The error and its causes, those left out that an earlier message already tells.
+/// The error and its causes, without those that an earlier message already tells.
 fn message(error: &anyhow::Error) -> String {
     let mut text = String::new();
     for cause in error.chain().map(ToString::to_string) {
