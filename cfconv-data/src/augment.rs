@@ -4,7 +4,7 @@ use rand::rngs::ChaCha8Rng;
 
 use crate::config::{AugmentConfig, FillMode};
 use crate::dataset::{CHANNELS, Normalization};
-use crate::floor::floor_to_i32;
+use crate::floor_to_i32::floor_to_i32;
 use crate::random::{below, between, unit};
 
 /// Everything random about one augmented image, as plain numbers that tests can inspect.

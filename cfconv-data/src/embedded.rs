@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::dataset::{CHANNELS, Dataset, DatasetParts};
 use crate::error::{DataError, Result};
-use crate::floor::floor_to_i32;
+use crate::floor_to_i32::floor_to_i32;
 use crate::random::{Purpose, below, between, direction, stream, unit};
 use crate::split::{Shares, divide};
 

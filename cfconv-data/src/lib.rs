@@ -28,7 +28,7 @@ mod dataset;
 mod decode;
 mod embedded;
 mod error;
-mod floor;
+mod floor_to_i32;
 mod formats;
 mod load;
 mod loader;
