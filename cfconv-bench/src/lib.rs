@@ -16,6 +16,9 @@
 //! `cuda`, off by default: the program `cfconv-bench-cuda`, which `cfconv-bench` starts for `--device cuda`.
 //! Building it needs a CUDA toolkit (`docs/cuda.md`).
 
+#[cfg(feature = "cuda")]
+mod card;
+pub mod cli;
 pub mod conv3x3;
 pub mod device_layer;
 mod dump;

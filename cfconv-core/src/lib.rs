@@ -80,4 +80,4 @@ pub use layer::{CfConv2d, CfConv2dBuilder, CfConv2dSaved};
 pub use refresh_history::RefreshHistory;
 pub use ringing::KernelRinging;
 pub use sampler::{DrawnStep, GapProfile, NumPositions, PositionSampler, SampledPositions, SamplerConfig};
-pub use seed::{Purpose, StepSeed};
+pub use seed::{Purpose, StepSeed, random_stream};

@@ -9,14 +9,16 @@
 //! | [`nn`] | operations on a device, each with forward and backward |
 //! | [`networks`] | networks from a list of layers: shapes, parameters, steps |
 //! | [`optim`], [`schedule`], [`averaging`] | Adam, AdamW and SGD; learning rates over a run; averaged weights |
-//! | [`data`] | images in memory: reading, splits, augmentation, batches; the embedded data set |
+//! | [`data`] | the crate cfconv-data: images in memory, splits, augmentation, batches; the embedded data set |
 //! | [`config`] | configuration files, and errors that name the nearest valid key |
 //! | [`checkpoint`], [`metrics`], [`run_folder`] | the files of a run |
 //! | [`signatures`] | failures that a run recognises, and what to change |
 //! | [`trainer`] | a run: training, evaluation, resuming |
+//! | `cli` | the command line of `cfconv`, one file for each command |
 //!
 //! # Features
-//! Both are off by default.
+//! - `cli`, on by default: the program `cfconv`, as the module `cli`. A library can leave it out, and with it the crates
+//!   for command lines, progress bars and log lines.
 //! - `cuda`: the CUDA device and the program `cfconv-cuda`. Building it needs a CUDA toolkit.
 //! - `cuda-emulation`: the CUDA kernels compiled for the host, for tests. Building it needs a C++ compiler.
 //!
@@ -81,9 +83,9 @@
 
 pub mod averaging;
 pub mod checkpoint;
+#[cfg(feature = "cli")]
+pub mod cli;
 pub mod config;
-pub mod cuda_program;
-pub mod data;
 pub mod device;
 pub mod metrics;
 pub mod networks;
@@ -94,3 +96,5 @@ pub mod run_folder;
 pub mod schedule;
 pub mod signatures;
 pub mod trainer;
+
+pub use cfconv_data as data;
