@@ -185,8 +185,8 @@ fn remove_kernel_states(tensors: &mut Vec<NamedTensor>) {
     tensors.retain(|tensor| !tensor.name.ends_with(KERNEL_STATE) && !tensor.name.ends_with(REFRESH_HISTORY));
 }
 
-/// Writes the weights that evaluations of the checkpoint `path` use as a model to pass on, and returns what the new file
-/// says about itself: without kernel states, which Φ gives again at every position, and without the place of the
+/// Writes the weights that evaluations of the checkpoint `path` use as a model to pass on. Returns what the new file
+/// says about itself. The file holds no kernel states, because loading evaluates Φ again, and not the place of the
 /// training's images.
 ///
 /// # Errors

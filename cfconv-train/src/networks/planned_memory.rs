@@ -55,7 +55,7 @@ impl NetworkPlan {
         let mut workspace = PlannedWorkspace::default();
         for layer in &self.layers {
             let Some(op) = layer.step.operation() else { continue };
-            let planned = op.planned_memory(device, batches);
+            let planned = op.memory(device, batches);
             let planned = planned.map_err(|source| Network::<D>::layer_error(layer, source))?;
             kernel_states += planned.kernel_states;
             layers += planned.working;

@@ -13,7 +13,9 @@
 macro_rules! layers {
     (
         operations { $($(#[$doc:meta])* $kind:literal $Layer:ident($Config:ty),)+ }
-        structure { $($(#[$structure_doc:meta])* $structure_kind:literal $Structure:ident($StructureConfig:ty),)+ }
+        structure {
+            $($(#[$structure_doc:meta])* $structure_kind:literal $Structure:ident($StructureConfig:ty),)+
+        }
     ) => {
         /// One table `[[network.layers]]`.
         #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -82,14 +84,14 @@ macro_rules! layers {
                 }
             }
 
-            /// See [`LayerOp::planned_memory`].
-            pub(super) fn planned_memory<D: Device>(
+            /// See [`LayerOp::memory`].
+            pub(super) fn memory<D: Device>(
                 &self,
                 device: &D,
                 batches: &PlannedBatches,
             ) -> Result<LayerMemory, DeviceError> {
                 match self {
-                    $(Self::$Layer(op) => op.planned_memory(device, batches),)+
+                    $(Self::$Layer(op) => op.memory(device, batches),)+
                 }
             }
 

@@ -67,7 +67,7 @@ impl LayerOp for Conv2dSizes {
         )
     }
 
-    fn planned_memory<D: Device>(&self, device: &D, _: &PlannedBatches) -> Result<LayerMemory, DeviceError> {
+    fn memory<D: Device>(&self, device: &D, _: &PlannedBatches) -> Result<LayerMemory, DeviceError> {
         let plan = device.plan_conv2d(self)?;
         Ok(LayerMemory::working(device.conv2d_planned_bytes(&plan)))
     }

@@ -181,11 +181,7 @@ impl LayerOp for KernelLayer {
         pass.state.backward(io.batch, io.params, grad_output, grad_input, io.grad_params, pass.workspace)
     }
 
-    fn planned_memory<D: Device>(
-        &self,
-        device: &D,
-        batches: &PlannedBatches,
-    ) -> Result<LayerMemory, DeviceError> {
+    fn memory<D: Device>(&self, device: &D, batches: &PlannedBatches) -> Result<LayerMemory, DeviceError> {
         let &PlannedBatches { training, evaluation, other_weights } = batches;
         let plan = CfConvOn::<D>::planned_memory;
         let planned = plan(device, &self.config, self.domain(), training, evaluation, other_weights)?;

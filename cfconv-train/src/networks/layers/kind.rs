@@ -60,11 +60,7 @@ pub(crate) trait LayerOp: Clone + Debug + Send + Sized {
     }
 
     /// What the layer grows to on a device, besides the buffers of the network.
-    fn planned_memory<D: Device>(
-        &self,
-        _device: &D,
-        _batches: &PlannedBatches,
-    ) -> Result<LayerMemory, DeviceError> {
+    fn memory<D: Device>(&self, _device: &D, _batches: &PlannedBatches) -> Result<LayerMemory, DeviceError> {
         Ok(LayerMemory::default())
     }
 

@@ -1,9 +1,9 @@
 //! The layers of networks: one file for each kind, and one list.
 //!
-//! A layer's file holds its settings (what a table `[[network.layers]]` says, the plan, the parameters with their initial
-//! values: the trait `LayerKind`) and its operation (what a device prepares, forward, backward, memory: the trait
-//! `LayerOp`). A new layer is such a file, its `mod` line and its entry in the list below. The compiler asks for what is
-//! missing.
+//! A layer's file holds its settings and its operation. The settings (trait `LayerKind`) are what a table
+//! `[[network.layers]]` says; they plan the layer and declare its parameters with their initial values. The operation
+//! (trait `LayerOp`) is what a device prepares, forward, backward and memory. A new layer is such a file, its `mod`
+//! line and its entry in the list below. The compiler asks for what is missing.
 
 pub mod activation;
 pub mod batch_norm;

@@ -69,7 +69,7 @@ impl LayerOp for PatchEmbedSizes {
         self.input_len(batch)
     }
 
-    fn planned_memory<D: Device>(&self, device: &D, _: &PlannedBatches) -> Result<LayerMemory, DeviceError> {
+    fn memory<D: Device>(&self, device: &D, _: &PlannedBatches) -> Result<LayerMemory, DeviceError> {
         let plan = device.plan_patch_embed(self)?;
         Ok(LayerMemory::working(device.patch_embed_planned_bytes(&plan)))
     }

@@ -106,7 +106,7 @@ impl LayerOp for MaxPool {
         pass.device.max_pool_vjp(&self.0, io.batch, pass.state, io.grad_output, grad_input)
     }
 
-    fn planned_memory<D: Device>(&self, _: &D, batches: &PlannedBatches) -> Result<LayerMemory, DeviceError> {
+    fn memory<D: Device>(&self, _: &D, batches: &PlannedBatches) -> Result<LayerMemory, DeviceError> {
         Ok(LayerMemory::working(self.0.output_len(batches.largest()) * size_of::<u32>()))
     }
 

@@ -84,11 +84,7 @@ impl LayerOp for SelfAttentionSizes {
         self.scratch_len(batch)
     }
 
-    fn planned_memory<D: Device>(
-        &self,
-        device: &D,
-        batches: &PlannedBatches,
-    ) -> Result<LayerMemory, DeviceError> {
+    fn memory<D: Device>(&self, device: &D, batches: &PlannedBatches) -> Result<LayerMemory, DeviceError> {
         let plan = device.plan_self_attention(self)?;
         let saved = device.self_attention_saved_len(&plan, batches.largest()) * size_of::<f32>();
         Ok(LayerMemory::working(device.self_attention_planned_bytes(&plan) + saved))
