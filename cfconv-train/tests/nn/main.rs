@@ -4,6 +4,7 @@
 mod support;
 
 mod against_cpu;
+mod layers;
 mod networks;
 mod operations;
 mod spectrum;
