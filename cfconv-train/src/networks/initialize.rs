@@ -25,15 +25,16 @@ pub(super) fn initial_parameters(layer: &PlannedLayer, run_seed: u64, number: u6
     let len = layer.params.len();
     match &layer.op {
         PlannedOp::Conv(sizes) => {
-            let fan_in = sizes.num_weights() / sizes.out_channels;
-            Some(normal(&mut rng, sizes.num_weights(), 2.0 / fan_in as f64, len))
+            let weights = sizes.conv.num_weights();
+            let fan_in = weights / sizes.conv.out_channels;
+            Some(normal(&mut rng, weights, 2.0 / fan_in as f64, len))
         }
         PlannedOp::Linear(sizes) => {
             Some(normal(&mut rng, sizes.num_weights(), 1.0 / sizes.in_features as f64, len))
         }
         PlannedOp::DepthwiseConv(sizes) => {
-            let fan_in = sizes.kernel_size * sizes.kernel_size;
-            Some(normal(&mut rng, sizes.num_weights(), 2.0 / fan_in as f64, len))
+            let fan_in = sizes.conv.kernel_size * sizes.conv.kernel_size;
+            Some(normal(&mut rng, sizes.conv.num_weights(), 2.0 / fan_in as f64, len))
         }
         PlannedOp::PatchEmbed(sizes) => {
             Some(normal(&mut rng, sizes.num_weights(), 1.0 / sizes.patch_len() as f64, len))

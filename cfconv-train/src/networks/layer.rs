@@ -5,8 +5,9 @@ use std::ops::Range;
 use super::plan::{PlannedLayer, PlannedOp};
 use crate::device::{Buffer, Device, IndexBuffer, Result, Span, SpanMut};
 use crate::nn::{
-    CfConv2d, CfConv2dOp, Conv2dOp, DepthwiseConv2dOp, DropoutSizes, PatchEmbedOp, SelfAttentionOp,
-    SpectralCropOp, SpectralPoolOp, SpectrumTransformOp,
+    Activation, ActivationSizes, Backward, BatchStatistics, CfConv2d, CfConv2dOp, Conv2dPlan,
+    DepthwiseConv2dPlan, DropoutSizes, Forward, OpSizes, PatchEmbedPlan, PositionEmbeddingSizes,
+    SelfAttentionMemory, SelfAttentionPlan, SpectralCropPlan, SpectralPoolPlan, SpectrumTransformPlan,
 };
 
 /// Working memory of CF-Conv layers.
@@ -23,15 +24,15 @@ pub(super) struct Layer<D: Device> {
 enum Prepared<D: Device> {
     Nothing,
     CfConv(Box<<D as CfConv2dOp>::CfConv2d>),
-    Conv(<D as Conv2dOp>::Conv2dPlan),
+    Conv(Conv2dPlan<D>),
     MaxPool(IndexBuffer<D>),
-    SpectralPool(<D as SpectralPoolOp>::SpectralPoolPlan),
-    SpectrumTransform(<D as SpectrumTransformOp>::SpectrumTransformPlan),
-    SpectralCrop(<D as SpectralCropOp>::SpectralCropPlan),
-    PatchEmbed(<D as PatchEmbedOp>::PatchEmbedPlan),
-    DepthwiseConv(<D as DepthwiseConv2dOp>::DepthwiseConv2dPlan),
+    SpectralPool(SpectralPoolPlan<D>),
+    SpectrumTransform(SpectrumTransformPlan<D>),
+    SpectralCrop(SpectralCropPlan<D>),
+    PatchEmbed(PatchEmbedPlan<D>),
+    DepthwiseConv(DepthwiseConv2dPlan<D>),
     SelfAttention {
-        plan: <D as SelfAttentionOp>::SelfAttentionPlan,
+        plan: SelfAttentionPlan<D>,
         /// What a forward pass keeps for its backward pass.
         saved: Buffer<D>,
     },
@@ -40,11 +41,9 @@ enum Prepared<D: Device> {
 /// What a pass needs besides values and gradients.
 pub(super) struct Pass<'a, D: Device> {
     pub(super) device: &'a D,
-    pub(super) batch: usize,
     pub(super) training: bool,
     pub(super) run_seed: u64,
     pub(super) step: u64,
-    pub(super) params: &'a Buffer<D>,
     /// Running statistics of all normalisations.
     pub(super) running: &'a mut Buffer<D>,
     /// Statistics of the batch, in the same places.
@@ -52,6 +51,15 @@ pub(super) struct Pass<'a, D: Device> {
     pub(super) workspace: &'a mut Workspace<D>,
     /// Room for what an operation needs while it runs.
     pub(super) scratch: &'a mut Buffer<D>,
+}
+
+impl<D: Device> Pass<'_, D> {
+    fn statistics(&mut self, running: Range<usize>) -> BatchStatistics<'_, D> {
+        BatchStatistics {
+            running: SpanMut::new(self.running, running.clone()),
+            saved: SpanMut::new(self.saved, running),
+        }
+    }
 }
 
 impl<D: Device> Layer<D> {
@@ -115,254 +123,133 @@ impl<D: Device> Layer<D> {
         }
     }
 
-    /// Computes the layer's output.
+    /// Computes the layer's output. A sum has a `second` operand.
     pub(super) fn forward(
         &mut self,
         pass: &mut Pass<'_, D>,
-        input: Span<'_, D>,
         second: Option<Span<'_, D>>,
-        output: SpanMut<'_, D>,
+        io: Forward<'_, D>,
     ) -> Result<()> {
-        let Pass { device, batch, training, .. } = *pass;
-        let params = Span::new(pass.params, self.plan.params.clone());
+        let Pass { device, training, .. } = *pass;
         let running = self.plan.running.clone();
+        let batch = io.batch;
         match (&self.plan.op, &mut self.prepared) {
             (PlannedOp::CfConv(_) | PlannedOp::CfMix { .. }, Prepared::CfConv(layer)) => {
-                layer.forward(batch, params, input, output, pass.workspace)
+                layer.forward(batch, io.params, io.input, io.output, pass.workspace)
             }
-            (PlannedOp::Conv(_), Prepared::Conv(plan)) => device.conv2d(plan, batch, input, params, output),
-            (PlannedOp::BatchNorm(sizes), _) if training => device.batch_norm_train(
-                sizes,
-                batch,
-                input,
-                params,
-                SpanMut::new(pass.running, running.clone()),
-                SpanMut::new(pass.saved, running),
-                output,
-            ),
+            (PlannedOp::Conv(_), Prepared::Conv(plan)) => device.conv2d(plan, io),
+            (PlannedOp::BatchNorm(sizes), _) if training => {
+                device.batch_norm_train(sizes, pass.statistics(running), io)
+            }
             (PlannedOp::BatchNorm(sizes), _) => {
-                device.batch_norm_eval(sizes, batch, input, params, Span::new(pass.running, running), output)
+                device.batch_norm_eval(sizes, Span::new(pass.running, running), io)
             }
-            (PlannedOp::Activation(function), _) => device.activation(*function, input, output),
+            (PlannedOp::Activation(function), _) => {
+                device.activation(&activation(*function, &io.input, batch), io)
+            }
             (PlannedOp::MaxPool(sizes), Prepared::MaxPool(winners)) => {
-                device.max_pool(sizes, batch, input, training.then_some(winners), output)
+                device.max_pool(sizes, training.then_some(winners), io)
             }
-            (PlannedOp::AvgPool(sizes), _) => device.average_pool(sizes, batch, input, output),
-            (PlannedOp::SpectralPool(_), Prepared::SpectralPool(plan)) => {
-                device.spectral_pool(plan, batch, input, output)
-            }
-            (PlannedOp::GlobalAvgPool { pixels }, _) => {
-                device.global_average_pool(*pixels, batch, input, output)
-            }
-            (PlannedOp::Linear(sizes), _) => device.linear(sizes, batch, input, params, output),
+            (PlannedOp::AvgPool(sizes), _) => device.average_pool(sizes, io),
+            (PlannedOp::SpectralPool(_), Prepared::SpectralPool(plan)) => device.spectral_pool(plan, io),
+            (PlannedOp::GlobalAvgPool(sizes), _) => device.global_average_pool(sizes, io),
+            (PlannedOp::Linear(sizes), _) => device.linear(sizes, io),
             (PlannedOp::Dropout { rate }, _) if training => {
-                device.dropout(&self.dropout(*rate, pass), input, output)
+                let sizes = self.dropout(*rate, pass, io.input.len() / batch);
+                device.dropout(&sizes, io)
             }
-            (PlannedOp::Dropout { .. }, _) => device.copy(input, output),
-            (PlannedOp::Add, _) => device.add(input, second.expect("a sum has two operands"), output),
-            (PlannedOp::ToSpectrum(_), Prepared::SpectrumTransform(plan)) => {
-                device.to_spectrum(plan, batch, input, output)
+            (PlannedOp::Dropout { .. }, _) => device.copy(io.input, io.output),
+            (PlannedOp::Add, _) => device.add(io.input, second.expect("a sum has two operands"), io.output),
+            (PlannedOp::ToSpectrum(_), Prepared::SpectrumTransform(plan)) => device.to_spectrum(plan, io),
+            (PlannedOp::ToImage(_), Prepared::SpectrumTransform(plan)) => device.to_image(plan, io),
+            (PlannedOp::ComplexActivation { sizes, .. }, _) => device.complex_activation(sizes, io),
+            (PlannedOp::ComplexBatchNorm(sizes), _) if training => {
+                device.complex_batch_norm_train(sizes, pass.statistics(running), io)
             }
-            (PlannedOp::ToImage(_), Prepared::SpectrumTransform(plan)) => {
-                device.to_image(plan, batch, input, output)
-            }
-            (PlannedOp::ComplexActivation { sizes, .. }, _) => {
-                device.complex_activation(sizes, batch, input, params, output)
-            }
-            (PlannedOp::ComplexBatchNorm(sizes), _) if training => device.complex_batch_norm_train(
-                sizes,
-                batch,
-                input,
-                params,
-                SpanMut::new(pass.running, running.clone()),
-                SpanMut::new(pass.saved, running),
-                output,
-            ),
             (PlannedOp::ComplexBatchNorm(sizes), _) => {
-                let running = Span::new(pass.running, running);
-                device.complex_batch_norm_eval(sizes, batch, input, params, running, output)
+                device.complex_batch_norm_eval(sizes, Span::new(pass.running, running), io)
             }
-            (PlannedOp::SpectralCrop(_), Prepared::SpectralCrop(plan)) => {
-                device.spectral_crop(plan, batch, input, output)
-            }
+            (PlannedOp::SpectralCrop(_), Prepared::SpectralCrop(plan)) => device.spectral_crop(plan, io),
             (op @ PlannedOp::PatchEmbed(_), Prepared::PatchEmbed(plan)) => {
-                let scratch = SpanMut::new(pass.scratch, 0..op.scratch_len(batch));
-                device.patch_embed(plan, batch, input, params, scratch, output)
+                device.patch_embed(plan, SpanMut::new(pass.scratch, 0..op.scratch_len(batch)), io)
             }
-            (PlannedOp::PositionEmbedding, _) => device.position_embedding(batch, input, params, output),
-            (PlannedOp::LayerNorm(sizes), _) => device.layer_norm(sizes, batch, input, params, output),
+            (PlannedOp::PositionEmbedding, _) => device.position_embedding(&self.position_embedding(), io),
+            (PlannedOp::LayerNorm(sizes), _) => device.layer_norm(sizes, io),
             (op @ PlannedOp::SelfAttention(_), Prepared::SelfAttention { plan, saved }) => {
                 let scratch = SpanMut::new(pass.scratch, 0..op.scratch_len(batch));
                 let saved = SpanMut::new(saved, 0..device.self_attention_saved_len(plan, batch));
-                device.self_attention(plan, batch, input, params, saved, scratch, output)
+                device.self_attention(plan, SelfAttentionMemory { saved, scratch }, io)
             }
-            (PlannedOp::DepthwiseConv(_), Prepared::DepthwiseConv(plan)) => {
-                device.depthwise_conv2d(plan, batch, input, params, output)
-            }
+            (PlannedOp::DepthwiseConv(_), Prepared::DepthwiseConv(plan)) => device.depthwise_conv2d(plan, io),
             _ => unreachable!("try_new prepares what the operation needs"),
         }
     }
 
-    /// Computes the gradient of the input, if it is wanted, and adds those of the parameters. `input` is the
-    /// layer's input for operations whose backward pass reads it; sums are not handled here.
-    pub(super) fn backward(
-        &mut self,
-        pass: &mut Pass<'_, D>,
-        grads: &mut Buffer<D>,
-        input: Option<Span<'_, D>>,
-        grad_output: Span<'_, D>,
-        grad_input: Option<SpanMut<'_, D>>,
-    ) -> Result<()> {
-        let Pass { device, batch, .. } = *pass;
-        let range: Range<usize> = self.plan.params.clone();
-        let params = Span::new(pass.params, range.clone());
-        let grad_params = SpanMut::new(grads, range);
-        let input = || input.expect("the memory plan keeps inputs that are read again");
+    /// Computes the gradient of the input, if it is wanted, and adds those of the parameters. Sums are not handled here.
+    pub(super) fn backward(&mut self, pass: &mut Pass<'_, D>, io: Backward<'_, D>) -> Result<()> {
+        let Pass { device, .. } = *pass;
+        let saved = Span::new(pass.saved, self.plan.running.clone());
+        let batch = io.batch;
         match (&self.plan.op, &mut self.prepared) {
             (PlannedOp::CfConv(_) | PlannedOp::CfMix { .. }, Prepared::CfConv(layer)) => {
-                return layer.backward(batch, params, grad_output, grad_input, grad_params, pass.workspace);
+                let Backward { params, grad_output, grad_input, grad_params, .. } = io;
+                layer.backward(batch, params, grad_output, grad_input, grad_params, pass.workspace)
             }
-            (PlannedOp::Conv(_), Prepared::Conv(plan)) => {
-                return device.conv2d_vjp(plan, batch, input(), params, grad_output, grad_input, grad_params);
+            (PlannedOp::Conv(_), Prepared::Conv(plan)) => device.conv2d_vjp(plan, io),
+            (PlannedOp::BatchNorm(sizes), _) => device.batch_norm_vjp(sizes, saved, io),
+            (PlannedOp::Activation(function), _) => {
+                device.activation_vjp(&activation(*function, &io.grad_output, batch), io)
             }
-            (PlannedOp::BatchNorm(sizes), _) => {
-                let saved = Span::new(pass.saved, self.plan.running.clone());
-                return device.batch_norm_vjp(
-                    sizes,
-                    batch,
-                    input(),
-                    params,
-                    saved,
-                    grad_output,
-                    grad_input,
-                    grad_params,
-                );
+            (PlannedOp::MaxPool(sizes), Prepared::MaxPool(winners)) => {
+                device.max_pool_vjp(sizes, winners, io)
             }
-            (PlannedOp::Linear(sizes), _) => {
-                return device.linear_vjp(
-                    sizes,
-                    batch,
-                    input(),
-                    params,
-                    grad_output,
-                    grad_input,
-                    grad_params,
-                );
+            (PlannedOp::AvgPool(sizes), _) => device.average_pool_adjoint(sizes, io),
+            (PlannedOp::SpectralPool(_), Prepared::SpectralPool(plan)) => {
+                device.spectral_pool_adjoint(plan, io)
             }
-            (PlannedOp::ComplexActivation { sizes, .. }, _) => {
-                return device.complex_activation_vjp(
-                    sizes,
-                    batch,
-                    input(),
-                    params,
-                    grad_output,
-                    grad_input,
-                    grad_params,
-                );
+            (PlannedOp::GlobalAvgPool(sizes), _) => device.global_average_pool_adjoint(sizes, io),
+            (PlannedOp::Linear(sizes), _) => device.linear_vjp(sizes, io),
+            (PlannedOp::Dropout { rate }, _) => {
+                let sizes = self.dropout(*rate, pass, io.grad_output.len() / batch);
+                device.dropout_adjoint(&sizes, io)
             }
-            (PlannedOp::ComplexBatchNorm(sizes), _) => {
-                let saved = Span::new(pass.saved, self.plan.running.clone());
-                return device.complex_batch_norm_vjp(
-                    sizes,
-                    batch,
-                    input(),
-                    params,
-                    saved,
-                    grad_output,
-                    grad_input,
-                    grad_params,
-                );
+            (PlannedOp::ToSpectrum(_), Prepared::SpectrumTransform(plan)) => {
+                device.to_spectrum_adjoint(plan, io)
+            }
+            (PlannedOp::ToImage(_), Prepared::SpectrumTransform(plan)) => device.to_image_adjoint(plan, io),
+            (PlannedOp::ComplexActivation { sizes, .. }, _) => device.complex_activation_vjp(sizes, io),
+            (PlannedOp::ComplexBatchNorm(sizes), _) => device.complex_batch_norm_vjp(sizes, saved, io),
+            (PlannedOp::SpectralCrop(_), Prepared::SpectralCrop(plan)) => {
+                device.spectral_crop_adjoint(plan, io)
             }
             (op @ PlannedOp::PatchEmbed(_), Prepared::PatchEmbed(plan)) => {
-                let scratch = SpanMut::new(pass.scratch, 0..op.scratch_len(batch));
-                return device.patch_embed_vjp(
-                    plan,
-                    batch,
-                    input(),
-                    params,
-                    scratch,
-                    grad_output,
-                    grad_input,
-                    grad_params,
-                );
+                device.patch_embed_vjp(plan, SpanMut::new(pass.scratch, 0..op.scratch_len(batch)), io)
             }
             (PlannedOp::PositionEmbedding, _) => {
-                return device.position_embedding_vjp(batch, grad_output, grad_input, grad_params);
+                device.position_embedding_vjp(&self.position_embedding(), io)
             }
-            (PlannedOp::LayerNorm(sizes), _) => {
-                return device.layer_norm_vjp(
-                    sizes,
-                    batch,
-                    input(),
-                    params,
-                    grad_output,
-                    grad_input,
-                    grad_params,
-                );
-            }
+            (PlannedOp::LayerNorm(sizes), _) => device.layer_norm_vjp(sizes, io),
             (op @ PlannedOp::SelfAttention(_), Prepared::SelfAttention { plan, saved }) => {
                 let scratch = SpanMut::new(pass.scratch, 0..op.scratch_len(batch));
                 let saved = SpanMut::new(saved, 0..device.self_attention_saved_len(plan, batch));
-                return device.self_attention_vjp(
-                    plan,
-                    batch,
-                    input(),
-                    params,
-                    saved,
-                    scratch,
-                    grad_output,
-                    grad_input,
-                    grad_params,
-                );
+                device.self_attention_vjp(plan, SelfAttentionMemory { saved, scratch }, io)
             }
             (PlannedOp::DepthwiseConv(_), Prepared::DepthwiseConv(plan)) => {
-                return device.depthwise_conv2d_vjp(
-                    plan,
-                    batch,
-                    input(),
-                    params,
-                    grad_output,
-                    grad_input,
-                    grad_params,
-                );
+                device.depthwise_conv2d_vjp(plan, io)
             }
-            _ => {}
-        }
-        // The rest has no parameters.
-        let Some(grad_input) = grad_input else { return Ok(()) };
-        match (&self.plan.op, &self.prepared) {
-            (PlannedOp::Activation(function), _) => {
-                device.activation_vjp(*function, input(), grad_output, grad_input)
-            }
-            (PlannedOp::MaxPool(sizes), Prepared::MaxPool(winners)) => {
-                device.max_pool_vjp(sizes, batch, winners, grad_output, grad_input)
-            }
-            (PlannedOp::AvgPool(sizes), _) => {
-                device.average_pool_adjoint(sizes, batch, grad_output, grad_input)
-            }
-            (PlannedOp::SpectralPool(_), Prepared::SpectralPool(plan)) => {
-                device.spectral_pool_adjoint(plan, batch, grad_output, grad_input)
-            }
-            (PlannedOp::GlobalAvgPool { pixels }, _) => {
-                device.global_average_pool_adjoint(*pixels, batch, grad_output, grad_input)
-            }
-            (PlannedOp::Dropout { rate }, _) => {
-                device.dropout(&self.dropout(*rate, pass), grad_output, grad_input)
-            }
-            (PlannedOp::ToSpectrum(_), Prepared::SpectrumTransform(plan)) => {
-                device.to_spectrum_adjoint(plan, batch, grad_output, grad_input)
-            }
-            (PlannedOp::ToImage(_), Prepared::SpectrumTransform(plan)) => {
-                device.to_image_adjoint(plan, batch, grad_output, grad_input)
-            }
-            (PlannedOp::SpectralCrop(_), Prepared::SpectralCrop(plan)) => {
-                device.spectral_crop_adjoint(plan, batch, grad_output, grad_input)
-            }
-            _ => unreachable!("operations with parameters return above, sums are handled by the network"),
+            _ => unreachable!("try_new prepares what the operation needs, sums are handled by the network"),
         }
     }
 
-    fn dropout(&self, rate: f64, pass: &Pass<'_, D>) -> DropoutSizes {
-        DropoutSizes { rate, run_seed: pass.run_seed, layer: self.number, step: pass.step }
+    fn position_embedding(&self) -> PositionEmbeddingSizes {
+        PositionEmbeddingSizes { features: self.plan.params.len() }
     }
+
+    fn dropout(&self, rate: f64, pass: &Pass<'_, D>, features: usize) -> DropoutSizes {
+        DropoutSizes { features, rate, run_seed: pass.run_seed, layer: self.number, step: pass.step }
+    }
+}
+
+fn activation<D: Device>(function: Activation, values: &Span<'_, D>, batch: usize) -> ActivationSizes {
+    ActivationSizes { function, features: values.len() / batch }
 }

@@ -11,7 +11,9 @@ use super::memory_plan::GradRoute;
 use super::plan::{NetworkPlan, PlannedLayer, PlannedOp, Segment};
 use super::shape::InputShape;
 use crate::device::{Buffer, Device, DeviceError, IndexBuffer, Span, SpanMut};
-use crate::nn::{CfConv2d, CfConv2dOp, EvaluationWeights, StepLedger, StepSums};
+use crate::nn::{
+    Backward, CfConv2d, CfConv2dOp, CrossEntropy, EvaluationWeights, Forward, StepLedger, StepSums,
+};
 
 /// The loss of a batch.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -359,21 +361,24 @@ impl<D: Device> Network<D> {
         self.arena.write(memory.values[0], len(0), |_, input| self.device.upload(images, input))?;
         let mut pass = Pass {
             device: &self.device,
-            batch,
             training,
             run_seed: self.run_seed,
             step: self.step,
-            params: &self.params,
             running: &mut self.running,
             saved: &mut self.saved,
             workspace: &mut self.workspace,
             scratch: &mut self.scratch,
         };
         for layer in &mut self.layers {
-            let PlannedLayer { input, second, output, .. } = layer.plan;
-            let outcome = self.arena.write(memory.values[output], len(output), |arena, target| {
+            let PlannedLayer { input, second, output, ref params, .. } = layer.plan;
+            let params = Span::new(&self.params, params.clone());
+            let outcome = self.arena.write(memory.values[output], len(output), |arena, output| {
                 let span = |value: usize| arena.span(memory.values[value], len(value));
-                layer.forward(&mut pass, span(input), second.map(span), target)
+                layer.forward(
+                    &mut pass,
+                    second.map(span),
+                    Forward { batch, input: span(input), params, output },
+                )
             });
             outcome.map_err(|source| Self::layer_error(&layer.plan, source))?;
         }
@@ -437,33 +442,20 @@ impl<D: Device> Network<D> {
         let logits = plan.layers[plan.layers.len() - 1].output;
         let logits_buffer = plan.memory.values[logits];
         let len = classes * batch;
-        let losses_span = SpanMut::new(losses, 0..batch);
-        let correct_span = SpanMut::new(correct, 0..batch);
+        let mut run = |arena: &Arena<D>, grad_logits: Option<SpanMut<'_, D>>| {
+            device.cross_entropy(CrossEntropy {
+                batch,
+                smoothing: label_smoothing,
+                logits: arena.span(logits_buffer, len),
+                labels,
+                losses: SpanMut::new(losses, 0..batch),
+                correct: SpanMut::new(correct, 0..batch),
+                grad_logits,
+            })
+        };
         match plan.memory.grads[logits].filter(|_| training) {
-            Some(grads) => arena.write(grads, len, |arena, grad_logits| {
-                let logits = arena.span(logits_buffer, len);
-                device.cross_entropy(
-                    batch,
-                    label_smoothing,
-                    logits,
-                    labels,
-                    losses_span,
-                    correct_span,
-                    Some(grad_logits),
-                )
-            })?,
-            None => {
-                let logits = arena.span(logits_buffer, len);
-                device.cross_entropy(
-                    batch,
-                    label_smoothing,
-                    logits,
-                    labels,
-                    losses_span,
-                    correct_span,
-                    None,
-                )?;
-            }
+            Some(grads) => arena.write(grads, len, |arena, grad_logits| run(arena, Some(grad_logits)))?,
+            None => run(arena, None)?,
         }
         let progress = Progress::Loss { batch };
         self.phase = if training { Phase::Step(progress) } else { Phase::Evaluation(progress) };
@@ -485,29 +477,29 @@ impl<D: Device> Network<D> {
         let device = &self.device;
         let mut pass = Pass {
             device,
-            batch,
             training: true,
             run_seed: self.run_seed,
             step: self.step,
-            params: &self.params,
             running: &mut self.running,
             saved: &mut self.saved,
             workspace: &mut self.workspace,
             scratch: &mut self.scratch,
         };
         for (layer, routes) in self.layers.iter_mut().zip(&memory.routes).rev() {
-            let PlannedLayer { input, output, .. } = layer.plan;
+            let PlannedLayer { input, output, ref params, .. } = layer.plan;
             let Some(grad_output) = memory.grads[output] else { continue };
             let arena = &mut self.arena;
             let outcome = if matches!(layer.plan.op, PlannedOp::Add) {
                 backward_of_sum(device, arena, &plan.memory, &layer.plan, routes, grad_output, len(output))
             } else {
-                let grads = &mut self.grads;
+                let (params, grads) = (Span::new(&self.params, params.clone()), &mut self.grads);
                 let reads_input = layer.plan.op.backward_reads_input();
                 let mut run = |arena: &Arena<D>, grad_input: Option<SpanMut<'_, D>>| {
-                    let value = reads_input.then(|| arena.span(memory.values[input], len(input)));
+                    let input = reads_input.then(|| arena.span(memory.values[input], len(input)));
                     let grad_output = arena.span(grad_output, len(output));
-                    layer.backward(&mut pass, grads, value, grad_output, grad_input)
+                    let grad_params = SpanMut::new(grads, layer.plan.params.clone());
+                    let io = Backward { batch, input, params, grad_output, grad_input, grad_params };
+                    layer.backward(&mut pass, io)
                 };
                 let target = memory.grads[input];
                 match (routes[0], target) {

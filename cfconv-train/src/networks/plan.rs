@@ -4,7 +4,7 @@ use std::fmt;
 use std::ops::Range;
 
 use cfconv_core::CfConv2dConfig;
-use cfconv_core::engine::EnginePlan;
+use cfconv_core::engine::{DirectConvSizes, EnginePlan};
 use cfconv_fft::Complex;
 use cfconv_mlp::KernelMlp;
 
@@ -17,8 +17,8 @@ use super::token_plan::draft_token_layer;
 use crate::device::DeviceError;
 use crate::nn::{
     Activation, BatchNormSizes, ComplexActivationSizes, ComplexBatchNormSizes, Conv2dSizes,
-    DepthwiseConv2dSizes, LayerNormSizes, LinearSizes, PatchEmbedSizes, PoolSizes, SelfAttentionSizes,
-    SpectralPoolSizes, SpectrumSizes,
+    DepthwiseConv2dSizes, GlobalAveragePoolSizes, LayerNormSizes, LinearSizes, OpSizes, PatchEmbedSizes,
+    PoolSizes, SelfAttentionSizes, SpectralPoolSizes, SpectrumSizes,
 };
 
 /// Names a value between layers.
@@ -107,9 +107,7 @@ pub(super) enum PlannedOp {
     MaxPool(PoolSizes),
     AvgPool(PoolSizes),
     SpectralPool(SpectralPoolSizes),
-    GlobalAvgPool {
-        pixels: usize,
-    },
+    GlobalAvgPool(GlobalAveragePoolSizes),
     Linear(LinearSizes),
     Dropout {
         rate: f64,
@@ -458,26 +456,20 @@ impl Planner<'_> {
             }
             LayerConfig::Conv(layer) => {
                 let (in_channels, height, width) = context.image()?;
-                let sizes = Conv2dSizes {
-                    in_channels,
-                    out_channels: layer.out_channels,
-                    height,
-                    width,
-                    kernel_size: layer.kernel_size,
-                    padding: layer.padding,
-                    bias: layer.bias,
-                };
-                context.at_least_one("out_channels", sizes.out_channels)?;
-                if sizes.kernel_size.is_multiple_of(2) {
-                    return Err(context.setting("kernel_size", "an odd number", sizes.kernel_size));
+                let (out_channels, kernel_size, padding) =
+                    (layer.out_channels, layer.kernel_size, layer.padding);
+                context.at_least_one("out_channels", out_channels)?;
+                if kernel_size.is_multiple_of(2) {
+                    return Err(context.setting("kernel_size", "an odd number", kernel_size));
                 }
-                let k = sizes.kernel_size;
-                let mut params =
-                    vec![("weight".to_owned(), vec![sizes.out_channels, in_channels, k, k], true)];
-                if sizes.bias {
-                    params.push(("bias".to_owned(), vec![sizes.out_channels], false));
+                let shape = vec![out_channels, in_channels, kernel_size, kernel_size];
+                let mut params = vec![("weight".to_owned(), shape, true)];
+                if layer.bias {
+                    params.push(("bias".to_owned(), vec![out_channels], false));
                 }
-                let output = Shape::Image { channels: sizes.out_channels, height, width };
+                let conv = DirectConvSizes { in_channels, out_channels, height, width, kernel_size, padding };
+                let sizes = Conv2dSizes { conv, bias: layer.bias };
+                let output = Shape::Image { channels: out_channels, height, width };
                 Ok(Drafted { params, ..Drafted::plain(PlannedOp::Conv(sizes), output) })
             }
             LayerConfig::BatchNorm(layer) => draft_batch_norm(context, layer),
@@ -499,7 +491,8 @@ impl Planner<'_> {
             }
             LayerConfig::GlobalAvgPool {} => {
                 let (channels, height, width) = context.image()?;
-                let op = PlannedOp::GlobalAvgPool { pixels: height * width };
+                let op =
+                    PlannedOp::GlobalAvgPool(GlobalAveragePoolSizes { channels, pixels: height * width });
                 Ok(Drafted::plain(op, Shape::Features(channels)))
             }
             LayerConfig::Linear(layer) => {

@@ -6,7 +6,7 @@ use super::error::Result;
 use super::network::Network;
 use super::plan::{NetworkPlan, PlannedOp};
 use crate::device::{self, Device};
-use crate::nn::{CfConv2d, CfConv2dOp};
+use crate::nn::{CfConv2d, CfConv2dOp, OpSizes};
 
 /// The batches that memory is planned for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -10,6 +10,7 @@ use super::token_config::{
     DepthwiseCfConvLayerConfig, DepthwiseConvLayerConfig, LayerNormLayerConfig, PatchEmbedLayerConfig,
     SelfAttentionLayerConfig,
 };
+use crate::nn::depthwise_conv2d::DepthwiseConvSizes;
 use crate::nn::{DepthwiseConv2dSizes, LayerNormSizes, PatchEmbedSizes, SelfAttentionSizes};
 
 /// Plans a layer if it is one of these.
@@ -93,7 +94,8 @@ fn draft_depthwise_conv(context: &Context<'_>, layer: &DepthwiseConvLayerConfig)
     if kernel_size.is_multiple_of(2) {
         return Err(context.setting("kernel_size", "an odd number", kernel_size));
     }
-    let sizes = DepthwiseConv2dSizes { channels, height, width, kernel_size, padding, bias };
+    let conv = DepthwiseConvSizes { channels, height, width, kernel_size, padding };
+    let sizes = DepthwiseConv2dSizes { conv, bias };
     let mut params = vec![("weight".to_owned(), vec![channels, kernel_size, kernel_size], true)];
     if bias {
         params.push(("bias".to_owned(), vec![channels], false));

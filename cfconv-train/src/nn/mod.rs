@@ -1,9 +1,13 @@
 //! Operations on a device: each a forward function and its vector-Jacobian product.
 //!
-//! One folder holds one operation: `mod.rs` the sizes and the trait, `cpu_kernel.rs` the implementation for
-//! [`Cpu`](crate::device::Cpu). Activations are `[C, H, W, B]`, the batch innermost, and half spectra
-//! `[C, H, Wr, 2, B]` ([`SpectrumSizes`]). Gradients of parameters
-//! accumulate, gradients of inputs overwrite. An operation's parameters are contiguous, weights before biases.
+//! One folder holds one operation: `mod.rs` the sizes and the trait, `cpu_kernel.rs` and `cuda_kernel.rs` what each
+//! device computes. The methods of a trait check their operands ([`Forward::check`], [`Backward::check`]) and then call
+//! the method of the same name with `_kernel` at its end, which is all that a device implements. So a kernel may rely
+//! on its operands, and a new device repeats no check.
+//!
+//! Activations are `[C, H, W, B]`, the batch innermost, and half spectra `[C, H, Wr, 2, B]` ([`SpectrumSizes`]).
+//! Gradients of parameters accumulate, gradients of inputs overwrite. An operation's parameters are contiguous, weights
+//! before biases.
 
 pub mod activation;
 pub mod add;
@@ -24,10 +28,12 @@ pub mod max_pool;
 mod operands;
 pub mod optimizer;
 pub mod patch_embed;
+mod planned;
 mod pool_window;
 pub mod position_embedding;
 mod seed;
 pub mod self_attention;
+mod slices;
 pub mod spectral_crop;
 pub mod spectral_pool;
 mod spectrum_sizes;
@@ -36,32 +42,33 @@ pub mod spectrum_transform;
 mod testing;
 pub mod verdict;
 
-pub use activation::{Activation, ActivationOp};
+pub use activation::{Activation, ActivationOp, ActivationSizes};
 pub use add::AddOp;
 pub use average_pool::AveragePoolOp;
-pub use batch_norm::{BatchNormOp, BatchNormSizes};
+pub use batch_norm::{BatchNormOp, BatchNormSizes, BatchStatistics};
 pub use cf_conv2d::{CfConv2d, CfConv2dOp, CfConv2dState, EvaluationWeights};
 pub use complex_activation::{ComplexActivation, ComplexActivationOp, ComplexActivationSizes};
 pub use complex_batch_norm::{ComplexBatchNormOp, ComplexBatchNormSizes, SpectrumStatistics};
-pub use conv2d::{Conv2dOp, Conv2dSizes};
-pub use cross_entropy::CrossEntropyOp;
-pub use depthwise_conv2d::{DepthwiseConv2dOp, DepthwiseConv2dSizes};
+pub use conv2d::{Conv2dOp, Conv2dPlan, Conv2dSizes};
+pub use cross_entropy::{CrossEntropy, CrossEntropyOp};
+pub use depthwise_conv2d::{DepthwiseConv2dOp, DepthwiseConv2dPlan, DepthwiseConv2dSizes};
 pub use dropout::{DropoutOp, DropoutSizes};
-pub use global_average_pool::GlobalAveragePoolOp;
+pub use global_average_pool::{GlobalAveragePoolOp, GlobalAveragePoolSizes};
 pub use layer_norm::{LayerNormOp, LayerNormSizes};
 pub use linear::{LinearOp, LinearSizes};
 pub use max_pool::MaxPoolOp;
 pub use operands::{Backward, Forward, OpSizes};
-pub use optimizer::{AdamStep, OptimizerOp, SgdStep};
-pub use patch_embed::{PatchEmbedOp, PatchEmbedSizes};
+pub use optimizer::{AdamMoments, AdamStep, OptimizerOp, SgdStep, Update};
+pub use patch_embed::{PatchEmbedOp, PatchEmbedPlan, PatchEmbedSizes};
+pub use planned::Planned;
 pub use pool_window::PoolSizes;
-pub use position_embedding::PositionEmbeddingOp;
+pub use position_embedding::{PositionEmbeddingOp, PositionEmbeddingSizes};
 pub(crate) use seed::{Purpose, stream};
-pub use self_attention::{SelfAttentionOp, SelfAttentionSizes};
-pub use spectral_crop::SpectralCropOp;
-pub use spectral_pool::{SpectralPoolOp, SpectralPoolSizes};
+pub use self_attention::{SelfAttentionMemory, SelfAttentionOp, SelfAttentionPlan, SelfAttentionSizes};
+pub use spectral_crop::{SpectralCropOp, SpectralCropPlan, SpectralCropSizes};
+pub use spectral_pool::{SpectralPoolOp, SpectralPoolPlan, SpectralPoolSizes};
 pub use spectrum_sizes::SpectrumSizes;
-pub use spectrum_transform::SpectrumTransformOp;
+pub use spectrum_transform::{SpectrumTransformOp, SpectrumTransformPlan, ToImageSizes, ToSpectrumSizes};
 pub use verdict::{StepLedger, StepSums, VerdictOp};
 
 /// Values that one parallel task of an element-wise operation handles: 64 KiB of `f32`.

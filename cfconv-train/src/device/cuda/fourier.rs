@@ -76,7 +76,7 @@ fn factors_of(size: usize) -> Vec<usize> {
 
 /// Transforms between images of one size and half spectra of a torus that is at least as large.
 #[derive(Debug)]
-pub(crate) struct RealTransform<L: Launcher> {
+pub struct RealTransform<L: Launcher> {
     image: (usize, usize),
     rows: Roots<L>,
     columns: Roots<L>,
@@ -227,7 +227,7 @@ impl<L: Launcher> RealTransform<L> {
 
 /// Sizes of a cropping of half spectra.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct SpectrumCrop {
+pub struct SpectrumCrop {
     pub(crate) channels: usize,
     pub(crate) large: (usize, usize),
     pub(crate) small: (usize, usize),
