@@ -48,8 +48,10 @@ pub trait OpSizes {
     /// Number of values in the input of a batch.
     fn input_len(&self, batch: usize) -> usize;
 
-    /// Number of values in the output of a batch.
-    fn output_len(&self, batch: usize) -> usize;
+    /// Number of values in the output of a batch: as many as in the input, unless the operation says otherwise.
+    fn output_len(&self, batch: usize) -> usize {
+        self.input_len(batch)
+    }
 
     /// Number of parameters.
     fn num_parameters(&self) -> usize {

@@ -56,10 +56,6 @@ impl OpSizes for ActivationSizes {
     fn input_len(&self, batch: usize) -> usize {
         self.features * batch
     }
-
-    fn output_len(&self, batch: usize) -> usize {
-        self.features * batch
-    }
 }
 
 /// Activation functions on a device.
@@ -88,16 +84,10 @@ pub trait ActivationOp: Memory {
     }
 
     /// [`activation`](Self::activation) of checked operands.
-    ///
-    /// # Errors
-    /// What the device reports.
     fn activation_kernel(&self, function: Activation, io: Forward<'_, Self>) -> Result<()>;
 
     /// [`activation_vjp`](Self::activation_vjp) of checked operands: from the gradient of the output to that of the
     /// input.
-    ///
-    /// # Errors
-    /// What the device reports.
     fn activation_vjp_kernel(
         &self,
         function: Activation,

@@ -27,14 +27,8 @@ pub trait AddOp: Memory {
     }
 
     /// [`add`](Self::add) of checked operands.
-    ///
-    /// # Errors
-    /// What the device reports.
     fn add_kernel(&self, a: Span<'_, Self>, b: Span<'_, Self>, output: SpanMut<'_, Self>) -> Result<()>;
 
     /// [`add_assign`](Self::add_assign) of checked operands.
-    ///
-    /// # Errors
-    /// What the device reports.
     fn add_assign_kernel(&self, source: Span<'_, Self>, target: SpanMut<'_, Self>) -> Result<()>;
 }

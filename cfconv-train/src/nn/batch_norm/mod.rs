@@ -40,10 +40,6 @@ impl OpSizes for BatchNormSizes {
         self.channels * self.pixels * batch
     }
 
-    fn output_len(&self, batch: usize) -> usize {
-        self.input_len(batch)
-    }
-
     fn num_parameters(&self) -> usize {
         2 * self.channels
     }
@@ -119,9 +115,6 @@ pub trait BatchNormOp: Memory {
     }
 
     /// [`batch_norm_train`](Self::batch_norm_train) of checked operands.
-    ///
-    /// # Errors
-    /// What the device reports.
     fn batch_norm_train_kernel(
         &self,
         sizes: &BatchNormSizes,
@@ -130,9 +123,6 @@ pub trait BatchNormOp: Memory {
     ) -> Result<()>;
 
     /// [`batch_norm_vjp`](Self::batch_norm_vjp) of checked operands.
-    ///
-    /// # Errors
-    /// What the device reports.
     fn batch_norm_vjp_kernel(
         &self,
         sizes: &BatchNormSizes,
@@ -141,9 +131,6 @@ pub trait BatchNormOp: Memory {
     ) -> Result<()>;
 
     /// [`batch_norm_eval`](Self::batch_norm_eval) of checked operands.
-    ///
-    /// # Errors
-    /// What the device reports.
     fn batch_norm_eval_kernel(
         &self,
         sizes: &BatchNormSizes,

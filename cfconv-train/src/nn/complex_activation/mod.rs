@@ -6,7 +6,6 @@ mod function;
 
 use serde::{Deserialize, Serialize};
 
-use super::operands::expect_positive;
 use super::{Backward, Forward, OpSizes, SpectrumSizes};
 use crate::device::{Memory, Result};
 
@@ -73,15 +72,10 @@ impl OpSizes for ComplexActivationSizes {
     const BACKWARD_READS_INPUT: bool = true;
 
     fn validate(&self, op: &'static str) -> Result<()> {
-        let SpectrumSizes { channels, height, width } = self.spectrum;
-        expect_positive(op, &[("channels", channels), ("height", height), ("width", width)])
+        self.spectrum.validate(op)
     }
 
     fn input_len(&self, batch: usize) -> usize {
-        self.spectrum.len(batch)
-    }
-
-    fn output_len(&self, batch: usize) -> usize {
         self.spectrum.len(batch)
     }
 
@@ -115,15 +109,9 @@ pub trait ComplexActivationOp: Memory {
     }
 
     /// [`complex_activation`](Self::complex_activation) of checked operands.
-    ///
-    /// # Errors
-    /// What the device reports.
     fn complex_activation_kernel(&self, sizes: &ComplexActivationSizes, io: Forward<'_, Self>) -> Result<()>;
 
     /// [`complex_activation_vjp`](Self::complex_activation_vjp) of checked operands.
-    ///
-    /// # Errors
-    /// What the device reports.
     fn complex_activation_vjp_kernel(
         &self,
         sizes: &ComplexActivationSizes,

@@ -6,7 +6,6 @@ mod whitening;
 
 use serde::{Deserialize, Serialize};
 
-use super::operands::expect_positive;
 use super::{Backward, BatchStatistics, Forward, OpSizes, SpectrumSizes};
 use crate::device::{Memory, Result, Span};
 
@@ -88,15 +87,10 @@ impl OpSizes for ComplexBatchNormSizes {
     const BACKWARD_READS_INPUT: bool = true;
 
     fn validate(&self, op: &'static str) -> Result<()> {
-        let SpectrumSizes { channels, height, width } = self.spectrum;
-        expect_positive(op, &[("channels", channels), ("height", height), ("width", width)])
+        self.spectrum.validate(op)
     }
 
     fn input_len(&self, batch: usize) -> usize {
-        self.spectrum.len(batch)
-    }
-
-    fn output_len(&self, batch: usize) -> usize {
         self.spectrum.len(batch)
     }
 
@@ -172,9 +166,6 @@ pub trait ComplexBatchNormOp: Memory {
     }
 
     /// [`complex_batch_norm_train`](Self::complex_batch_norm_train) of checked operands.
-    ///
-    /// # Errors
-    /// What the device reports.
     fn complex_batch_norm_train_kernel(
         &self,
         sizes: &ComplexBatchNormSizes,
@@ -183,9 +174,6 @@ pub trait ComplexBatchNormOp: Memory {
     ) -> Result<()>;
 
     /// [`complex_batch_norm_vjp`](Self::complex_batch_norm_vjp) of checked operands.
-    ///
-    /// # Errors
-    /// What the device reports.
     fn complex_batch_norm_vjp_kernel(
         &self,
         sizes: &ComplexBatchNormSizes,
@@ -194,9 +182,6 @@ pub trait ComplexBatchNormOp: Memory {
     ) -> Result<()>;
 
     /// [`complex_batch_norm_eval`](Self::complex_batch_norm_eval) of checked operands.
-    ///
-    /// # Errors
-    /// What the device reports.
     fn complex_batch_norm_eval_kernel(
         &self,
         sizes: &ComplexBatchNormSizes,

@@ -103,20 +103,11 @@ pub trait Conv2dOp: Memory {
     fn conv2d_planned_bytes(&self, plan: &Conv2dPlan<Self>) -> usize;
 
     /// [`plan_conv2d`](Self::plan_conv2d) of checked sizes.
-    ///
-    /// # Errors
-    /// What the device reports.
     fn prepare_conv2d(&self, sizes: &Conv2dSizes) -> Result<Self::PreparedConv2d>;
 
     /// [`conv2d`](Self::conv2d) of checked operands.
-    ///
-    /// # Errors
-    /// What the device reports.
     fn conv2d_kernel(&self, plan: &Conv2dPlan<Self>, io: Forward<'_, Self>) -> Result<()>;
 
     /// [`conv2d_vjp`](Self::conv2d_vjp) of checked operands.
-    ///
-    /// # Errors
-    /// What the device reports.
     fn conv2d_vjp_kernel(&self, plan: &Conv2dPlan<Self>, io: Backward<'_, Self>) -> Result<()>;
 }

@@ -72,15 +72,9 @@ pub trait CrossEntropyOp: Memory {
     }
 
     /// [`cross_entropy`](Self::cross_entropy) of checked operands.
-    ///
-    /// # Errors
-    /// What the device reports.
     fn cross_entropy_kernel(&self, operands: CrossEntropy<'_, Self>) -> Result<()>;
 
     /// [`softmax`](Self::softmax) of checked operands.
-    ///
-    /// # Errors
-    /// What the device reports.
     fn softmax_kernel(
         &self,
         batch: usize,

@@ -36,10 +36,6 @@ impl OpSizes for DepthwiseConv2dSizes {
         self.conv.channels * self.conv.height * self.conv.width * batch
     }
 
-    fn output_len(&self, batch: usize) -> usize {
-        self.input_len(batch)
-    }
-
     fn num_parameters(&self) -> usize {
         self.conv.num_weights() + if self.bias { self.conv.channels } else { 0 }
     }
@@ -82,22 +78,13 @@ pub trait DepthwiseConv2dOp: Memory {
     }
 
     /// [`plan_depthwise_conv2d`](Self::plan_depthwise_conv2d) of checked sizes.
-    ///
-    /// # Errors
-    /// What the device reports.
     fn prepare_depthwise_conv2d(&self, sizes: &DepthwiseConv2dSizes)
     -> Result<Self::PreparedDepthwiseConv2d>;
 
     /// [`depthwise_conv2d`](Self::depthwise_conv2d) of checked operands.
-    ///
-    /// # Errors
-    /// What the device reports.
     fn depthwise_conv2d_kernel(&self, plan: &DepthwiseConv2dPlan<Self>, io: Forward<'_, Self>) -> Result<()>;
 
     /// [`depthwise_conv2d_vjp`](Self::depthwise_conv2d_vjp) of checked operands.
-    ///
-    /// # Errors
-    /// What the device reports.
     fn depthwise_conv2d_vjp_kernel(
         &self,
         plan: &DepthwiseConv2dPlan<Self>,

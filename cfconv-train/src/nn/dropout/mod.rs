@@ -32,10 +32,6 @@ impl OpSizes for DropoutSizes {
     fn input_len(&self, batch: usize) -> usize {
         self.features * batch
     }
-
-    fn output_len(&self, batch: usize) -> usize {
-        self.features * batch
-    }
 }
 
 /// Dropout on a device.
@@ -66,8 +62,5 @@ pub trait DropoutOp: Memory {
     }
 
     /// [`dropout`](Self::dropout) of checked operands; its own adjoint.
-    ///
-    /// # Errors
-    /// What the device reports.
     fn dropout_kernel(&self, sizes: &DropoutSizes, io: Forward<'_, Self>) -> Result<()>;
 }

@@ -61,17 +61,11 @@ pub trait GlobalAveragePoolOp: Memory {
     }
 
     /// [`global_average_pool`](Self::global_average_pool) of checked operands.
-    ///
-    /// # Errors
-    /// What the device reports.
     fn global_average_pool_kernel(&self, sizes: &GlobalAveragePoolSizes, io: Forward<'_, Self>)
     -> Result<()>;
 
     /// [`global_average_pool_adjoint`](Self::global_average_pool_adjoint) of checked operands: from the gradient of the
     /// output to that of the input.
-    ///
-    /// # Errors
-    /// What the device reports.
     fn global_average_pool_adjoint_kernel(
         &self,
         sizes: &GlobalAveragePoolSizes,

@@ -29,10 +29,6 @@ impl OpSizes for LayerNormSizes {
         self.channels * self.pixels * batch
     }
 
-    fn output_len(&self, batch: usize) -> usize {
-        self.input_len(batch)
-    }
-
     fn num_parameters(&self) -> usize {
         2 * self.channels
     }
@@ -69,14 +65,8 @@ pub trait LayerNormOp: Memory {
     }
 
     /// [`layer_norm`](Self::layer_norm) of checked operands.
-    ///
-    /// # Errors
-    /// What the device reports.
     fn layer_norm_kernel(&self, sizes: &LayerNormSizes, io: Forward<'_, Self>) -> Result<()>;
 
     /// [`layer_norm_vjp`](Self::layer_norm_vjp) of checked operands.
-    ///
-    /// # Errors
-    /// What the device reports.
     fn layer_norm_vjp_kernel(&self, sizes: &LayerNormSizes, io: Backward<'_, Self>) -> Result<()>;
 }

@@ -71,14 +71,8 @@ pub trait LinearOp: Memory {
     }
 
     /// [`linear`](Self::linear) of checked operands.
-    ///
-    /// # Errors
-    /// What the device reports.
     fn linear_kernel(&self, sizes: &LinearSizes, io: Forward<'_, Self>) -> Result<()>;
 
     /// [`linear_vjp`](Self::linear_vjp) of checked operands.
-    ///
-    /// # Errors
-    /// What the device reports.
     fn linear_vjp_kernel(&self, sizes: &LinearSizes, io: Backward<'_, Self>) -> Result<()>;
 }

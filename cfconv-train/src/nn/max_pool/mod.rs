@@ -49,9 +49,6 @@ pub trait MaxPoolOp: Memory {
     }
 
     /// [`max_pool`](Self::max_pool) of checked operands.
-    ///
-    /// # Errors
-    /// What the device reports.
     fn max_pool_kernel(
         &self,
         sizes: &PoolSizes,
@@ -60,9 +57,6 @@ pub trait MaxPoolOp: Memory {
     ) -> Result<()>;
 
     /// [`max_pool_vjp`](Self::max_pool_vjp) of checked operands: from the gradient of the output to that of the input.
-    ///
-    /// # Errors
-    /// What the device reports.
     fn max_pool_vjp_kernel(
         &self,
         sizes: &PoolSizes,

@@ -123,9 +123,6 @@ pub trait OptimizerOp: Memory {
     }
 
     /// [`adam_step`](Self::adam_step) of checked operands.
-    ///
-    /// # Errors
-    /// What the device reports.
     fn adam_step_kernel(
         &self,
         step: &AdamStep,
@@ -134,9 +131,6 @@ pub trait OptimizerOp: Memory {
     ) -> Result<()>;
 
     /// [`sgd_step`](Self::sgd_step) of checked operands.
-    ///
-    /// # Errors
-    /// What the device reports.
     fn sgd_step_kernel(
         &self,
         step: &SgdStep,
@@ -145,9 +139,6 @@ pub trait OptimizerOp: Memory {
     ) -> Result<()>;
 
     /// [`average_step`](Self::average_step) of checked operands.
-    ///
-    /// # Errors
-    /// What the device reports.
     fn average_step_kernel(
         &self,
         weight: f32,

@@ -146,15 +146,9 @@ pub trait PatchEmbedOp: Memory {
     fn patch_embed_planned_bytes(&self, plan: &PatchEmbedPlan<Self>) -> usize;
 
     /// [`plan_patch_embed`](Self::plan_patch_embed) of checked sizes.
-    ///
-    /// # Errors
-    /// What the device reports.
     fn prepare_patch_embed(&self, sizes: &PatchEmbedSizes) -> Result<Self::PreparedPatchEmbed>;
 
     /// [`patch_embed`](Self::patch_embed) of checked operands.
-    ///
-    /// # Errors
-    /// What the device reports.
     fn patch_embed_kernel(
         &self,
         plan: &PatchEmbedPlan<Self>,
@@ -163,9 +157,6 @@ pub trait PatchEmbedOp: Memory {
     ) -> Result<()>;
 
     /// [`patch_embed_vjp`](Self::patch_embed_vjp) of checked operands.
-    ///
-    /// # Errors
-    /// What the device reports.
     fn patch_embed_vjp_kernel(
         &self,
         plan: &PatchEmbedPlan<Self>,

@@ -25,10 +25,6 @@ impl OpSizes for PositionEmbeddingSizes {
         self.features * batch
     }
 
-    fn output_len(&self, batch: usize) -> usize {
-        self.features * batch
-    }
-
     fn num_parameters(&self) -> usize {
         self.features
     }
@@ -65,15 +61,9 @@ pub trait PositionEmbeddingOp: Memory {
     }
 
     /// [`position_embedding`](Self::position_embedding) of checked operands.
-    ///
-    /// # Errors
-    /// What the device reports.
     fn position_embedding_kernel(&self, io: Forward<'_, Self>) -> Result<()>;
 
-    /// Computes `sums[c, h, w] += Σ_b values[c, h, w, b]`.
-    ///
-    /// # Errors
-    /// What the device reports.
+    /// Computes `sums[c, h, w] += Σ_b values[c, h, w, b]` of checked operands.
     fn add_sums_over_images(
         &self,
         batch: usize,

@@ -69,10 +69,6 @@ impl OpSizes for SelfAttentionSizes {
         self.channels * self.tokens() * batch
     }
 
-    fn output_len(&self, batch: usize) -> usize {
-        self.input_len(batch)
-    }
-
     fn num_parameters(&self) -> usize {
         self.num_weights() + if self.bias { 4 * self.channels } else { 0 }
     }
@@ -162,15 +158,9 @@ pub trait SelfAttentionOp: Memory {
     fn self_attention_planned_bytes(&self, plan: &SelfAttentionPlan<Self>) -> usize;
 
     /// [`plan_self_attention`](Self::plan_self_attention) of checked sizes.
-    ///
-    /// # Errors
-    /// What the device reports.
     fn prepare_self_attention(&self, sizes: &SelfAttentionSizes) -> Result<Self::PreparedSelfAttention>;
 
     /// [`self_attention`](Self::self_attention) of checked operands.
-    ///
-    /// # Errors
-    /// What the device reports.
     fn self_attention_kernel(
         &self,
         plan: &SelfAttentionPlan<Self>,
@@ -179,9 +169,6 @@ pub trait SelfAttentionOp: Memory {
     ) -> Result<()>;
 
     /// [`self_attention_vjp`](Self::self_attention_vjp) of checked operands.
-    ///
-    /// # Errors
-    /// What the device reports.
     fn self_attention_vjp_kernel(
         &self,
         plan: &SelfAttentionPlan<Self>,

@@ -91,21 +91,12 @@ pub trait SpectralCropOp: Memory {
     }
 
     /// [`plan_spectral_crop`](Self::plan_spectral_crop) of checked sizes.
-    ///
-    /// # Errors
-    /// What the device reports.
     fn prepare_spectral_crop(&self, sizes: &SpectralCropSizes) -> Result<Self::PreparedSpectralCrop>;
 
     /// [`spectral_crop`](Self::spectral_crop) of checked operands.
-    ///
-    /// # Errors
-    /// What the device reports.
     fn spectral_crop_kernel(&self, plan: &SpectralCropPlan<Self>, io: Forward<'_, Self>) -> Result<()>;
 
     /// [`spectral_crop_adjoint`](Self::spectral_crop_adjoint) of checked operands: from the gradient of the output to that of the input.
-    ///
-    /// # Errors
-    /// What the device reports.
     fn spectral_crop_adjoint_kernel(
         &self,
         plan: &SpectralCropPlan<Self>,

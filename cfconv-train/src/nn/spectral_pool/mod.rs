@@ -99,21 +99,12 @@ pub trait SpectralPoolOp: Memory {
     }
 
     /// [`plan_spectral_pool`](Self::plan_spectral_pool) of checked sizes.
-    ///
-    /// # Errors
-    /// What the device reports.
     fn prepare_spectral_pool(&self, sizes: &SpectralPoolSizes) -> Result<Self::PreparedSpectralPool>;
 
     /// [`spectral_pool`](Self::spectral_pool) of checked operands.
-    ///
-    /// # Errors
-    /// What the device reports.
     fn spectral_pool_kernel(&self, plan: &SpectralPoolPlan<Self>, io: Forward<'_, Self>) -> Result<()>;
 
     /// [`spectral_pool_adjoint`](Self::spectral_pool_adjoint) of checked operands: from the gradient of the output to that of the input.
-    ///
-    /// # Errors
-    /// What the device reports.
     fn spectral_pool_adjoint_kernel(
         &self,
         plan: &SpectralPoolPlan<Self>,

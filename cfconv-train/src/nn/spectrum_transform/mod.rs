@@ -3,7 +3,6 @@
 mod cpu_kernel;
 mod cuda_kernel;
 
-use super::operands::expect_positive;
 use super::{Backward, Forward, OpSizes, Planned, SpectrumSizes};
 use crate::device::{Memory, Result};
 
@@ -23,8 +22,7 @@ impl OpSizes for ToSpectrumSizes {
     const BACKWARD_READS_INPUT: bool = false;
 
     fn validate(&self, op: &'static str) -> Result<()> {
-        let SpectrumSizes { channels, height, width } = self.0;
-        expect_positive(op, &[("channels", channels), ("height", height), ("width", width)])
+        self.0.validate(op)
     }
 
     fn input_len(&self, batch: usize) -> usize {
@@ -40,7 +38,7 @@ impl OpSizes for ToImageSizes {
     const BACKWARD_READS_INPUT: bool = false;
 
     fn validate(&self, op: &'static str) -> Result<()> {
-        ToSpectrumSizes(self.0).validate(op)
+        self.0.validate(op)
     }
 
     fn input_len(&self, batch: usize) -> usize {
@@ -115,21 +113,12 @@ pub trait SpectrumTransformOp: Memory {
     }
 
     /// [`plan_spectrum_transform`](Self::plan_spectrum_transform) of checked sizes.
-    ///
-    /// # Errors
-    /// What the device reports.
     fn prepare_spectrum_transform(&self, sizes: &SpectrumSizes) -> Result<Self::PreparedSpectrumTransform>;
 
     /// [`to_spectrum`](Self::to_spectrum) of checked operands.
-    ///
-    /// # Errors
-    /// What the device reports.
     fn to_spectrum_kernel(&self, plan: &SpectrumTransformPlan<Self>, io: Forward<'_, Self>) -> Result<()>;
 
     /// [`to_spectrum_adjoint`](Self::to_spectrum_adjoint) of checked operands: from the gradient of the output to that of the input.
-    ///
-    /// # Errors
-    /// What the device reports.
     fn to_spectrum_adjoint_kernel(
         &self,
         plan: &SpectrumTransformPlan<Self>,
@@ -137,15 +126,9 @@ pub trait SpectrumTransformOp: Memory {
     ) -> Result<()>;
 
     /// [`to_image`](Self::to_image) of checked operands.
-    ///
-    /// # Errors
-    /// What the device reports.
     fn to_image_kernel(&self, plan: &SpectrumTransformPlan<Self>, io: Forward<'_, Self>) -> Result<()>;
 
     /// [`to_image_adjoint`](Self::to_image_adjoint) of checked operands: from the gradient of the output to that of the input.
-    ///
-    /// # Errors
-    /// What the device reports.
     fn to_image_adjoint_kernel(
         &self,
         plan: &SpectrumTransformPlan<Self>,

@@ -106,9 +106,6 @@ pub trait VerdictOp: Memory {
     }
 
     /// [`sum_losses`](Self::sum_losses) of checked operands.
-    ///
-    /// # Errors
-    /// What the device reports.
     fn sum_losses_kernel(
         &self,
         losses: Span<'_, Self>,
@@ -117,9 +114,6 @@ pub trait VerdictOp: Memory {
     ) -> Result<()>;
 
     /// [`judge_step`](Self::judge_step) of checked operands.
-    ///
-    /// # Errors
-    /// What the device reports.
     fn judge_step_kernel(
         &self,
         clip_norm: f64,
@@ -129,9 +123,6 @@ pub trait VerdictOp: Memory {
     ) -> Result<()>;
 
     /// [`copy_if_failed`](Self::copy_if_failed) of checked operands.
-    ///
-    /// # Errors
-    /// What the device reports.
     fn copy_if_failed_kernel(
         &self,
         verdict: Span<'_, Self>,
