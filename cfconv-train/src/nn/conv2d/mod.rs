@@ -6,7 +6,7 @@ mod cuda_kernel;
 pub use cfconv_core::engine::{DirectConvSizes, PaddingMode};
 
 use super::operands::expect_positive;
-use super::{Backward, Forward, OpSizes, Planned};
+use super::{Backward, Forward, OpPlan, OpSizes};
 use crate::device::{DeviceError, Memory, Result};
 
 /// Sizes of a spatial convolution.
@@ -19,7 +19,7 @@ pub struct Conv2dSizes {
 }
 
 /// Convolutions of given sizes, prepared on a device.
-pub type Conv2dPlan<D> = Planned<Conv2dSizes, <D as Conv2dOp>::PreparedConv2d>;
+pub type Conv2dPlan<D> = OpPlan<Conv2dSizes, <D as Conv2dOp>::PreparedConv2d>;
 
 impl OpSizes for Conv2dSizes {
     const BACKWARD_READS_INPUT: bool = true;
@@ -75,7 +75,7 @@ pub trait Conv2dOp: Memory {
     /// # Errors
     /// [`DeviceError::UnsupportedSize`] if a size is zero or the kernel's size even.
     fn plan_conv2d(&self, sizes: &Conv2dSizes) -> Result<Conv2dPlan<Self>> {
-        Planned::try_new("conv2d", sizes, |sizes| self.prepare_conv2d(sizes))
+        OpPlan::try_new("conv2d", sizes, |sizes| self.prepare_conv2d(sizes))
     }
 
     /// Computes the output.

@@ -7,7 +7,7 @@ pub use cfconv_core::engine::DepthwiseConvSizes;
 
 use super::conv2d::expect_odd_kernel;
 use super::operands::expect_positive;
-use super::{Backward, Forward, OpSizes, Planned};
+use super::{Backward, Forward, OpPlan, OpSizes};
 use crate::device::{Memory, Result};
 
 /// Sizes of a depthwise convolution.
@@ -21,7 +21,7 @@ pub struct DepthwiseConv2dSizes {
 
 /// Depthwise convolutions of given sizes, prepared on a device.
 pub type DepthwiseConv2dPlan<D> =
-    Planned<DepthwiseConv2dSizes, <D as DepthwiseConv2dOp>::PreparedDepthwiseConv2d>;
+    OpPlan<DepthwiseConv2dSizes, <D as DepthwiseConv2dOp>::PreparedDepthwiseConv2d>;
 
 impl OpSizes for DepthwiseConv2dSizes {
     const BACKWARD_READS_INPUT: bool = true;
@@ -56,7 +56,7 @@ pub trait DepthwiseConv2dOp: Memory {
     /// [`DeviceError::UnsupportedSize`](crate::device::DeviceError::UnsupportedSize) if a size is zero or the
     /// kernels' size even.
     fn plan_depthwise_conv2d(&self, sizes: &DepthwiseConv2dSizes) -> Result<DepthwiseConv2dPlan<Self>> {
-        Planned::try_new("depthwise_conv2d", sizes, |sizes| self.prepare_depthwise_conv2d(sizes))
+        OpPlan::try_new("depthwise_conv2d", sizes, |sizes| self.prepare_depthwise_conv2d(sizes))
     }
 
     /// Computes the output.

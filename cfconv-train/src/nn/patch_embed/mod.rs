@@ -4,7 +4,7 @@ mod cpu_kernel;
 mod cuda_kernel;
 
 use super::operands::expect_positive;
-use super::{Backward, Forward, OpSizes, Planned};
+use super::{Backward, Forward, OpPlan, OpSizes};
 use crate::device::{DeviceError, Memory, Result, SpanMut};
 
 /// Sizes of a patch embedding.
@@ -47,7 +47,7 @@ impl PatchEmbedSizes {
 }
 
 /// Embeddings of given sizes, prepared on a device.
-pub type PatchEmbedPlan<D> = Planned<PatchEmbedSizes, <D as PatchEmbedOp>::PreparedPatchEmbed>;
+pub type PatchEmbedPlan<D> = OpPlan<PatchEmbedSizes, <D as PatchEmbedOp>::PreparedPatchEmbed>;
 
 impl OpSizes for PatchEmbedSizes {
     const BACKWARD_READS_INPUT: bool = true;
@@ -104,7 +104,7 @@ pub trait PatchEmbedOp: Memory {
     /// # Errors
     /// [`DeviceError::UnsupportedSize`] if a size is zero or the image is not a whole number of patches.
     fn plan_patch_embed(&self, sizes: &PatchEmbedSizes) -> Result<PatchEmbedPlan<Self>> {
-        Planned::try_new("patch_embed", sizes, |sizes| self.prepare_patch_embed(sizes))
+        OpPlan::try_new("patch_embed", sizes, |sizes| self.prepare_patch_embed(sizes))
     }
 
     /// Computes the output.

@@ -6,7 +6,7 @@ use crate::device::Result;
 use crate::device::cuda::{
     Convolution, Grid, Launcher, Scratch, SpatialConvolution, add_channel_sums, count, launch, part, part_mut,
 };
-use crate::nn::{Backward, Forward, OpSizes, Planned};
+use crate::nn::{Backward, Forward, OpPlan, OpSizes};
 
 /// Both projections.
 #[derive(Clone, Copy, Debug)]
@@ -60,7 +60,7 @@ impl<L: Launcher> SelfAttentionOp for L {
     ) -> Result<()> {
         let SelfAttentionMemory { mut saved, mut scratch } = memory;
         let Forward { batch, input, params, output } = io;
-        let Planned { sizes, prepared: plan } = plan;
+        let OpPlan { sizes, prepared: plan } = plan;
         let (qkv_end, heads_end, end) = sizes.saved_ends(batch);
         let (first_end, weights) = sizes.weight_ends();
         let bias = |range| sizes.bias.then(|| part(params, range));
@@ -98,7 +98,7 @@ impl<L: Launcher> SelfAttentionOp for L {
         let input = io.checked_input();
         let SelfAttentionMemory { saved, mut scratch } = memory;
         let Backward { batch, params, grad_output, grad_input, mut grad_params, .. } = io;
-        let Planned { sizes, prepared: plan } = plan;
+        let OpPlan { sizes, prepared: plan } = plan;
         let (qkv_end, heads_end, end) = sizes.saved_ends(batch);
         let (first_end, weights) = sizes.weight_ends();
         let saved = saved.into_span();

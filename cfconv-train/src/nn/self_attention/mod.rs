@@ -6,7 +6,7 @@ mod head;
 mod lane_product;
 
 use super::operands::expect_positive;
-use super::{Backward, Forward, OpSizes, Planned};
+use super::{Backward, Forward, OpPlan, OpSizes};
 use crate::device::{DeviceError, Memory, Result, SpanMut};
 
 /// Sizes of a self-attention.
@@ -47,7 +47,7 @@ impl SelfAttentionSizes {
 }
 
 /// Attention of given sizes, prepared on a device.
-pub type SelfAttentionPlan<D> = Planned<SelfAttentionSizes, <D as SelfAttentionOp>::PreparedSelfAttention>;
+pub type SelfAttentionPlan<D> = OpPlan<SelfAttentionSizes, <D as SelfAttentionOp>::PreparedSelfAttention>;
 
 impl OpSizes for SelfAttentionSizes {
     const BACKWARD_READS_INPUT: bool = true;
@@ -110,7 +110,7 @@ pub trait SelfAttentionOp: Memory {
     /// # Errors
     /// [`DeviceError::UnsupportedSize`] if a size is zero or the heads do not divide the channels.
     fn plan_self_attention(&self, sizes: &SelfAttentionSizes) -> Result<SelfAttentionPlan<Self>> {
-        Planned::try_new("self_attention", sizes, |sizes| self.prepare_self_attention(sizes))
+        OpPlan::try_new("self_attention", sizes, |sizes| self.prepare_self_attention(sizes))
     }
 
     /// Computes the output and what [`self_attention_vjp`](Self::self_attention_vjp) reads.

@@ -3,7 +3,7 @@
 mod cpu_kernel;
 mod cuda_kernel;
 
-use super::{Backward, Forward, OpSizes, Planned, SpectralPoolSizes, SpectrumSizes};
+use super::{Backward, Forward, OpPlan, OpSizes, SpectralPoolSizes, SpectrumSizes};
 use crate::device::{Memory, Result};
 
 /// Sizes of a cropping: the half spectra of the images of [`SpectralPoolSizes`].
@@ -11,7 +11,7 @@ use crate::device::{Memory, Result};
 pub struct SpectralCropSizes(pub SpectralPoolSizes);
 
 /// Croppings of given sizes, prepared on a device.
-pub type SpectralCropPlan<D> = Planned<SpectralCropSizes, <D as SpectralCropOp>::PreparedSpectralCrop>;
+pub type SpectralCropPlan<D> = OpPlan<SpectralCropSizes, <D as SpectralCropOp>::PreparedSpectralCrop>;
 
 impl SpectralCropSizes {
     /// The half spectra before.
@@ -68,7 +68,7 @@ pub trait SpectralCropOp: Memory {
     /// larger than the input's.
     fn plan_spectral_crop(&self, sizes: &SpectralPoolSizes) -> Result<SpectralCropPlan<Self>> {
         let sizes = SpectralCropSizes(*sizes);
-        Planned::try_new("spectral_crop", &sizes, |sizes| self.prepare_spectral_crop(sizes))
+        OpPlan::try_new("spectral_crop", &sizes, |sizes| self.prepare_spectral_crop(sizes))
     }
 
     /// Computes the smaller half spectra.

@@ -7,7 +7,7 @@ mod kept_rows;
 pub(crate) use kept_rows::{KeptRow, kept_rows};
 
 use super::operands::expect_positive;
-use super::{Backward, Forward, OpSizes, Planned};
+use super::{Backward, Forward, OpPlan, OpSizes};
 use crate::device::{DeviceError, Memory, Result};
 
 /// Sizes of a spectral pooling.
@@ -26,7 +26,7 @@ pub struct SpectralPoolSizes {
 }
 
 /// Poolings of given sizes, prepared on a device.
-pub type SpectralPoolPlan<D> = Planned<SpectralPoolSizes, <D as SpectralPoolOp>::PreparedSpectralPool>;
+pub type SpectralPoolPlan<D> = OpPlan<SpectralPoolSizes, <D as SpectralPoolOp>::PreparedSpectralPool>;
 
 impl OpSizes for SpectralPoolSizes {
     const BACKWARD_READS_INPUT: bool = false;
@@ -76,7 +76,7 @@ pub trait SpectralPoolOp: Memory {
     /// # Errors
     /// [`DeviceError::UnsupportedSize`] if an output size is zero or larger than the input's.
     fn plan_spectral_pool(&self, sizes: &SpectralPoolSizes) -> Result<SpectralPoolPlan<Self>> {
-        Planned::try_new("spectral_pool", sizes, |sizes| self.prepare_spectral_pool(sizes))
+        OpPlan::try_new("spectral_pool", sizes, |sizes| self.prepare_spectral_pool(sizes))
     }
 
     /// Computes the smaller image.

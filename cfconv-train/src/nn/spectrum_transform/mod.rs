@@ -3,7 +3,7 @@
 mod cpu_kernel;
 mod cuda_kernel;
 
-use super::{Backward, Forward, OpSizes, Planned, SpectrumSizes};
+use super::{Backward, Forward, OpPlan, OpSizes, SpectrumSizes};
 use crate::device::{Memory, Result};
 
 /// Sizes of the transform to half spectra.
@@ -16,7 +16,7 @@ pub struct ToImageSizes(pub SpectrumSizes);
 
 /// Transforms of given sizes in both directions, prepared on a device.
 pub type SpectrumTransformPlan<D> =
-    Planned<ToSpectrumSizes, <D as SpectrumTransformOp>::PreparedSpectrumTransform>;
+    OpPlan<ToSpectrumSizes, <D as SpectrumTransformOp>::PreparedSpectrumTransform>;
 
 impl OpSizes for ToSpectrumSizes {
     const BACKWARD_READS_INPUT: bool = false;
@@ -71,7 +71,7 @@ pub trait SpectrumTransformOp: Memory {
     /// [`DeviceError::UnsupportedSize`](crate::device::DeviceError::UnsupportedSize) if a size is zero.
     fn plan_spectrum_transform(&self, sizes: &SpectrumSizes) -> Result<SpectrumTransformPlan<Self>> {
         let sizes = ToSpectrumSizes(*sizes);
-        Planned::try_new("spectrum_transform", &sizes, |sizes| self.prepare_spectrum_transform(&sizes.0))
+        OpPlan::try_new("spectrum_transform", &sizes, |sizes| self.prepare_spectrum_transform(&sizes.0))
     }
 
     /// Computes the half spectra of images.

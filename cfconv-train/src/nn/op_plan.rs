@@ -5,12 +5,12 @@ use crate::device::Result;
 
 /// Sizes that the operation supports, and what a device has prepared for them.
 #[derive(Clone, Debug)]
-pub struct Planned<S, P> {
+pub struct OpPlan<S, P> {
     pub(crate) sizes: S,
     pub(crate) prepared: P,
 }
 
-impl<S: OpSizes + Copy, P> Planned<S, P> {
+impl<S: OpSizes + Copy, P> OpPlan<S, P> {
     /// Checks the sizes, then prepares.
     pub(crate) fn try_new(
         op: &'static str,
@@ -19,12 +19,5 @@ impl<S: OpSizes + Copy, P> Planned<S, P> {
     ) -> Result<Self> {
         sizes.validate(op)?;
         Ok(Self { sizes: *sizes, prepared: prepare(sizes)? })
-    }
-}
-
-impl<S, P> Planned<S, P> {
-    /// The sizes that were planned for.
-    pub fn sizes(&self) -> &S {
-        &self.sizes
     }
 }
