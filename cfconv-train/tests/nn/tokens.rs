@@ -230,7 +230,7 @@ fn sizes_that_do_not_fit_are_refused<D: Device>(device: &D) {
 }
 
 /// Every type of layer on tokens, each mixing in turn.
-const TOKENS: &str = "
+pub(crate) const TOKENS: &str = "
     [kernel]
     parameterization = 'hw-cin'
     omega_channel = 5.0
@@ -278,7 +278,7 @@ const TOKENS: &str = "
     [[layers]]
     type = 'linear'";
 
-const INPUT: InputShape = InputShape { channels: 2, height: 6, width: 10 };
+pub(crate) const INPUT: InputShape = InputShape { channels: 2, height: 6, width: 10 };
 
 fn network(max_batch: usize) -> Network<Cpu> {
     let config: NetworkConfig = toml::from_str(TOKENS).unwrap();
