@@ -2,8 +2,8 @@
 //!
 //! One folder holds one operation: `mod.rs` the sizes and the trait, `cpu_kernel.rs` and `cuda_kernel.rs` what each
 //! device computes. The methods of a trait check their operands ([`Forward::check`], [`Backward::check`]) and then call
-//! the method of the same name with `_kernel` at its end, which is all that a device implements. So a kernel may rely
-//! on its operands, and a new device repeats no check.
+//! the method of the same name with `_kernel` at its end. A device implements the kernels alone: a kernel relies on its
+//! operands, and its errors are what the device reports. Everybody else calls the method that checks.
 //!
 //! Activations are `[C, H, W, B]`, the batch innermost, and half spectra `[C, H, Wr, 2, B]` ([`SpectrumSizes`]).
 //! Gradients of parameters accumulate, gradients of inputs overwrite. An operation's parameters are contiguous, weights
