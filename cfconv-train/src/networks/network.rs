@@ -10,7 +10,7 @@ use super::memory_plan::GradRoute;
 use super::plan::{NetworkPlan, PlannedLayer, Segment, Step};
 use super::shape::InputShape;
 use crate::device::{Buffer, Device, DeviceError, IndexBuffer, Span, SpanMut};
-use crate::nn::{Backward, CfConv2d, EvaluationWeights, Forward, StepLedger, StepSums};
+use crate::nn::{Backward, CfConv2d, CrossEntropy, EvaluationWeights, Forward, StepLedger, StepSums};
 
 /// The loss of a batch.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -474,33 +474,20 @@ impl<D: Device> Network<D> {
         let logits = plan.layers[plan.layers.len() - 1].output;
         let logits_buffer = plan.memory.values[logits];
         let len = classes * batch;
-        let losses_span = SpanMut::new(losses, 0..batch);
-        let correct_span = SpanMut::new(correct, 0..batch);
+        let mut run = |arena: &Arena<D>, grad_logits: Option<SpanMut<'_, D>>| {
+            device.cross_entropy(CrossEntropy {
+                batch,
+                smoothing: label_smoothing,
+                logits: arena.span(logits_buffer, len),
+                labels,
+                losses: SpanMut::new(losses, 0..batch),
+                correct: SpanMut::new(correct, 0..batch),
+                grad_logits,
+            })
+        };
         match plan.memory.grads[logits].filter(|_| training) {
-            Some(grads) => arena.write(grads, len, |arena, grad_logits| {
-                let logits = arena.span(logits_buffer, len);
-                device.cross_entropy(
-                    batch,
-                    label_smoothing,
-                    logits,
-                    labels,
-                    losses_span,
-                    correct_span,
-                    Some(grad_logits),
-                )
-            })?,
-            None => {
-                let logits = arena.span(logits_buffer, len);
-                device.cross_entropy(
-                    batch,
-                    label_smoothing,
-                    logits,
-                    labels,
-                    losses_span,
-                    correct_span,
-                    None,
-                )?;
-            }
+            Some(grads) => arena.write(grads, len, |arena, grad_logits| run(arena, Some(grad_logits)))?,
+            None => run(arena, None)?,
         }
         let progress = Progress::Loss { batch };
         self.phase = if training { Phase::Step(progress) } else { Phase::Evaluation(progress) };

@@ -1,7 +1,7 @@
 //! Nonlinear functions of real values.
 
 use super::prelude::*;
-use crate::nn::Activation;
+use crate::nn::{Activation, ActivationSizes};
 
 /// A layer of type `activation`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -12,30 +12,30 @@ pub struct ActivationLayerConfig {
 }
 
 impl LayerKind for ActivationLayerConfig {
-    type Op = Activation;
+    type Op = ActivationSizes;
 
-    fn plan(&self, at: &Context<'_>) -> Result<Planned<Activation>, NetworkError> {
+    fn plan(&self, at: &Context<'_>) -> Result<Planned<ActivationSizes>, NetworkError> {
         if let Shape::Spectrum { .. } = at.shape {
             return Err(at.complex_input("complex-activation"));
         }
-        Ok(Planned::new(self.kind, at.shape))
+        let sizes = ActivationSizes { function: self.kind, features: at.shape.len() };
+        Ok(Planned::new(sizes, at.shape))
     }
 }
 
-impl LayerOp for Activation {
+impl LayerOp for ActivationSizes {
     type State<D: Device> = ();
-    const BACKWARD_READS_INPUT: bool = true;
+    const BACKWARD_READS_INPUT: bool = <Self as OpSizes>::BACKWARD_READS_INPUT;
 
     fn prepare<D: Device>(&self, _: &D, _: usize) -> Result<(), DeviceError> {
         Ok(())
     }
 
     fn forward<D: Device>(&self, pass: Pass<'_, Self, D>, io: Forward<'_, D>) -> Result<(), DeviceError> {
-        pass.device.activation(*self, io.input, io.output)
+        pass.device.activation(self, io)
     }
 
     fn backward<D: Device>(&self, pass: Pass<'_, Self, D>, io: Backward<'_, D>) -> Result<(), DeviceError> {
-        let Some(grad_input) = io.grad_input else { return Ok(()) };
-        pass.device.activation_vjp(*self, io.input.expect(KEPT), io.grad_output, grad_input)
+        pass.device.activation_vjp(self, io)
     }
 }

@@ -1,7 +1,7 @@
 //! Batch normalisation.
 
 use super::prelude::*;
-use crate::nn::BatchNormSizes;
+use crate::nn::{BatchNormSizes, BatchStatistics};
 
 /// A layer of type `batch-norm`: an activation directly behind it becomes part of its pass over memory.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -47,25 +47,22 @@ impl LayerKind for BatchNormLayerConfig {
 
 impl LayerOp for BatchNormSizes {
     type State<D: Device> = ();
-    const BACKWARD_READS_INPUT: bool = true;
+    const BACKWARD_READS_INPUT: bool = <Self as OpSizes>::BACKWARD_READS_INPUT;
 
     fn prepare<D: Device>(&self, _: &D, _: usize) -> Result<(), DeviceError> {
         Ok(())
     }
 
     fn forward<D: Device>(&self, pass: Pass<'_, Self, D>, io: Forward<'_, D>) -> Result<(), DeviceError> {
-        let (device, running) = (pass.device, pass.running);
+        let (device, running, saved) = (pass.device, pass.running, pass.saved);
         if pass.training {
-            device.batch_norm_train(self, io.batch, io.input, io.params, running, pass.saved, io.output)
+            device.batch_norm_train(self, BatchStatistics { running, saved }, io)
         } else {
-            device.batch_norm_eval(self, io.batch, io.input, io.params, running.into_span(), io.output)
+            device.batch_norm_eval(self, running.into_span(), io)
         }
     }
 
     fn backward<D: Device>(&self, pass: Pass<'_, Self, D>, io: Backward<'_, D>) -> Result<(), DeviceError> {
-        let (input, saved) = (io.input.expect(KEPT), pass.saved.into_span());
-        let (grad_output, grad_input, grad_params) = (io.grad_output, io.grad_input, io.grad_params);
-        let device = pass.device;
-        device.batch_norm_vjp(self, io.batch, input, io.params, saved, grad_output, grad_input, grad_params)
+        pass.device.batch_norm_vjp(self, pass.saved.into_span(), io)
     }
 }

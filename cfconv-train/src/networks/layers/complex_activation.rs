@@ -43,20 +43,17 @@ impl LayerKind for ComplexActivationLayerConfig {
 
 impl LayerOp for ComplexActivationSizes {
     type State<D: Device> = ();
-    const BACKWARD_READS_INPUT: bool = true;
+    const BACKWARD_READS_INPUT: bool = <Self as OpSizes>::BACKWARD_READS_INPUT;
 
     fn prepare<D: Device>(&self, _: &D, _: usize) -> Result<(), DeviceError> {
         Ok(())
     }
 
     fn forward<D: Device>(&self, pass: Pass<'_, Self, D>, io: Forward<'_, D>) -> Result<(), DeviceError> {
-        pass.device.complex_activation(self, io.batch, io.input, io.params, io.output)
+        pass.device.complex_activation(self, io)
     }
 
     fn backward<D: Device>(&self, pass: Pass<'_, Self, D>, io: Backward<'_, D>) -> Result<(), DeviceError> {
-        let input = io.input.expect(KEPT);
-        let (grad_output, grad_input, grad_params) = (io.grad_output, io.grad_input, io.grad_params);
-        let device = pass.device;
-        device.complex_activation_vjp(self, io.batch, input, io.params, grad_output, grad_input, grad_params)
+        pass.device.complex_activation_vjp(self, io)
     }
 }

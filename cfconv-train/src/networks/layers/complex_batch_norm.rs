@@ -3,7 +3,7 @@
 use std::f32::consts::FRAC_1_SQRT_2;
 
 use super::prelude::*;
-use crate::nn::{ComplexBatchNormSizes, SpectrumStatistics};
+use crate::nn::{BatchStatistics, ComplexBatchNormSizes, SpectrumStatistics};
 
 /// A layer of type `complex-batch-norm`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -58,7 +58,7 @@ impl LayerKind for ComplexBatchNormLayerConfig {
 
 impl LayerOp for ComplexBatchNormSizes {
     type State<D: Device> = ();
-    const BACKWARD_READS_INPUT: bool = true;
+    const BACKWARD_READS_INPUT: bool = <Self as OpSizes>::BACKWARD_READS_INPUT;
 
     fn prepare<D: Device>(&self, _: &D, _: usize) -> Result<(), DeviceError> {
         Ok(())
@@ -67,23 +67,13 @@ impl LayerOp for ComplexBatchNormSizes {
     fn forward<D: Device>(&self, pass: Pass<'_, Self, D>, io: Forward<'_, D>) -> Result<(), DeviceError> {
         let (device, running, saved) = (pass.device, pass.running, pass.saved);
         if pass.training {
-            device.complex_batch_norm_train(self, io.batch, io.input, io.params, running, saved, io.output)
+            device.complex_batch_norm_train(self, BatchStatistics { running, saved }, io)
         } else {
-            let running = running.into_span();
-            device.complex_batch_norm_eval(self, io.batch, io.input, io.params, running, io.output)
+            device.complex_batch_norm_eval(self, running.into_span(), io)
         }
     }
 
     fn backward<D: Device>(&self, pass: Pass<'_, Self, D>, io: Backward<'_, D>) -> Result<(), DeviceError> {
-        pass.device.complex_batch_norm_vjp(
-            self,
-            io.batch,
-            io.input.expect(KEPT),
-            io.params,
-            pass.saved.into_span(),
-            io.grad_output,
-            io.grad_input,
-            io.grad_params,
-        )
+        pass.device.complex_batch_norm_vjp(self, pass.saved.into_span(), io)
     }
 }

@@ -1,8 +1,8 @@
 //! Spatial convolution.
 
 use super::prelude::*;
-use crate::nn::Conv2dSizes;
-use crate::nn::conv2d::PaddingMode;
+use crate::nn::conv2d::{DirectConvSizes, PaddingMode};
+use crate::nn::{Conv2dPlan, Conv2dSizes};
 
 /// A layer of type `conv`: stride 1, output as large as the input.
 ///
@@ -35,36 +35,26 @@ impl LayerKind for ConvLayerConfig {
         let shape = [out_channels, in_channels, kernel_size, kernel_size];
         let mut params = vec![Param::weight("weight", shape, 2.0 / fan_in as f64)];
         params.extend(bias.then(|| Param::constant("bias", [out_channels], 0.0)));
-        let sizes = Conv2dSizes { in_channels, out_channels, height, width, kernel_size, padding, bias };
+        let conv = DirectConvSizes { in_channels, out_channels, height, width, kernel_size, padding };
         let output = Shape::Image { channels: out_channels, height, width };
-        Ok(Planned { params, ..Planned::new(sizes, output) })
+        Ok(Planned { params, ..Planned::new(Conv2dSizes { conv, bias }, output) })
     }
 }
 
 impl LayerOp for Conv2dSizes {
-    type State<D: Device> = D::Conv2dPlan;
-    const BACKWARD_READS_INPUT: bool = true;
+    type State<D: Device> = Conv2dPlan<D>;
+    const BACKWARD_READS_INPUT: bool = <Self as OpSizes>::BACKWARD_READS_INPUT;
 
-    fn prepare<D: Device>(&self, device: &D, _: usize) -> Result<D::Conv2dPlan, DeviceError> {
+    fn prepare<D: Device>(&self, device: &D, _: usize) -> Result<Conv2dPlan<D>, DeviceError> {
         device.plan_conv2d(self)
     }
 
     fn forward<D: Device>(&self, pass: Pass<'_, Self, D>, io: Forward<'_, D>) -> Result<(), DeviceError> {
-        pass.device.conv2d(pass.state, io.batch, io.input, io.params, io.output)
+        pass.device.conv2d(pass.state, io)
     }
 
     fn backward<D: Device>(&self, pass: Pass<'_, Self, D>, io: Backward<'_, D>) -> Result<(), DeviceError> {
-        let input = io.input.expect(KEPT);
-        let (grad_output, grad_input) = (io.grad_output, io.grad_input);
-        pass.device.conv2d_vjp(
-            pass.state,
-            io.batch,
-            input,
-            io.params,
-            grad_output,
-            grad_input,
-            io.grad_params,
-        )
+        pass.device.conv2d_vjp(pass.state, io)
     }
 
     fn memory<D: Device>(&self, device: &D, _: &PlannedBatches) -> Result<LayerMemory, DeviceError> {
@@ -72,7 +62,7 @@ impl LayerOp for Conv2dSizes {
         Ok(LayerMemory::working(device.conv2d_planned_bytes(&plan)))
     }
 
-    fn working_bytes<D: Device>(&self, plan: &D::Conv2dPlan, device: &D, _: usize) -> usize {
+    fn working_bytes<D: Device>(&self, plan: &Conv2dPlan<D>, device: &D, _: usize) -> usize {
         device.conv2d_scratch_bytes(plan)
     }
 }

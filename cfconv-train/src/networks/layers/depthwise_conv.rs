@@ -1,8 +1,9 @@
 //! Spatial convolution of each channel on its own.
 
 use super::prelude::*;
-use crate::nn::DepthwiseConv2dSizes;
 use crate::nn::conv2d::PaddingMode;
+use crate::nn::depthwise_conv2d::DepthwiseConvSizes;
+use crate::nn::{DepthwiseConv2dPlan, DepthwiseConv2dSizes};
 
 /// A layer of type `depthwise-conv`: stride 1, output as large as the input.
 ///
@@ -31,35 +32,24 @@ impl LayerKind for DepthwiseConvLayerConfig {
         let variance = 2.0 / (kernel_size * kernel_size) as f64;
         let mut params = vec![Param::weight("weight", [channels, kernel_size, kernel_size], variance)];
         params.extend(bias.then(|| Param::constant("bias", [channels], 0.0)));
-        let sizes = DepthwiseConv2dSizes { channels, height, width, kernel_size, padding, bias };
-        Ok(Planned { params, ..Planned::new(sizes, at.shape) })
+        let conv = DepthwiseConvSizes { channels, height, width, kernel_size, padding };
+        Ok(Planned { params, ..Planned::new(DepthwiseConv2dSizes { conv, bias }, at.shape) })
     }
 }
 
 impl LayerOp for DepthwiseConv2dSizes {
-    type State<D: Device> = D::DepthwiseConv2dPlan;
-    const BACKWARD_READS_INPUT: bool = true;
+    type State<D: Device> = DepthwiseConv2dPlan<D>;
+    const BACKWARD_READS_INPUT: bool = <Self as OpSizes>::BACKWARD_READS_INPUT;
 
-    fn prepare<D: Device>(&self, device: &D, _: usize) -> Result<D::DepthwiseConv2dPlan, DeviceError> {
+    fn prepare<D: Device>(&self, device: &D, _: usize) -> Result<DepthwiseConv2dPlan<D>, DeviceError> {
         device.plan_depthwise_conv2d(self)
     }
 
     fn forward<D: Device>(&self, pass: Pass<'_, Self, D>, io: Forward<'_, D>) -> Result<(), DeviceError> {
-        pass.device.depthwise_conv2d(pass.state, io.batch, io.input, io.params, io.output)
+        pass.device.depthwise_conv2d(pass.state, io)
     }
 
     fn backward<D: Device>(&self, pass: Pass<'_, Self, D>, io: Backward<'_, D>) -> Result<(), DeviceError> {
-        let input = io.input.expect(KEPT);
-        let (grad_output, grad_input, grad_params) = (io.grad_output, io.grad_input, io.grad_params);
-        let device = pass.device;
-        device.depthwise_conv2d_vjp(
-            pass.state,
-            io.batch,
-            input,
-            io.params,
-            grad_output,
-            grad_input,
-            grad_params,
-        )
+        pass.device.depthwise_conv2d_vjp(pass.state, io)
     }
 }

@@ -23,20 +23,21 @@ impl LayerKind for DropoutLayerConfig {
         if let Shape::Spectrum { .. } = at.shape {
             return Err(at.complex_input("dropout behind to-image"));
         }
-        Ok(Planned::new(Dropout { rate: self.rate }, at.shape))
+        Ok(Planned::new(Dropout { features: at.shape.len(), rate: self.rate }, at.shape))
     }
 }
 
 /// Dropout while training, a copy in evaluations.
 #[derive(Clone, Debug)]
 pub(crate) struct Dropout {
+    features: usize,
     rate: f64,
 }
 
 impl Dropout {
     fn sizes<D: Device>(&self, pass: &Pass<'_, Self, D>) -> DropoutSizes {
         let StepSeed { run_seed, layer, step } = pass.seed;
-        DropoutSizes { rate: self.rate, run_seed, layer, step }
+        DropoutSizes { features: self.features, rate: self.rate, run_seed, layer, step }
     }
 }
 
@@ -50,14 +51,13 @@ impl LayerOp for Dropout {
 
     fn forward<D: Device>(&self, pass: Pass<'_, Self, D>, io: Forward<'_, D>) -> Result<(), DeviceError> {
         if pass.training {
-            pass.device.dropout(&self.sizes(&pass), io.input, io.output)
+            pass.device.dropout(&self.sizes(&pass), io)
         } else {
             pass.device.copy(io.input, io.output)
         }
     }
 
     fn backward<D: Device>(&self, pass: Pass<'_, Self, D>, io: Backward<'_, D>) -> Result<(), DeviceError> {
-        let Some(grad_input) = io.grad_input else { return Ok(()) };
-        pass.device.dropout(&self.sizes(&pass), io.grad_output, grad_input)
+        pass.device.dropout_adjoint(&self.sizes(&pass), io)
     }
 }

@@ -19,9 +19,6 @@ pub(crate) type CfConvOn<D> = <D as CfConv2dOp>::CfConv2d;
 /// Working memory of CF-Conv layers.
 pub(crate) type Workspace<D> = <CfConvOn<D> as CfConv2d>::Workspace;
 
-/// Why [`Backward::input`] is there for operations with [`LayerOp::BACKWARD_READS_INPUT`].
-pub(crate) const KEPT: &str = "the memory plan keeps inputs that are read again";
-
 /// The settings of a kind of layer: one table `[[network.layers]]`.
 pub(crate) trait LayerKind {
     /// What such a layer computes. Kinds that differ in their settings only share an operation.

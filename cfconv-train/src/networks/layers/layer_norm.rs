@@ -37,19 +37,17 @@ impl LayerKind for LayerNormLayerConfig {
 
 impl LayerOp for LayerNormSizes {
     type State<D: Device> = ();
-    const BACKWARD_READS_INPUT: bool = true;
+    const BACKWARD_READS_INPUT: bool = <Self as OpSizes>::BACKWARD_READS_INPUT;
 
     fn prepare<D: Device>(&self, _: &D, _: usize) -> Result<(), DeviceError> {
         Ok(())
     }
 
     fn forward<D: Device>(&self, pass: Pass<'_, Self, D>, io: Forward<'_, D>) -> Result<(), DeviceError> {
-        pass.device.layer_norm(self, io.batch, io.input, io.params, io.output)
+        pass.device.layer_norm(self, io)
     }
 
     fn backward<D: Device>(&self, pass: Pass<'_, Self, D>, io: Backward<'_, D>) -> Result<(), DeviceError> {
-        let input = io.input.expect(KEPT);
-        let (grad_output, grad_input) = (io.grad_output, io.grad_input);
-        pass.device.layer_norm_vjp(self, io.batch, input, io.params, grad_output, grad_input, io.grad_params)
+        pass.device.layer_norm_vjp(self, io)
     }
 }

@@ -1,7 +1,7 @@
 //! Patches of an image as the pixels of a smaller one.
 
 use super::prelude::*;
-use crate::nn::PatchEmbedSizes;
+use crate::nn::{PatchEmbedPlan, PatchEmbedSizes};
 
 /// A layer of type `patch-embed`.
 ///
@@ -41,28 +41,19 @@ impl LayerKind for PatchEmbedLayerConfig {
 }
 
 impl LayerOp for PatchEmbedSizes {
-    type State<D: Device> = D::PatchEmbedPlan;
-    const BACKWARD_READS_INPUT: bool = true;
+    type State<D: Device> = PatchEmbedPlan<D>;
+    const BACKWARD_READS_INPUT: bool = <Self as OpSizes>::BACKWARD_READS_INPUT;
 
-    fn prepare<D: Device>(&self, device: &D, _: usize) -> Result<D::PatchEmbedPlan, DeviceError> {
+    fn prepare<D: Device>(&self, device: &D, _: usize) -> Result<PatchEmbedPlan<D>, DeviceError> {
         device.plan_patch_embed(self)
     }
 
     fn forward<D: Device>(&self, pass: Pass<'_, Self, D>, io: Forward<'_, D>) -> Result<(), DeviceError> {
-        pass.device.patch_embed(pass.state, io.batch, io.input, io.params, pass.scratch, io.output)
+        pass.device.patch_embed(pass.state, pass.scratch, io)
     }
 
     fn backward<D: Device>(&self, pass: Pass<'_, Self, D>, io: Backward<'_, D>) -> Result<(), DeviceError> {
-        pass.device.patch_embed_vjp(
-            pass.state,
-            io.batch,
-            io.input.expect(KEPT),
-            io.params,
-            pass.scratch,
-            io.grad_output,
-            io.grad_input,
-            io.grad_params,
-        )
+        pass.device.patch_embed_vjp(pass.state, pass.scratch, io)
     }
 
     fn scratch_len(&self, batch: usize) -> usize {
@@ -74,7 +65,7 @@ impl LayerOp for PatchEmbedSizes {
         Ok(LayerMemory::working(device.patch_embed_planned_bytes(&plan)))
     }
 
-    fn working_bytes<D: Device>(&self, plan: &D::PatchEmbedPlan, device: &D, _: usize) -> usize {
+    fn working_bytes<D: Device>(&self, plan: &PatchEmbedPlan<D>, device: &D, _: usize) -> usize {
         device.patch_embed_scratch_bytes(plan)
     }
 }

@@ -98,12 +98,11 @@ impl LayerOp for MaxPool {
     }
 
     fn forward<D: Device>(&self, pass: Pass<'_, Self, D>, io: Forward<'_, D>) -> Result<(), DeviceError> {
-        pass.device.max_pool(&self.0, io.batch, io.input, pass.training.then_some(pass.state), io.output)
+        pass.device.max_pool(&self.0, pass.training.then_some(pass.state), io)
     }
 
     fn backward<D: Device>(&self, pass: Pass<'_, Self, D>, io: Backward<'_, D>) -> Result<(), DeviceError> {
-        let Some(grad_input) = io.grad_input else { return Ok(()) };
-        pass.device.max_pool_vjp(&self.0, io.batch, pass.state, io.grad_output, grad_input)
+        pass.device.max_pool_vjp(&self.0, pass.state, io)
     }
 
     fn memory<D: Device>(&self, _: &D, batches: &PlannedBatches) -> Result<LayerMemory, DeviceError> {
@@ -128,11 +127,10 @@ impl LayerOp for AvgPool {
     }
 
     fn forward<D: Device>(&self, pass: Pass<'_, Self, D>, io: Forward<'_, D>) -> Result<(), DeviceError> {
-        pass.device.average_pool(&self.0, io.batch, io.input, io.output)
+        pass.device.average_pool(&self.0, io)
     }
 
     fn backward<D: Device>(&self, pass: Pass<'_, Self, D>, io: Backward<'_, D>) -> Result<(), DeviceError> {
-        let Some(grad_input) = io.grad_input else { return Ok(()) };
-        pass.device.average_pool_adjoint(&self.0, io.batch, io.grad_output, grad_input)
+        pass.device.average_pool_adjoint(&self.0, io)
     }
 }

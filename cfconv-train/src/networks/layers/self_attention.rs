@@ -2,7 +2,7 @@
 
 use super::prelude::*;
 use crate::device::{Buffer, SpanMut};
-use crate::nn::SelfAttentionSizes;
+use crate::nn::{SelfAttentionMemory, SelfAttentionPlan, SelfAttentionSizes};
 
 /// A layer of type `self-attention`: every pixel attends to all pixels of its image.
 ///
@@ -43,14 +43,14 @@ impl LayerKind for SelfAttentionLayerConfig {
 
 /// What a self-attention keeps from pass to pass.
 pub(crate) struct SelfAttentionState<D: Device> {
-    plan: D::SelfAttentionPlan,
+    plan: SelfAttentionPlan<D>,
     /// What a forward pass keeps for its backward pass.
     saved: Buffer<D>,
 }
 
 impl LayerOp for SelfAttentionSizes {
     type State<D: Device> = SelfAttentionState<D>;
-    const BACKWARD_READS_INPUT: bool = true;
+    const BACKWARD_READS_INPUT: bool = <Self as OpSizes>::BACKWARD_READS_INPUT;
 
     fn prepare<D: Device>(&self, device: &D, max_batch: usize) -> Result<SelfAttentionState<D>, DeviceError> {
         let plan = device.plan_self_attention(self)?;
@@ -61,23 +61,13 @@ impl LayerOp for SelfAttentionSizes {
     fn forward<D: Device>(&self, pass: Pass<'_, Self, D>, io: Forward<'_, D>) -> Result<(), DeviceError> {
         let (SelfAttentionState { plan, saved }, device) = (pass.state, pass.device);
         let saved = SpanMut::new(saved, 0..device.self_attention_saved_len(plan, io.batch));
-        device.self_attention(plan, io.batch, io.input, io.params, saved, pass.scratch, io.output)
+        device.self_attention(plan, SelfAttentionMemory { saved, scratch: pass.scratch }, io)
     }
 
     fn backward<D: Device>(&self, pass: Pass<'_, Self, D>, io: Backward<'_, D>) -> Result<(), DeviceError> {
         let (SelfAttentionState { plan, saved }, device) = (pass.state, pass.device);
         let saved = SpanMut::new(saved, 0..device.self_attention_saved_len(plan, io.batch));
-        device.self_attention_vjp(
-            plan,
-            io.batch,
-            io.input.expect(KEPT),
-            io.params,
-            saved,
-            pass.scratch,
-            io.grad_output,
-            io.grad_input,
-            io.grad_params,
-        )
+        device.self_attention_vjp(plan, SelfAttentionMemory { saved, scratch: pass.scratch }, io)
     }
 
     fn scratch_len(&self, batch: usize) -> usize {

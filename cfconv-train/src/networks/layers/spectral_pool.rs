@@ -1,7 +1,7 @@
 //! Smaller images from the low frequencies.
 
 use super::prelude::*;
-use crate::nn::SpectralPoolSizes;
+use crate::nn::{SpectralPoolPlan, SpectralPoolSizes};
 
 /// A layer of type `spectral-pool`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -12,15 +12,15 @@ pub struct SpectralPoolLayerConfig {
 }
 
 impl LayerKind for SpectralPoolLayerConfig {
-    type Op = SpectralPool;
+    type Op = SpectralPoolSizes;
 
-    fn plan(&self, at: &Context<'_>) -> Result<Planned<SpectralPool>, NetworkError> {
+    fn plan(&self, at: &Context<'_>) -> Result<Planned<SpectralPoolSizes>, NetworkError> {
         let (channels, height, width) = at.image()?;
         let size = self.size;
         at.smaller("size", size, height.min(width))?;
         let sizes = SpectralPoolSizes { channels, height, width, output_height: size, output_width: size };
         let output = Shape::Image { channels, height: size, width: size };
-        Ok(Planned::new(SpectralPool(sizes), output))
+        Ok(Planned::new(sizes, output))
     }
 
     fn resize(&mut self, at: LayerName<'_>, growth: Growth) -> Result<Growth, NetworkError> {
@@ -34,24 +34,19 @@ impl LayerKind for SpectralPoolLayerConfig {
     }
 }
 
-/// The low frequencies of an image, as a smaller image.
-#[derive(Clone, Debug)]
-pub(crate) struct SpectralPool(SpectralPoolSizes);
+impl LayerOp for SpectralPoolSizes {
+    type State<D: Device> = SpectralPoolPlan<D>;
+    const BACKWARD_READS_INPUT: bool = <Self as OpSizes>::BACKWARD_READS_INPUT;
 
-impl LayerOp for SpectralPool {
-    type State<D: Device> = D::SpectralPoolPlan;
-    const BACKWARD_READS_INPUT: bool = false;
-
-    fn prepare<D: Device>(&self, device: &D, _: usize) -> Result<D::SpectralPoolPlan, DeviceError> {
-        device.plan_spectral_pool(&self.0)
+    fn prepare<D: Device>(&self, device: &D, _: usize) -> Result<SpectralPoolPlan<D>, DeviceError> {
+        device.plan_spectral_pool(self)
     }
 
     fn forward<D: Device>(&self, pass: Pass<'_, Self, D>, io: Forward<'_, D>) -> Result<(), DeviceError> {
-        pass.device.spectral_pool(pass.state, io.batch, io.input, io.output)
+        pass.device.spectral_pool(pass.state, io)
     }
 
     fn backward<D: Device>(&self, pass: Pass<'_, Self, D>, io: Backward<'_, D>) -> Result<(), DeviceError> {
-        let Some(grad_input) = io.grad_input else { return Ok(()) };
-        pass.device.spectral_pool_adjoint(pass.state, io.batch, io.grad_output, grad_input)
+        pass.device.spectral_pool_adjoint(pass.state, io)
     }
 }

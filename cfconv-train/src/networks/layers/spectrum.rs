@@ -1,7 +1,7 @@
 //! From images to half spectra and back.
 
 use super::prelude::*;
-use crate::nn::SpectrumSizes;
+use crate::nn::{SpectrumSizes, SpectrumTransformPlan, ToImageSizes, ToSpectrumSizes};
 
 /// A layer of type `to-spectrum`: orthonormal, 1/√(H·W).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -14,12 +14,12 @@ pub struct ToSpectrumLayerConfig {}
 pub struct ToImageLayerConfig {}
 
 impl LayerKind for ToSpectrumLayerConfig {
-    type Op = ToSpectrum;
+    type Op = ToSpectrumSizes;
 
-    fn plan(&self, at: &Context<'_>) -> Result<Planned<ToSpectrum>, NetworkError> {
+    fn plan(&self, at: &Context<'_>) -> Result<Planned<ToSpectrumSizes>, NetworkError> {
         let (channels, height, width) = at.image()?;
         let sizes = SpectrumSizes { channels, height, width };
-        Ok(Planned::new(ToSpectrum(sizes), Shape::Spectrum { channels, height, width }))
+        Ok(Planned::new(ToSpectrumSizes(sizes), Shape::Spectrum { channels, height, width }))
     }
 
     fn resize(&mut self, at: LayerName<'_>, growth: Growth) -> Result<Growth, NetworkError> {
@@ -33,55 +33,45 @@ impl LayerKind for ToSpectrumLayerConfig {
 }
 
 impl LayerKind for ToImageLayerConfig {
-    type Op = ToImage;
+    type Op = ToImageSizes;
 
-    fn plan(&self, at: &Context<'_>) -> Result<Planned<ToImage>, NetworkError> {
+    fn plan(&self, at: &Context<'_>) -> Result<Planned<ToImageSizes>, NetworkError> {
         let sizes = at.spectrum()?;
         let SpectrumSizes { channels, height, width } = sizes;
-        Ok(Planned::new(ToImage(sizes), Shape::Image { channels, height, width }))
+        Ok(Planned::new(ToImageSizes(sizes), Shape::Image { channels, height, width }))
     }
 }
 
-/// The half spectrum of an image.
-#[derive(Clone, Debug)]
-pub(crate) struct ToSpectrum(SpectrumSizes);
+impl LayerOp for ToSpectrumSizes {
+    type State<D: Device> = SpectrumTransformPlan<D>;
+    const BACKWARD_READS_INPUT: bool = <Self as OpSizes>::BACKWARD_READS_INPUT;
 
-impl LayerOp for ToSpectrum {
-    type State<D: Device> = D::SpectrumTransformPlan;
-    const BACKWARD_READS_INPUT: bool = false;
-
-    fn prepare<D: Device>(&self, device: &D, _: usize) -> Result<D::SpectrumTransformPlan, DeviceError> {
+    fn prepare<D: Device>(&self, device: &D, _: usize) -> Result<SpectrumTransformPlan<D>, DeviceError> {
         device.plan_spectrum_transform(&self.0)
     }
 
     fn forward<D: Device>(&self, pass: Pass<'_, Self, D>, io: Forward<'_, D>) -> Result<(), DeviceError> {
-        pass.device.to_spectrum(pass.state, io.batch, io.input, io.output)
+        pass.device.to_spectrum(pass.state, io)
     }
 
     fn backward<D: Device>(&self, pass: Pass<'_, Self, D>, io: Backward<'_, D>) -> Result<(), DeviceError> {
-        let Some(grad_input) = io.grad_input else { return Ok(()) };
-        pass.device.to_spectrum_adjoint(pass.state, io.batch, io.grad_output, grad_input)
+        pass.device.to_spectrum_adjoint(pass.state, io)
     }
 }
 
-/// The image of a half spectrum.
-#[derive(Clone, Debug)]
-pub(crate) struct ToImage(SpectrumSizes);
+impl LayerOp for ToImageSizes {
+    type State<D: Device> = SpectrumTransformPlan<D>;
+    const BACKWARD_READS_INPUT: bool = <Self as OpSizes>::BACKWARD_READS_INPUT;
 
-impl LayerOp for ToImage {
-    type State<D: Device> = D::SpectrumTransformPlan;
-    const BACKWARD_READS_INPUT: bool = false;
-
-    fn prepare<D: Device>(&self, device: &D, _: usize) -> Result<D::SpectrumTransformPlan, DeviceError> {
+    fn prepare<D: Device>(&self, device: &D, _: usize) -> Result<SpectrumTransformPlan<D>, DeviceError> {
         device.plan_spectrum_transform(&self.0)
     }
 
     fn forward<D: Device>(&self, pass: Pass<'_, Self, D>, io: Forward<'_, D>) -> Result<(), DeviceError> {
-        pass.device.to_image(pass.state, io.batch, io.input, io.output)
+        pass.device.to_image(pass.state, io)
     }
 
     fn backward<D: Device>(&self, pass: Pass<'_, Self, D>, io: Backward<'_, D>) -> Result<(), DeviceError> {
-        let Some(grad_input) = io.grad_input else { return Ok(()) };
-        pass.device.to_image_adjoint(pass.state, io.batch, io.grad_output, grad_input)
+        pass.device.to_image_adjoint(pass.state, io)
     }
 }
