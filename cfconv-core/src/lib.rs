@@ -8,13 +8,14 @@
 //!
 //! The kernel is not stored as parameters. A small coordinate network Φ (crate `cfconv-mlp`) gives its value
 //! at any frequency and channel pair; a training step evaluates Φ at some positions only, chosen by a
-//! [`PositionSampler`], and refreshes the [`KernelState`] there. With a [`Lattice`] the kernel is k×k pixels
+//! [`PositionSampler`], and refreshes the kernel state there. With a [`Lattice`] the kernel is k×k pixels
 //! and Φ is needed at k×k frequencies, exactly.
 //!
 //! | type | what it is |
 //! |---|---|
 //! | [`CfConv2d`] | the layer on NCHW arrays with its own parameters |
 //! | [`engine::CfConv2dEngine`] | the layer on flat slices `[C, H, W, B]`, for trainers |
+//! | [`engine::EngineBackend`] | what a device must do to run the same engine |
 //! | [`CfConv2dConfig`] | every setting, with its default; read from TOML or JSON |
 //! | [`SamplerConfig`] | which positions a step visits |
 //! | [`naive`] | the layer by its definition, to prove everything else against |
@@ -74,7 +75,7 @@ mod seed;
 pub use config::{Application, CfConv2dConfig, EvaluationKernel, GradientScale, InitialFill};
 pub use engine::PaddingMode;
 pub use error::{CoreError, Result};
-pub use kernel_state::{KernelState, ShadowGap};
+pub use kernel_state::ShadowGap;
 pub use lattice::Lattice;
 pub use layer::{CfConv2d, CfConv2dBuilder, CfConv2dSaved};
 pub use refresh_history::RefreshHistory;

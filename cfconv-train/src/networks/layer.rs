@@ -5,12 +5,9 @@ use std::ops::Range;
 use super::plan::{PlannedLayer, PlannedOp};
 use crate::device::{Buffer, Device, IndexBuffer, Result, Span, SpanMut};
 use crate::nn::{
-    CfConv2d, CfConv2dOp, Conv2dOp, DepthwiseConv2dOp, DropoutSizes, PatchEmbedOp, SelfAttentionOp,
-    SpectralCropOp, SpectralPoolOp, SpectrumTransformOp,
+    Backward, CfConv2d, CfConv2dWorkspace, Conv2dOp, DepthwiseConv2dOp, DropoutSizes, Forward, PatchEmbedOp,
+    SelfAttentionOp, SpectralCropOp, SpectralPoolOp, SpectrumTransformOp,
 };
-
-/// Working memory of CF-Conv layers.
-pub(super) type Workspace<D> = <<D as CfConv2dOp>::CfConv2d as CfConv2d>::Workspace;
 
 /// A layer with what its device has prepared.
 pub(super) struct Layer<D: Device> {
@@ -22,7 +19,7 @@ pub(super) struct Layer<D: Device> {
 
 enum Prepared<D: Device> {
     Nothing,
-    CfConv(Box<<D as CfConv2dOp>::CfConv2d>),
+    CfConv(Box<CfConv2d<D>>),
     Conv(<D as Conv2dOp>::Conv2dPlan),
     MaxPool(IndexBuffer<D>),
     SpectralPool(<D as SpectralPoolOp>::SpectralPoolPlan),
@@ -49,7 +46,7 @@ pub(super) struct Pass<'a, D: Device> {
     pub(super) running: &'a mut Buffer<D>,
     /// Statistics of the batch, in the same places.
     pub(super) saved: &'a mut Buffer<D>,
-    pub(super) workspace: &'a mut Workspace<D>,
+    pub(super) workspace: &'a mut CfConv2dWorkspace<D>,
     /// Room for what an operation needs while it runs.
     pub(super) scratch: &'a mut Buffer<D>,
 }
@@ -57,17 +54,12 @@ pub(super) struct Pass<'a, D: Device> {
 impl<D: Device> Layer<D> {
     pub(super) fn try_new(device: &D, plan: &PlannedLayer, number: u64, max_batch: usize) -> Result<Self> {
         let prepared = match &plan.op {
-            PlannedOp::CfConv(config) => {
-                Prepared::CfConv(Box::new(<D as CfConv2dOp>::CfConv2d::try_new(device, config)?))
-            }
+            PlannedOp::CfConv(plan) => Prepared::CfConv(Box::new(CfConv2d::try_new(device, plan)?)),
             PlannedOp::Conv(sizes) => Prepared::Conv(device.plan_conv2d(sizes)?),
             PlannedOp::MaxPool(sizes) => {
                 Prepared::MaxPool(device.alloc_indices(sizes.output_len(max_batch))?)
             }
             PlannedOp::SpectralPool(sizes) => Prepared::SpectralPool(device.plan_spectral_pool(sizes)?),
-            PlannedOp::CfMix { config, gain } => {
-                Prepared::CfConv(Box::new(<D as CfConv2dOp>::CfConv2d::try_new_mix(device, config, *gain)?))
-            }
             PlannedOp::ToSpectrum(sizes) | PlannedOp::ToImage(sizes) => {
                 Prepared::SpectrumTransform(device.plan_spectrum_transform(sizes)?)
             }
@@ -84,14 +76,14 @@ impl<D: Device> Layer<D> {
         Ok(Self { plan: plan.clone(), number, prepared })
     }
 
-    pub(super) fn cf_conv(&self) -> Option<&<D as CfConv2dOp>::CfConv2d> {
+    pub(super) fn cf_conv(&self) -> Option<&CfConv2d<D>> {
         match &self.prepared {
             Prepared::CfConv(layer) => Some(layer),
             _ => None,
         }
     }
 
-    pub(super) fn cf_conv_mut(&mut self) -> Option<&mut <D as CfConv2dOp>::CfConv2d> {
+    pub(super) fn cf_conv_mut(&mut self) -> Option<&mut CfConv2d<D>> {
         match &mut self.prepared {
             Prepared::CfConv(layer) => Some(layer),
             _ => None,
@@ -127,8 +119,8 @@ impl<D: Device> Layer<D> {
         let params = Span::new(pass.params, self.plan.params.clone());
         let running = self.plan.running.clone();
         match (&self.plan.op, &mut self.prepared) {
-            (PlannedOp::CfConv(_) | PlannedOp::CfMix { .. }, Prepared::CfConv(layer)) => {
-                layer.forward(batch, params, input, output, pass.workspace)
+            (PlannedOp::CfConv(_), Prepared::CfConv(layer)) => {
+                layer.forward(Forward { batch, input, params, output }, pass.workspace)
             }
             (PlannedOp::Conv(_), Prepared::Conv(plan)) => device.conv2d(plan, batch, input, params, output),
             (PlannedOp::BatchNorm(sizes), _) if training => device.batch_norm_train(
@@ -219,8 +211,9 @@ impl<D: Device> Layer<D> {
         let grad_params = SpanMut::new(grads, range);
         let input = || input.expect("the memory plan keeps inputs that are read again");
         match (&self.plan.op, &mut self.prepared) {
-            (PlannedOp::CfConv(_) | PlannedOp::CfMix { .. }, Prepared::CfConv(layer)) => {
-                return layer.backward(batch, params, grad_output, grad_input, grad_params, pass.workspace);
+            (PlannedOp::CfConv(_), Prepared::CfConv(layer)) => {
+                let io = Backward { batch, input: None, params, grad_output, grad_input, grad_params };
+                return layer.backward(io, pass.workspace);
             }
             (PlannedOp::Conv(_), Prepared::Conv(plan)) => {
                 return device.conv2d_vjp(plan, batch, input(), params, grad_output, grad_input, grad_params);

@@ -15,13 +15,13 @@ mod network;
 mod plan;
 mod planned_memory;
 mod resolution;
+mod rollback;
 mod shape;
 mod spectrum_config;
 mod spectrum_plan;
 mod tensors;
 mod token_config;
 mod token_plan;
-mod undo;
 
 pub use config::{
     ActivationLayerConfig, BatchNormLayerConfig, CfConvLayerConfig, ConvLayerConfig, DropoutLayerConfig,

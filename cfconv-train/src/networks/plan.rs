@@ -3,10 +3,8 @@
 use std::fmt;
 use std::ops::Range;
 
-use cfconv_core::CfConv2dConfig;
 use cfconv_core::engine::EnginePlan;
 use cfconv_fft::Complex;
-use cfconv_mlp::KernelMlp;
 
 use super::config::{BatchNormLayerConfig, LayerConfig, NetworkConfig, PoolLayerConfig, ResidualLayerConfig};
 use super::error::{NetworkError, Result};
@@ -14,7 +12,6 @@ use super::memory_plan::MemoryPlan;
 use super::shape::{InputShape, Shape};
 use super::spectrum_plan::draft_spectrum_layer;
 use super::token_plan::draft_token_layer;
-use crate::device::DeviceError;
 use crate::nn::{
     Activation, BatchNormSizes, ComplexActivationSizes, ComplexBatchNormSizes, Conv2dSizes,
     DepthwiseConv2dSizes, LayerNormSizes, LinearSizes, PatchEmbedSizes, PoolSizes, SelfAttentionSizes,
@@ -93,14 +90,15 @@ impl PlannedLayer {
 
     /// Whether each channel has a kernel of its own, and no other.
     pub(super) fn is_depthwise_cf_conv(&self) -> bool {
-        matches!(&self.op, PlannedOp::CfConv(config) if config.depthwise)
+        matches!(&self.op, PlannedOp::CfConv(plan) if plan.config().depthwise)
     }
 }
 
 /// An operation with its sizes.
 #[derive(Clone, Debug)]
 pub(super) enum PlannedOp {
-    CfConv(Box<CfConv2dConfig>),
+    /// Between images or between half spectra.
+    CfConv(Box<EnginePlan>),
     Conv(Conv2dSizes),
     BatchNorm(BatchNormSizes),
     Activation(Activation),
@@ -117,11 +115,6 @@ pub(super) enum PlannedOp {
     Add,
     ToSpectrum(SpectrumSizes),
     ToImage(SpectrumSizes),
-    /// The output variance on white noise at initialisation is `gain`.
-    CfMix {
-        config: Box<CfConv2dConfig>,
-        gain: f64,
-    },
     ComplexActivation {
         sizes: ComplexActivationSizes,
         initial_bias: f32,
@@ -454,7 +447,7 @@ impl Planner<'_> {
                 let size @ (_, height, width) = context.image()?;
                 let config = self.config.cf_conv(context.name, layer, size)?;
                 let output = Shape::Image { channels: config.out_channels, height, width };
-                draft_kernel_layer(context, config, output, PlannedOp::CfConv)
+                draft_kernel_layer(context, EnginePlan::try_new(&config), output)
             }
             LayerConfig::Conv(layer) => {
                 let (in_channels, height, width) = context.image()?;
@@ -530,35 +523,23 @@ impl Planner<'_> {
     }
 }
 
-/// Plans a layer with a kernel network.
+/// A layer with a kernel network.
 pub(super) fn draft_kernel_layer(
     context: &Context<'_>,
-    config: CfConv2dConfig,
+    plan: cfconv_core::Result<EnginePlan>,
     output: Shape,
-    op: impl FnOnce(Box<CfConv2dConfig>) -> PlannedOp,
 ) -> Result<Drafted> {
-    let refused = |source: DeviceError| NetworkError::Layer {
+    let plan = plan.map_err(|source| NetworkError::Layer {
         layer: context.name.to_owned(),
         kind: context.kind,
-        source: Box::new(source),
-    };
-    config.validate().map_err(|error| refused(error.into()))?;
-    let grid = EnginePlan::new(&config).grid;
-    let mlp = KernelMlp::<f32>::try_new(&config.mlp, grid)
-        .map_err(|error| refused(cfconv_core::CoreError::from(error).into()))?;
-    let mut params: Vec<_> = mlp
-        .parameter_segments()
-        .iter()
-        .map(|segment| {
-            (format!("mlp.{}", segment.name), segment.shape.clone(), !segment.name.ends_with("bias"))
-        })
+        source: Box::new(source.into()),
+    })?;
+    let segments = plan.parameter_segments().iter();
+    let params = segments
+        .map(|segment| (segment.name.clone(), segment.shape.clone(), !segment.name.ends_with("bias")))
         .collect();
-    if config.bias {
-        params.push(("bias".to_owned(), vec![config.out_channels], false));
-    }
-    let kernel_bytes = grid.num_positions() * size_of::<Complex<f32>>();
-    let op = op(Box::new(config));
-    Ok(Drafted { op, output, params, running: Vec::new(), kernel_bytes })
+    let kernel_bytes = plan.grid.num_positions() * size_of::<Complex<f32>>();
+    Ok(Drafted { op: PlannedOp::CfConv(Box::new(plan)), output, params, running: Vec::new(), kernel_bytes })
 }
 
 fn draft_batch_norm(context: &Context<'_>, layer: &BatchNormLayerConfig) -> Result<Drafted> {

@@ -1,12 +1,11 @@
 //! How much memory a network will take, before any is allocated.
 
-use cfconv_core::engine::{Domain, PlannedWorkspace};
+use cfconv_core::engine::PlannedWorkspace;
 
 use super::error::Result;
 use super::network::Network;
 use super::plan::{NetworkPlan, PlannedOp};
 use crate::device::{self, Device};
-use crate::nn::{CfConv2d, CfConv2dOp};
 
 /// The batches that memory is planned for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,12 +18,12 @@ pub struct PlannedBatches {
     pub other_weights: bool,
 }
 
-/// Bytes that the parts of a [`Network`] grow to while it trains, with steps that can be undone.
+/// Bytes that the parts of a [`Network`] grow to while it trains, with steps that can be rolled back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NetworkMemory {
     /// Parameters, gradients and running statistics.
     pub parameters: usize,
-    /// Kernel states, what undoing a step needs of them, and kernels of evaluations.
+    /// Kernel states, what rolling a step back needs, and the kernels of evaluations.
     pub kernel_states: usize,
     /// The buffers that values and gradients share in turn.
     pub activations: usize,
@@ -83,21 +82,14 @@ impl NetworkPlan {
         let (mut kernel_states, mut layers) = (0, 0);
         let mut workspace = PlannedWorkspace::default();
         for layer in &self.layers {
-            let kernel = match &layer.op {
-                PlannedOp::CfConv(config) => Some((config, Domain::Images)),
-                PlannedOp::CfMix { config, .. } => Some((config, Domain::Spectra)),
-                _ => None,
-            };
-            let failed = |source| Network::<D>::layer_error(layer, source);
-            if let Some((config, domain)) = kernel {
-                let plan = <D as CfConv2dOp>::CfConv2d::planned_memory;
-                let planned =
-                    plan(device, config, domain, training, evaluation, other_weights).map_err(failed)?;
-                kernel_states += planned.state + planned.undo + planned.evaluation_kernel;
+            if let PlannedOp::CfConv(plan) = &layer.op {
+                let planned = device.cf_conv2d_memory(plan, training, evaluation, other_weights);
+                kernel_states += planned.state + planned.rollback + planned.evaluation_kernel;
                 layers += planned.saved + planned.scratch;
                 workspace = workspace.max(planned.workspace);
             } else {
-                layers += layer.op.planned_bytes(device, largest).map_err(failed)?;
+                let planned = layer.op.planned_bytes(device, largest);
+                layers += planned.map_err(|source| Network::<D>::layer_error(layer, source))?;
             }
         }
         // Labels, losses, right answers and probabilities.

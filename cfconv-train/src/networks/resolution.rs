@@ -4,7 +4,6 @@ use super::config::{LayerConfig, NetworkConfig, PoolLayerConfig};
 use super::error::{NetworkError, Result};
 use super::network::Network;
 use crate::device::Device;
-use crate::nn::CfConv2d;
 
 impl NetworkConfig {
     /// The network for images of `new` in place of `old` rows and columns, to be evaluated with the kernels of a
@@ -122,7 +121,7 @@ mod tests {
     use super::*;
     use crate::device::Cpu;
     use crate::networks::InputShape;
-    use crate::nn::EvaluationWeights;
+    use crate::nn::KernelSource;
 
     fn config(pooling: &str, sampler: &str) -> NetworkConfig {
         let text = format!(
@@ -163,7 +162,7 @@ mod tests {
             let config = config("{ type = 'spectral-pool', size = 8 }", sampler);
             let mut trained = network(&config, 16);
             trained.initialize(1).unwrap();
-            trained.begin_evaluation(EvaluationWeights::Trained).unwrap();
+            trained.begin_evaluation(KernelSource::Configured).unwrap();
             let expected = logits(&mut trained, 16);
             for size in [16, 24, 32] {
                 let mut other = network(&config.resized(16, size).unwrap(), size);
@@ -181,7 +180,7 @@ mod tests {
         let config = config("{ type = 'avg-pool', size = 4, stride = 2 }", sampler);
         let mut trained = network(&config, 16);
         trained.initialize(1).unwrap();
-        trained.begin_evaluation(EvaluationWeights::Trained).unwrap();
+        trained.begin_evaluation(KernelSource::Configured).unwrap();
         let expected = logits(&mut trained, 16);
         for (size, window) in [(24, Some((6, 3))), (32, Some((8, 4))), (20, None)] {
             let resized = config.resized(16, size).unwrap();
@@ -207,7 +206,7 @@ mod tests {
         .unwrap();
         let mut trained = network(&config, 8);
         trained.initialize(0).unwrap();
-        trained.begin_evaluation(EvaluationWeights::Trained).unwrap();
+        trained.begin_evaluation(KernelSource::Configured).unwrap();
         let mut other = network(&config.resized(8, 12).unwrap(), 12);
         other.begin_transferred_evaluation(&trained).unwrap();
         assert_eq!(logits(&mut other, 12).len(), 3);
@@ -237,7 +236,7 @@ mod tests {
             toml::from_str("layers = [{ type = 'flatten' }, { type = 'linear' }]").unwrap();
         let mut trained = network(&config, 4);
         trained.initialize(0).unwrap();
-        trained.begin_evaluation(EvaluationWeights::Trained).unwrap();
+        trained.begin_evaluation(KernelSource::Configured).unwrap();
         let mut other = network(&config.resized(4, 8).unwrap(), 8);
         let message = other.begin_transferred_evaluation(&trained).unwrap_err().to_string();
         assert!(message.contains("layers.1.weight"), "{message}");

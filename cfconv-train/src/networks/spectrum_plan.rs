@@ -1,5 +1,7 @@
 //! Planning of layers that work on half spectra.
 
+use cfconv_core::engine::EnginePlan;
+
 use super::config::{LayerConfig, NetworkConfig};
 use super::error::Result;
 use super::plan::{Context, Drafted, PlannedOp, RunningBlock, draft_kernel_layer};
@@ -38,7 +40,7 @@ fn draft_cf_mix(network: &NetworkConfig, context: &Context<'_>, layer: &CfMixLay
     let config = network.cf_conv(context.name, &layer.as_cf_conv(), (channels, height, width))?;
     let output = Shape::Spectrum { channels: config.out_channels, height, width };
     let gain = layer.gain;
-    draft_kernel_layer(context, config, output, |config| PlannedOp::CfMix { config, gain })
+    draft_kernel_layer(context, EnginePlan::try_between_spectra(&config, gain), output)
 }
 
 fn draft_complex_activation(context: &Context<'_>, layer: &ComplexActivationLayerConfig) -> Result<Drafted> {

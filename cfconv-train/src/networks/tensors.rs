@@ -3,7 +3,7 @@
 use super::error::{NetworkError, Result};
 use super::network::Network;
 use crate::device::{Buffer, Device, Span, SpanMut};
-use crate::nn::{CfConv2d, CfConv2dState};
+use crate::nn::CfConv2dState;
 
 /// The values of a tensor.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,6 +1,7 @@
 //! Plans of layers that work on tokens.
 
 use cfconv_core::CfConv2dConfig;
+use cfconv_core::engine::EnginePlan;
 
 use super::config::{LayerConfig, NetworkConfig};
 use super::error::Result;
@@ -109,5 +110,5 @@ fn draft_depthwise_cf_conv(
     let size @ (channels, ..) = context.image()?;
     let mixing = config.cf_conv(context.name, &layer.with_out_channels(channels), size)?;
     let config = CfConv2dConfig { depthwise: true, ..mixing };
-    draft_kernel_layer(context, config, context.shape, PlannedOp::CfConv)
+    draft_kernel_layer(context, EnginePlan::try_new(&config), context.shape)
 }
