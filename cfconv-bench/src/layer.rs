@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use anyhow::{Result, ensure};
-use cfconv_core::engine::{AppliedForm, CfConv2dEngine, CfConvWorkspace, PaddingMode};
+use cfconv_core::engine::{CfConv2dEngine, CfConvWorkspace, PaddingMode, PlannedAlgorithm};
 use cfconv_core::{Application, CfConv2dConfig, NumPositions, RefreshHistory, SamplerConfig, StepSeed};
 use cfconv_mlp::{KernelMlp, KernelMlpConfig, Positions};
 use num_complex::Complex;
@@ -179,7 +179,7 @@ pub fn run(args: &Args, run: &RunArgs) -> Result<Report> {
         gflops_mlp: args.kernel.flops() * positions as f64 / mlp.median_s / 1e9,
         positions,
         kernel_positions: layer.plan().grid.num_positions(),
-        form: form_name(layer.plan().form),
+        form: form_name(layer.plan().algorithm),
         peak_scratch_mib: growth_mib.unwrap_or(0.0).max(held_scratch_mib),
         held_scratch_mib,
         state_mib: mib(layer.state_bytes()),
@@ -202,9 +202,9 @@ pub fn dump(args: &Args) -> Result<Dump> {
     let mut dump = Dump::default();
     let grid = step.layer.plan().grid;
     let kernel = [grid.height, grid.half_width(), in_channels, out_channels];
-    dump.complex("state_before", &kernel, step.layer.kernel_state().values());
+    dump.complex("state_before", &kernel, step.layer.kernel_state());
     step.run(0)?;
-    dump.complex("state_after", &kernel, step.layer.kernel_state().values());
+    dump.complex("state_after", &kernel, step.layer.kernel_state());
     if let Some(list) = step.layer.positions().list() {
         dump.indices("positions", list.iter().map(|&position| u64::from(position)));
     }
@@ -278,7 +278,7 @@ impl LayerStep {
         let bias = self.params.len() - self.layer.mlp().num_parameters();
         let first = self.params.len() - bias;
         self.params[first..].copy_from_slice(&operands::uniform(bias, 4));
-        let mut state = self.layer.kernel_state().values().to_vec();
+        let mut state = self.layer.kernel_state().to_vec();
         let size = state.iter().map(Complex::norm_sqr).sum::<f32>() / state.len() as f32;
         let noise = operands::uniform(2 * state.len(), 5);
         for (value, noise) in state.iter_mut().zip(noise.as_chunks::<2>().0) {
@@ -290,7 +290,7 @@ impl LayerStep {
     /// Adds a buffer that has a value for each parameter.
     pub(crate) fn dump_parameters(&self, prefix: &str, values: &[f32], dump: &mut Dump) {
         for segment in self.layer.parameter_segments() {
-            dump.real(&format!("{prefix}{}", segment.name), &segment.shape, &values[segment.range]);
+            dump.real(&format!("{prefix}{}", segment.name), &segment.shape, &values[segment.range.clone()]);
         }
     }
 }
@@ -332,11 +332,11 @@ impl<'a> KernelNetworkStep<'a> {
     }
 }
 
-fn form_name(form: AppliedForm) -> &'static str {
+fn form_name(form: PlannedAlgorithm) -> &'static str {
     match form {
-        AppliedForm::Spectral => "spectral",
-        AppliedForm::LatticeFft => "lattice, by transforms",
-        AppliedForm::LatticeDirect => "lattice, in space",
+        PlannedAlgorithm::Spectral => "spectral",
+        PlannedAlgorithm::LatticeFft => "lattice, by transforms",
+        PlannedAlgorithm::LatticeDirect => "lattice, in space",
     }
 }
 

@@ -149,9 +149,17 @@ impl KernelMlpConfig {
     /// # Errors
     /// As [`validate`](Self::validate), and a grid with a size of zero or too many positions.
     pub fn num_parameters(&self, grid: KernelGrid) -> Result<usize> {
+        Ok(self.parameter_segments(grid)?.last().map_or(0, |segment| segment.range.end))
+    }
+
+    /// The named parts of the flat parameter slice of the kernel on `grid`, in order and without gaps.
+    ///
+    /// # Errors
+    /// As [`num_parameters`](Self::num_parameters).
+    pub fn parameter_segments(&self, grid: KernelGrid) -> Result<Vec<ParameterSegment>> {
         self.validate()?;
         grid.validate()?;
-        Ok(ParameterLayout::new(self, &grid).num_parameters())
+        Ok(ParameterLayout::new(self, &grid).segments)
     }
 }
 

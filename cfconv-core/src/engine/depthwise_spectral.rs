@@ -8,7 +8,7 @@ use cfconv_fft::simd::{Isa, Kernel, dispatch};
 use cfconv_fft::{Complex, Real};
 use rayon::prelude::*;
 
-use super::exact_growth::resize_exact;
+use super::buffers::resize_exact;
 use super::scratch_pool::ScratchPool;
 use super::spectral_conv::first_points;
 use super::{SavedSpectrum, SpectralWorkspace};

@@ -1,6 +1,6 @@
 //! Depthwise layers: against explicit sums, central differences, and layers that mix channels.
 
-use cfconv_core::engine::{AppliedForm, CfConv2dEngine, CfConvWorkspace, PaddingMode};
+use cfconv_core::engine::{CfConv2dEngine, CfConvWorkspace, PaddingMode, PlannedAlgorithm};
 use cfconv_core::{Application, CfConv2dConfig, NumPositions, SamplerConfig, StepSeed};
 use cfconv_mlp::{KernelGrid, Parameterization};
 
@@ -121,8 +121,8 @@ fn depthwise_kernel_has_one_axis_of_channels() {
     let (engine, params) = engine::<f64>(&config);
     let grid = KernelGrid { height: 6, width: 8, in_channels: 5, out_channels: 1 };
     assert_eq!(engine.plan().grid, grid);
-    assert_eq!(engine.plan().form, AppliedForm::Spectral);
-    assert_eq!(engine.kernel_state().values().len(), 6 * 5 * 5);
+    assert_eq!(engine.plan().algorithm, PlannedAlgorithm::Spectral);
+    assert_eq!(engine.kernel_state().len(), 6 * 5 * 5);
     assert_eq!(params.len(), config.mlp.num_parameters(grid).unwrap() + 5);
     let variance = output_variance(&depthwise_config((9, 8, 6), SamplerConfig::All {}), 256);
     assert!((variance - 2.0).abs() < 0.1, "{variance}");
@@ -145,7 +145,7 @@ fn depthwise_state_survives_a_round_trip() {
     engine.begin_step(&params, seed(1), &mut workspace).unwrap();
     let mut again = CfConv2dEngine::<f64>::try_new(&config).unwrap();
     let history = engine.refresh_history().clone();
-    again.load_state(engine.kernel_state().values(), history, engine.output_scale()).unwrap();
+    again.load_state(engine.kernel_state(), history, engine.output_scale()).unwrap();
     let input = numbers(1, input_len(&config, 2));
     let next = StepSeed { step: 2, ..seed(0) };
     let outputs = [&mut engine, &mut again].map(|engine| {

@@ -5,7 +5,7 @@ use crate::common::{
     PARAMETERIZATIONS, SHAPES, engine, forward, input_len, numbers, output_len, relative_error, samplers,
     seed, small_config, small_mlp,
 };
-use cfconv_core::engine::{AppliedForm, CfConv2dEngine, CfConvWorkspace, PaddingMode};
+use cfconv_core::engine::{CfConv2dEngine, CfConvWorkspace, PaddingMode, PlannedAlgorithm};
 use cfconv_core::{Application, CfConv2dConfig, GradientScale, NumPositions, SamplerConfig};
 
 /// The loss Σ c·y + ½·Σ y², its gradient c + y.
@@ -146,8 +146,8 @@ fn gradients_equal_central_differences_in_both_forms_of_the_lattice() {
                     padding,
                     ..small_config(shape, SamplerConfig::Lattice { size })
                 };
-                let form = CfConv2dEngine::<f64>::try_new(&config).unwrap().plan().form;
-                assert_eq!(form == AppliedForm::LatticeDirect, application == Application::Direct);
+                let form = CfConv2dEngine::<f64>::try_new(&config).unwrap().plan().algorithm;
+                assert_eq!(form == PlannedAlgorithm::LatticeDirect, application == Application::Direct);
                 check(&config, 2);
             }
         }

@@ -1,6 +1,6 @@
 //! The k×k lattice: exactness, both forms, adjoints, limits.
 
-use cfconv_core::engine::{AppliedForm, CfConvWorkspace, PaddingMode};
+use cfconv_core::engine::{CfConvWorkspace, PaddingMode, PlannedAlgorithm};
 use cfconv_core::{Application, CfConv2dConfig, Lattice, SamplerConfig, naive};
 use cfconv_fft::Complex;
 use cfconv_fft::lanes::LanesRfft2;
@@ -74,8 +74,8 @@ fn direct_and_spectral_forms_agree_with_all_gradients() {
         for (shape, size) in [((6, 8, 3, 4), 3), ((5, 7, 2, 2), 5), ((3, 2, 2, 3), 7), ((8, 8, 5, 1), 1)] {
             let mut results = Vec::new();
             for (application, form) in [
-                (Application::Direct, AppliedForm::LatticeDirect),
-                (Application::Fft, AppliedForm::LatticeFft),
+                (Application::Direct, PlannedAlgorithm::LatticeDirect),
+                (Application::Fft, PlannedAlgorithm::LatticeFft),
             ] {
                 let config = CfConv2dConfig {
                     application,
@@ -83,7 +83,7 @@ fn direct_and_spectral_forms_agree_with_all_gradients() {
                     ..small_config(shape, SamplerConfig::Lattice { size })
                 };
                 let (mut engine, params) = engine::<f64>(&config);
-                assert_eq!(engine.plan().form, form);
+                assert_eq!(engine.plan().algorithm, form);
                 let mut workspace = CfConvWorkspace::default();
                 engine.begin_step(&params, seed(0), &mut workspace).unwrap();
                 let output = forward(&mut engine, &params, 3, &numbers(1, input_len(&config, 3)));
@@ -122,11 +122,11 @@ fn lattice_of_the_image_size_is_the_dense_kernel() {
 fn small_lattices_of_few_channels_are_applied_directly_and_others_by_spectra() {
     let form = |channels, size| {
         let config = small_config((64, 64, channels, channels), SamplerConfig::Lattice { size });
-        engine::<f32>(&config).0.plan().form
+        engine::<f32>(&config).0.plan().algorithm
     };
-    assert_eq!(form(8, 3), AppliedForm::LatticeDirect);
-    assert_eq!(form(32, 3), AppliedForm::LatticeFft);
-    assert_eq!(form(8, 31), AppliedForm::LatticeFft);
+    assert_eq!(form(8, 3), PlannedAlgorithm::LatticeDirect);
+    assert_eq!(form(32, 3), PlannedAlgorithm::LatticeFft);
+    assert_eq!(form(8, 31), PlannedAlgorithm::LatticeFft);
 }
 
 proptest! {

@@ -193,8 +193,9 @@ impl<L: Launcher> Phi<L> {
         &self.mlp
     }
 
-    pub(crate) fn set_output_scale(&mut self, scale: f32) {
-        self.mlp.set_output_scale(scale);
+    /// The network's structure, whose output scale is to be changed.
+    pub(crate) fn mlp_mut(&mut self) -> &mut KernelMlp<f32> {
+        &mut self.mlp
     }
 
     pub(crate) fn shape(&self) -> &PhiShape {

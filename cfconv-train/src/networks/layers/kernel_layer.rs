@@ -1,10 +1,8 @@
 //! Layers whose kernel is a network of the frequency: what their settings and their operations share.
 
-use cfconv_core::CfConv2dConfig;
-use cfconv_core::engine::{Domain, EnginePlan};
-use cfconv_mlp::KernelMlp;
+use cfconv_core::engine::EnginePlan;
 
-use super::kind::{CfConvOn, PlannedKernel};
+use super::kind::PlannedKernel;
 use super::prelude::*;
 use crate::nn::CfConv2d;
 
@@ -117,96 +115,73 @@ pub(super) use kernel_layer_config;
 
 /// A continuous Fourier convolution, or its channel mix alone.
 #[derive(Clone, Debug)]
-pub(crate) struct KernelLayer {
-    config: Box<CfConv2dConfig>,
-    /// For the mix alone, between half spectra: its output variance on white noise at initialisation.
-    mix_gain: Option<f64>,
-}
+pub(crate) struct KernelLayer(Box<EnginePlan>);
 
 impl KernelLayer {
-    /// Plans a layer of this configuration; `mix_gain` is for the mix alone.
+    /// The layer of a plan, with its parameters.
     pub(super) fn plan(
         at: &Context<'_>,
-        config: CfConv2dConfig,
-        mix_gain: Option<f64>,
+        plan: cfconv_core::Result<EnginePlan>,
         output: Shape,
     ) -> Result<Planned<Self>, NetworkError> {
-        let refused = |source| at.name.refused(source);
-        config.validate().map_err(|error| refused(DeviceError::from(error)))?;
-        let grid = EnginePlan::new(&config).grid;
-        let mlp = KernelMlp::<f32>::try_new(&config.mlp, grid)
-            .map_err(|error| refused(cfconv_core::CoreError::from(error).into()))?;
-        let mut params: Vec<_> = mlp
-            .parameter_segments()
-            .iter()
-            .map(|segment| Param {
-                name: format!("mlp.{}", segment.name),
-                shape: segment.shape.clone(),
-                decays: !segment.name.ends_with("bias"),
-                initial: Initial::ByKernel,
-            })
-            .collect();
-        if config.bias {
-            let (name, shape) = ("bias".to_owned(), vec![config.out_channels]);
-            params.push(Param { name, shape, decays: false, initial: Initial::ByKernel });
-        }
-        let kernel = PlannedKernel { num_positions: grid.num_positions(), depthwise: config.depthwise };
-        let op = Self { config: Box::new(config), mix_gain };
+        let plan = plan.map_err(|error| at.name.refused(error.into()))?;
+        let params = plan.parameter_segments().iter().map(|segment| Param {
+            name: segment.name.clone(),
+            shape: segment.shape.clone(),
+            decays: !segment.name.ends_with("bias"),
+            initial: Initial::ByKernel,
+        });
+        let params = params.collect();
+        let kernel =
+            PlannedKernel { num_positions: plan.grid.num_positions(), depthwise: plan.config().depthwise };
+        let op = Self(Box::new(plan));
         Ok(Planned { params, kernel: Some(kernel), ..Planned::new(op, output) })
-    }
-
-    fn domain(&self) -> Domain {
-        if self.mix_gain.is_some() { Domain::Spectra } else { Domain::Images }
     }
 }
 
 impl LayerOp for KernelLayer {
-    type State<D: Device> = Box<CfConvOn<D>>;
+    type State<D: Device> = Box<CfConv2d<D>>;
     const BACKWARD_READS_INPUT: bool = false;
 
-    fn prepare<D: Device>(&self, device: &D, _: usize) -> Result<Box<CfConvOn<D>>, DeviceError> {
-        let cf_conv = match self.mix_gain {
-            None => CfConvOn::<D>::try_new(device, &self.config),
-            Some(gain) => CfConvOn::<D>::try_new_mix(device, &self.config, gain),
-        };
-        cf_conv.map(Box::new)
+    fn prepare<D: Device>(&self, device: &D, _: usize) -> Result<Box<CfConv2d<D>>, DeviceError> {
+        CfConv2d::try_new(device, &self.0).map(Box::new)
     }
 
     fn forward<D: Device>(&self, pass: Pass<'_, Self, D>, io: Forward<'_, D>) -> Result<(), DeviceError> {
-        pass.state.forward(io.batch, io.params, io.input, io.output, pass.workspace)
+        pass.state.forward(io, pass.workspace)
     }
 
     fn backward<D: Device>(&self, pass: Pass<'_, Self, D>, io: Backward<'_, D>) -> Result<(), DeviceError> {
-        let (grad_output, grad_input) = (io.grad_output, io.grad_input);
-        pass.state.backward(io.batch, io.params, grad_output, grad_input, io.grad_params, pass.workspace)
+        pass.state.backward(io, pass.workspace)
     }
 
     fn memory<D: Device>(&self, device: &D, batches: &PlannedBatches) -> Result<LayerMemory, DeviceError> {
         let &PlannedBatches { training, evaluation, other_weights } = batches;
-        let plan = CfConvOn::<D>::planned_memory;
-        let planned = plan(device, &self.config, self.domain(), training, evaluation, other_weights)?;
+        let planned = device.cf_conv2d_memory(&self.0, training, evaluation, other_weights);
         Ok(LayerMemory {
-            kernel_states: planned.state + planned.undo + planned.evaluation_kernel,
+            kernel_states: planned.state + planned.rollback + planned.evaluation_kernel,
             working: planned.saved + planned.scratch,
             workspace: planned.workspace,
         })
     }
 
-    fn working_bytes<D: Device>(&self, cf_conv: &Box<CfConvOn<D>>, _: &D, _: usize) -> usize {
+    fn working_bytes<D: Device>(&self, cf_conv: &Box<CfConv2d<D>>, _: &D, _: usize) -> usize {
         cf_conv.working_bytes()
     }
 
-    fn cf_conv<'a, D: Device>(&self, cf_conv: &'a Box<CfConvOn<D>>) -> Option<&'a CfConvOn<D>> {
+    fn cf_conv<'a, D: Device>(&self, cf_conv: &'a Box<CfConv2d<D>>) -> Option<&'a CfConv2d<D>> {
         Some(cf_conv)
     }
 
-    fn cf_conv_mut<'a, D: Device>(&self, cf_conv: &'a mut Box<CfConvOn<D>>) -> Option<&'a mut CfConvOn<D>> {
+    fn cf_conv_mut<'a, D: Device>(&self, cf_conv: &'a mut Box<CfConv2d<D>>) -> Option<&'a mut CfConv2d<D>> {
         Some(cf_conv)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use cfconv_core::CfConv2dConfig;
+
     use super::*;
     use crate::networks::{LayerConfig, NetworkConfig};
 
@@ -218,7 +193,7 @@ mod tests {
             classes: 2,
             cf_conv: &network.cf_conv_settings(),
         };
-        layer.plan(&at).map(|planned| *planned.op.config)
+        layer.plan(&at).map(|planned| planned.op.0.config().clone())
     }
 
     #[test]

@@ -16,15 +16,15 @@ use super::{SpectralConv, SpectralConvSizes, SpectralWorkspace};
 const PIXELS: usize = 64;
 
 impl<T: Real> SpectralConv<T> {
-    /// Up to this many images go through [`infer_few`](Self::infer_few): each costs about a sixteenth of a block of
+    /// Up to this many images go through [`infer_small_batch`](Self::infer_small_batch): each costs about a sixteenth of a block of
     /// them, and a transposition.
-    pub(super) const FEW_IMAGES: usize = LANES / 2;
+    pub(super) const SMALL_BATCH: usize = LANES / 2;
 
     /// Computes the layer's output alone, channels side by side.
     ///
     /// # Shapes
     /// As for [`infer`](Self::infer).
-    pub(super) fn infer_few(
+    pub(super) fn infer_small_batch(
         &self,
         batch: usize,
         input: &[T],
