@@ -15,7 +15,7 @@ use crate::nn::{Backward, CfConv2d, CfConv2dWorkspace, Forward};
 
 /// The settings of a kind of layer: one table `[[network.layers]]`.
 pub(crate) trait LayerKind {
-    /// What such a layer computes. Kinds that differ in their settings only share an operation.
+    /// What such a layer computes. Kinds that differ only in their settings share an operation.
     type Op: LayerOp;
 
     /// Plans the layer for the values before it; the error says which setting or which input does not fit.
@@ -33,7 +33,7 @@ pub(crate) trait LayerOp: Clone + Debug + Send + Sized {
     /// What the layer keeps on a device from pass to pass: `()` for most.
     type State<D: Device>: Send;
 
-    /// Whether the backward pass reads the layer's input again: only then the memory plan keeps the input until then.
+    /// Whether the backward pass reads the layer's input again. The memory plan keeps the input only if it does.
     const BACKWARD_READS_INPUT: bool;
 
     /// Prepares the operation for batches of up to `max_batch` images.
@@ -60,12 +60,12 @@ pub(crate) trait LayerOp: Clone + Debug + Send + Sized {
         0
     }
 
-    /// The continuous Fourier convolution, of layers that are one.
+    /// The layer's continuous Fourier convolution, if it is one.
     fn cf_conv<'a, D: Device>(&self, _state: &'a Self::State<D>) -> Option<&'a CfConv2d<D>> {
         None
     }
 
-    /// The same to change.
+    /// As [`cf_conv`](Self::cf_conv), to change it.
     fn cf_conv_mut<'a, D: Device>(&self, _state: &'a mut Self::State<D>) -> Option<&'a mut CfConv2d<D>> {
         None
     }
