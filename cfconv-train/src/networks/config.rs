@@ -1,7 +1,7 @@
 //! The table `[network]`.
 
 use cfconv_core::{
-    Application, CfConv2dConfig, EvaluationKernel, GradientScale, InitialFill, PaddingMode, SamplerConfig,
+    CfConv2dConfig, ConvAlgorithm, EvaluationKernel, GradientScale, InitialFill, PaddingMode, SamplerConfig,
 };
 use cfconv_mlp::KernelMlpConfig;
 use serde::{Deserialize, Serialize};
@@ -56,12 +56,12 @@ pub struct NetworkConfig {
     /// The kernels that evaluation uses. Default: `state`.
     #[serde(default)]
     pub evaluation_kernel: EvaluationKernel,
-    /// Whether evaluation refreshes a copy of the state first. Default: false.
-    #[serde(default)]
-    pub polish: bool,
-    /// How lattice kernels are applied. Default: `auto`.
-    #[serde(default)]
-    pub application: Application,
+    /// Whether evaluation refreshes a copy of the state first, `polish` in files. Default: false.
+    #[serde(rename = "polish", default)]
+    pub refresh_before_evaluation: bool,
+    /// The algorithm for lattice kernels, `application` in files. Default: `auto`.
+    #[serde(rename = "application", default)]
+    pub algorithm: ConvAlgorithm,
     /// What lies beyond the border of images for CF-Conv layers. Default: `circular`.
     #[serde(default)]
     pub padding: PaddingMode,
@@ -193,12 +193,12 @@ pub struct CfConvLayerConfig {
     /// The kernel that evaluation uses.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub evaluation_kernel: Option<EvaluationKernel>,
-    /// Whether evaluation refreshes a copy of the state first.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub polish: Option<bool>,
-    /// How a lattice kernel is applied.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub application: Option<Application>,
+    /// Whether evaluation refreshes a copy of the state first, `polish` in files.
+    #[serde(rename = "polish", default, skip_serializing_if = "Option::is_none")]
+    pub refresh_before_evaluation: Option<bool>,
+    /// The algorithm for a lattice kernel, `application` in files.
+    #[serde(rename = "application", default, skip_serializing_if = "Option::is_none")]
+    pub algorithm: Option<ConvAlgorithm>,
     /// Fields of `[network.kernel]` that differ in this layer.
     #[serde(default, skip_serializing_if = "toml::Table::is_empty")]
     pub kernel: toml::Table,
@@ -334,8 +334,8 @@ impl NetworkConfig {
             gradient_scale: GradientScale::default(),
             initial_fill: InitialFill::default(),
             evaluation_kernel: EvaluationKernel::default(),
-            polish: false,
-            application: Application::default(),
+            refresh_before_evaluation: false,
+            algorithm: ConvAlgorithm::default(),
             padding: PaddingMode::default(),
             padding_share: one(),
             kernel: KernelMlpConfig::default(),
@@ -366,8 +366,10 @@ impl NetworkConfig {
             gradient_scale: layer.gradient_scale.unwrap_or(self.gradient_scale),
             initial_fill: layer.initial_fill.unwrap_or(self.initial_fill),
             evaluation_kernel: layer.evaluation_kernel.unwrap_or(self.evaluation_kernel),
-            polish: layer.polish.unwrap_or(self.polish),
-            application: layer.application.unwrap_or(self.application),
+            refresh_before_evaluation: layer
+                .refresh_before_evaluation
+                .unwrap_or(self.refresh_before_evaluation),
+            algorithm: layer.algorithm.unwrap_or(self.algorithm),
         })
     }
 

@@ -1,7 +1,7 @@
 //! Layers of networks that stay in the frequency domain: tables `[[network.layers]]`.
 
 use cfconv_core::engine::PaddingMode;
-use cfconv_core::{Application, EvaluationKernel, GradientScale, InitialFill, SamplerConfig};
+use cfconv_core::{ConvAlgorithm, EvaluationKernel, GradientScale, InitialFill, SamplerConfig};
 use serde::{Deserialize, Serialize};
 
 use super::config::CfConvLayerConfig;
@@ -33,9 +33,9 @@ pub struct CfMixLayerConfig {
     /// The kernel that evaluation uses.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub evaluation_kernel: Option<EvaluationKernel>,
-    /// Whether evaluation refreshes a copy of the state first.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub polish: Option<bool>,
+    /// Whether evaluation refreshes a copy of the state first, `polish` in files.
+    #[serde(rename = "polish", default, skip_serializing_if = "Option::is_none")]
+    pub refresh_before_evaluation: Option<bool>,
     /// Fields of `[network.kernel]` that differ in this layer.
     #[serde(default, skip_serializing_if = "toml::Table::is_empty")]
     pub kernel: toml::Table,
@@ -56,8 +56,8 @@ impl CfMixLayerConfig {
             gradient_scale: self.gradient_scale,
             initial_fill: self.initial_fill,
             evaluation_kernel: self.evaluation_kernel,
-            polish: self.polish,
-            application: Some(Application::Auto),
+            refresh_before_evaluation: self.refresh_before_evaluation,
+            algorithm: Some(ConvAlgorithm::Auto),
             kernel: self.kernel.clone(),
             sampler: self.sampler.clone(),
         }

@@ -1,6 +1,6 @@
 //! Layers of networks that work on tokens: patches of an image, laid out as the pixels of a smaller one.
 
-use cfconv_core::{Application, EvaluationKernel, GradientScale, InitialFill, PaddingMode, SamplerConfig};
+use cfconv_core::{ConvAlgorithm, EvaluationKernel, GradientScale, InitialFill, PaddingMode, SamplerConfig};
 use serde::{Deserialize, Serialize};
 
 use super::config::{CfConvLayerConfig, three, yes, zeros};
@@ -84,12 +84,12 @@ pub struct DepthwiseCfConvLayerConfig {
     /// The kernel that evaluation uses.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub evaluation_kernel: Option<EvaluationKernel>,
-    /// Whether evaluation refreshes a copy of the state first.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub polish: Option<bool>,
-    /// How a lattice kernel is applied.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub application: Option<Application>,
+    /// Whether evaluation refreshes a copy of the state first, `polish` in files.
+    #[serde(rename = "polish", default, skip_serializing_if = "Option::is_none")]
+    pub refresh_before_evaluation: Option<bool>,
+    /// The algorithm for a lattice kernel, `application` in files.
+    #[serde(rename = "application", default, skip_serializing_if = "Option::is_none")]
+    pub algorithm: Option<ConvAlgorithm>,
     /// Fields of `[network.kernel]` that differ in this layer.
     #[serde(default, skip_serializing_if = "toml::Table::is_empty")]
     pub kernel: toml::Table,
@@ -109,8 +109,8 @@ impl DepthwiseCfConvLayerConfig {
             gradient_scale,
             initial_fill,
             evaluation_kernel,
-            polish,
-            application,
+            refresh_before_evaluation,
+            algorithm,
             kernel,
             sampler,
         } = self.clone();
@@ -123,8 +123,8 @@ impl DepthwiseCfConvLayerConfig {
             gradient_scale,
             initial_fill,
             evaluation_kernel,
-            polish,
-            application,
+            refresh_before_evaluation,
+            algorithm,
             kernel,
             sampler,
         }
