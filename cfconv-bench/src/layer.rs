@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use anyhow::{Result, ensure};
 use cfconv_core::engine::{CfConv2dEngine, CfConvWorkspace, PaddingMode, PlannedAlgorithm};
-use cfconv_core::{Application, CfConv2dConfig, NumPositions, RefreshHistory, SamplerConfig, StepSeed};
+use cfconv_core::{CfConv2dConfig, ConvAlgorithm, NumPositions, RefreshHistory, SamplerConfig, StepSeed};
 use cfconv_mlp::{KernelMlp, KernelMlpConfig, Positions};
 use num_complex::Complex;
 use serde::Serialize;
@@ -37,8 +37,8 @@ pub struct KernelArgs {
     #[arg(long, value_name = "K", conflicts_with = "positions", value_parser = at_least_one)]
     pub lattice: Option<usize>,
     /// How a lattice is applied: `auto`, `direct` (in space) or `fft`.
-    #[arg(long, value_name = "HOW", default_value = "auto", requires = "lattice", value_parser = parse_application)]
-    pub application: Application,
+    #[arg(long = "application", value_name = "HOW", default_value = "auto", requires = "lattice", value_parser = parse_algorithm)]
+    pub algorithm: ConvAlgorithm,
     /// Features of the kernel network's hidden layers.
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = at_least_one)]
     pub hidden_width: usize,
@@ -60,11 +60,11 @@ fn parse_positions(text: &str) -> Result<NumPositions, String> {
     at_least_one(text).map(NumPositions::Count).map_err(|error| format!("{error}; give a number or `all`"))
 }
 
-fn parse_application(text: &str) -> Result<Application, String> {
+fn parse_algorithm(text: &str) -> Result<ConvAlgorithm, String> {
     match text {
-        "auto" => Ok(Application::Auto),
-        "direct" => Ok(Application::Direct),
-        "fft" => Ok(Application::Fft),
+        "auto" => Ok(ConvAlgorithm::Auto),
+        "direct" => Ok(ConvAlgorithm::Direct),
+        "fft" => Ok(ConvAlgorithm::Fft),
         _ => Err("give `auto`, `direct` or `fft`".to_owned()),
     }
 }
@@ -75,7 +75,7 @@ impl KernelArgs {
         Self {
             positions: NumPositions::Count(positions),
             lattice: None,
-            application: Application::Auto,
+            algorithm: ConvAlgorithm::Auto,
             hidden_width: 64,
             hidden_layers: 2,
             ema_alpha: 0.5,
@@ -102,7 +102,7 @@ impl KernelArgs {
             (None, NumPositions::All) => SamplerConfig::All {},
             (None, num_positions) => SamplerConfig::Uniform { num_positions, replacement: false },
         };
-        config.application = self.application;
+        config.algorithm = self.algorithm;
         config.ema_alpha = self.ema_alpha;
         config.padding = if self.zero_padding { PaddingMode::Zeros } else { PaddingMode::Circular };
         config

@@ -3,7 +3,7 @@
 use cfconv_fft::Real;
 use ndarray::{Array4, ArrayView4};
 
-use crate::config::{Application, CfConv2dConfig, EvaluationKernel, GradientScale, InitialFill};
+use crate::config::{CfConv2dConfig, ConvAlgorithm, EvaluationKernel, GradientScale, InitialFill};
 use crate::engine::{CfConv2dEngine, CfConvWorkspace, PaddingMode};
 use crate::error::{CoreError, Result};
 use crate::sampler::SamplerConfig;
@@ -267,14 +267,14 @@ impl CfConv2dBuilder {
     }
 
     /// Sets whether evaluation refreshes a copy of the state first.
-    pub fn polish(mut self, polish: bool) -> Self {
-        self.config.polish = polish;
+    pub fn refresh_before_evaluation(mut self, refresh: bool) -> Self {
+        self.config.refresh_before_evaluation = refresh;
         self
     }
 
-    /// Sets how a lattice kernel is applied.
-    pub fn application(mut self, application: Application) -> Self {
-        self.config.application = application;
+    /// Sets the algorithm that convolves with a lattice kernel.
+    pub fn algorithm(mut self, algorithm: ConvAlgorithm) -> Self {
+        self.config.algorithm = algorithm;
         self
     }
 

@@ -72,7 +72,7 @@ mod ringing;
 mod sampler;
 mod seed;
 
-pub use config::{Application, CfConv2dConfig, EvaluationKernel, GradientScale, InitialFill};
+pub use config::{CfConv2dConfig, ConvAlgorithm, EvaluationKernel, GradientScale, InitialFill};
 pub use engine::PaddingMode;
 pub use error::{CoreError, Result};
 pub use kernel_state::ShadowGap;

@@ -327,7 +327,7 @@ impl<B: EngineBackend> Engine<B> {
         check_len("CfConv2dEngine::begin_evaluation", "params", self.num_parameters(), B::len(params))?;
         let network = B::part(params, 0..self.network_len());
         let dense = kernel == EvaluationKernel::Dense;
-        let own_kernel = dense || self.config().polish;
+        let own_kernel = dense || self.config().refresh_before_evaluation;
         if own_kernel {
             let positions = self.every_position();
             self.backend.resize(&mut self.evaluation_kernel, positions.len())?;
@@ -348,14 +348,12 @@ impl<B: EngineBackend> Engine<B> {
     }
 
     /// The kernel of the current evaluation, on the layer's grid.
-    pub(super) fn evaluation_values(&self) -> Outcome<B, Option<Cow<'_, [Complex<B::Real>]>>> {
-        Ok(match self.phase {
-            Phase::Evaluation { own_kernel: true } => {
-                Some(self.backend.values_to_host(&self.evaluation_kernel)?)
-            }
-            Phase::Evaluation { own_kernel: false } => Some(self.host_state()?),
+    pub(super) fn kernel_of_evaluation(&self) -> Option<&B::Values> {
+        match self.phase {
+            Phase::Evaluation { own_kernel: true } => Some(&self.evaluation_kernel),
+            Phase::Evaluation { own_kernel: false } => Some(&self.state),
             _ => None,
-        })
+        }
     }
 
     /// Begins an evaluation with these values on the layer's grid.

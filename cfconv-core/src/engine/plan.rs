@@ -9,7 +9,7 @@ use super::{
     DepthwiseConv, DepthwiseConvSizes, DepthwiseSpectralConv, DepthwiseSpectralSizes, DirectConv,
     DirectConvSizes, Domain, PaddingMode, SpectralConv, SpectralConvSizes,
 };
-use crate::config::{Application, CfConv2dConfig};
+use crate::config::{CfConv2dConfig, ConvAlgorithm};
 use crate::error::{CoreError, Result};
 use crate::lattice::Lattice;
 use crate::output_scale::HE_VARIANCE;
@@ -73,14 +73,14 @@ impl EnginePlan {
         let lattice = config.lattice_size();
         let torus = torus(config, lattice);
         let (height, width) = lattice.map_or(torus, |size| (size, size));
-        let algorithm = match (lattice, config.application) {
+        let algorithm = match (lattice, config.algorithm) {
             (None, _) => PlannedAlgorithm::Spectral,
-            (Some(_), Application::Direct) => PlannedAlgorithm::LatticeDirect,
-            (Some(_), Application::Fft) => PlannedAlgorithm::LatticeFft,
-            (Some(size), Application::Auto) if direct_is_faster(config, size, torus) => {
+            (Some(_), ConvAlgorithm::Direct) => PlannedAlgorithm::LatticeDirect,
+            (Some(_), ConvAlgorithm::Fft) => PlannedAlgorithm::LatticeFft,
+            (Some(size), ConvAlgorithm::Auto) if direct_is_faster(config, size, torus) => {
                 PlannedAlgorithm::LatticeDirect
             }
-            (Some(_), Application::Auto) => PlannedAlgorithm::LatticeFft,
+            (Some(_), ConvAlgorithm::Auto) => PlannedAlgorithm::LatticeFft,
         };
         // The kernel of a depthwise layer has one axis of channels.
         let out_channels = if config.depthwise { 1 } else { config.out_channels };
@@ -123,7 +123,7 @@ impl EnginePlan {
         if config.padding != PaddingMode::Circular {
             return refused("padding", "circular between half spectra", "zeros");
         }
-        if config.application == Application::Direct {
+        if config.algorithm == ConvAlgorithm::Direct {
             return refused("application", "auto or fft between half spectra", "direct");
         }
         if !(initial_variance > 0.0 && initial_variance.is_finite()) {

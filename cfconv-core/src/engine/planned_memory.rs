@@ -85,8 +85,9 @@ impl EnginePlan {
         let complex = size_of::<Complex<T>>();
         let visited = self.sampler().max_positions() * complex;
         let state = self.grid.num_positions() * complex;
-        let own_kernel =
-            dense_evaluation || config.polish || config.evaluation_kernel == EvaluationKernel::Dense;
+        let own_kernel = dense_evaluation
+            || config.refresh_before_evaluation
+            || config.evaluation_kernel == EvaluationKernel::Dense;
         let mut memory = PlannedMemory {
             state,
             rollback: visited,

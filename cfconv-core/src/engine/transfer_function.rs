@@ -201,10 +201,11 @@ impl<B: EngineBackend> Engine<B> {
     /// # Errors
     /// [`CoreError::WrongOrder`] unless an evaluation has begun.
     pub fn transfer_function(&self) -> Outcome<B, TransferFunction<B::Real>> {
-        let Some(values) = self.evaluation_values()? else {
+        let Some(kernel) = self.kernel_of_evaluation() else {
             let op = "CfConv2dEngine::transfer_function";
             return Err(CoreError::WrongOrder { op, needed: "begin_evaluation" }.into());
         };
+        let values = self.backend.values_to_host(kernel)?;
         let plan = self.plan();
         let (height, width) = plan.dense_torus();
         let grid = KernelGrid { height, width, ..plan.grid };

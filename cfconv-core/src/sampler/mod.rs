@@ -177,9 +177,9 @@ impl PositionSampler {
 
     /// The probability π(u) that a step visits `position`.
     ///
-    /// `num_positions / N` without replacement and with low discrepancy (over all runs); `1 − (1 − 1/N)^draws` with; one over its stratum's size if
-    /// stratified; its run's mean share over its run's size if weighted by gap; the share of blocks drawn for blocks; 1 if
-    /// every position is visited.
+    /// `num_positions / N` without replacement and with low discrepancy (over all runs); `1 − (1 − 1/N)^draws` with
+    /// replacement; one over its stratum's size if stratified; its run's mean share over its run's size if weighted by
+    /// gap; the share of blocks that are drawn for blocks; 1 if every position is visited.
     pub fn inclusion_probability(&self, position: u32) -> f64 {
         debug_assert!(position < self.population);
         let population = f64::from(self.population);

@@ -1,7 +1,7 @@
 //! Depthwise layers: against explicit sums, central differences, and layers that mix channels.
 
 use cfconv_core::engine::{CfConv2dEngine, CfConvWorkspace, PaddingMode, PlannedAlgorithm};
-use cfconv_core::{Application, CfConv2dConfig, NumPositions, SamplerConfig, StepSeed};
+use cfconv_core::{CfConv2dConfig, ConvAlgorithm, NumPositions, SamplerConfig, StepSeed};
 use cfconv_mlp::{KernelGrid, Parameterization};
 
 use crate::common::{
@@ -20,10 +20,10 @@ fn depthwise_config(
 }
 
 /// Samplers and, where they exist, both forms.
-fn samplers_and_forms() -> Vec<(SamplerConfig, Application)> {
-    let mut all: Vec<_> = samplers().into_iter().map(|sampler| (sampler, Application::Auto)).collect();
-    all.push((SamplerConfig::Lattice { size: 3 }, Application::Direct));
-    all.push((SamplerConfig::Lattice { size: 3 }, Application::Fft));
+fn samplers_and_forms() -> Vec<(SamplerConfig, ConvAlgorithm)> {
+    let mut all: Vec<_> = samplers().into_iter().map(|sampler| (sampler, ConvAlgorithm::Auto)).collect();
+    all.push((SamplerConfig::Lattice { size: 3 }, ConvAlgorithm::Direct));
+    all.push((SamplerConfig::Lattice { size: 3 }, ConvAlgorithm::Fft));
     all
 }
 
@@ -31,14 +31,14 @@ fn samplers_and_forms() -> Vec<(SamplerConfig, Application)> {
 fn depthwise_layer_equals_explicit_sums() {
     for (height, width, channels, _, batch) in SHAPES {
         for padding in [PaddingMode::Circular, PaddingMode::Zeros] {
-            for (sampler, application) in [
-                (SamplerConfig::All {}, Application::Auto),
-                (SamplerConfig::Lattice { size: 3 }, Application::Direct),
-                (SamplerConfig::Lattice { size: 3 }, Application::Fft),
+            for (sampler, algorithm) in [
+                (SamplerConfig::All {}, ConvAlgorithm::Auto),
+                (SamplerConfig::Lattice { size: 3 }, ConvAlgorithm::Direct),
+                (SamplerConfig::Lattice { size: 3 }, ConvAlgorithm::Fft),
             ] {
                 let config = CfConv2dConfig {
                     padding,
-                    application,
+                    algorithm,
                     bias: height != 2,
                     ..depthwise_config((height, width, channels), sampler)
                 };
@@ -58,12 +58,12 @@ fn depthwise_layer_equals_explicit_sums() {
 
 #[test]
 fn depthwise_gradients_equal_central_differences() {
-    for (sampler, application) in samplers_and_forms() {
+    for (sampler, algorithm) in samplers_and_forms() {
         for padding in [PaddingMode::Circular, PaddingMode::Zeros] {
             let config = CfConv2dConfig {
                 mlp: small_mlp(Parameterization::HwCin),
                 padding,
-                application,
+                algorithm,
                 ema_alpha: 0.7,
                 ..depthwise_config((3, 4, 3), sampler.clone())
             };
@@ -86,8 +86,8 @@ fn depthwise_gradients_equal_central_differences() {
 
 #[test]
 fn depthwise_f32_agrees_with_f64_for_any_number_of_threads() {
-    for (sampler, application) in samplers_and_forms() {
-        let config = CfConv2dConfig { application, ..depthwise_config((8, 7, 5), sampler) };
+    for (sampler, algorithm) in samplers_and_forms() {
+        let config = CfConv2dConfig { algorithm, ..depthwise_config((8, 7, 5), sampler) };
         let params: Vec<f64> = engine::<f32>(&config).1.iter().map(|&p| f64::from(p)).collect();
         let exact = step::<f64>(&config, &params, 33);
         let with_threads = |threads| {

@@ -1,7 +1,7 @@
 //! The initial output variance is that of a He-initialised convolution.
 
 use cfconv_core::engine::PaddingMode;
-use cfconv_core::{Application, CfConv2dConfig, NumPositions, SamplerConfig};
+use cfconv_core::{CfConv2dConfig, ConvAlgorithm, NumPositions, SamplerConfig};
 use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
@@ -109,9 +109,9 @@ fn segments_name_every_parameter_once() {
 
 #[test]
 fn both_forms_of_the_lattice_start_with_the_same_kernel() {
-    let outputs = [Application::Direct, Application::Fft].map(|application| {
+    let outputs = [ConvAlgorithm::Direct, ConvAlgorithm::Fft].map(|algorithm| {
         let config = CfConv2dConfig {
-            application,
+            algorithm,
             padding: PaddingMode::Zeros,
             ..small_config((6, 6, 2, 3), SamplerConfig::Lattice { size: 3 })
         };

@@ -197,24 +197,26 @@ fn evaluation_kernels_are_state_polished_state_and_network() {
         (EvaluationKernel::State, true, &polished),
         (EvaluationKernel::Dense, false, &phi),
     ];
-    for (evaluation_kernel, polish, kernel) in cases {
-        let config = CfConv2dConfig { evaluation_kernel, polish, ..config.clone() };
+    for (evaluation_kernel, refresh_before_evaluation, kernel) in cases {
+        let config = CfConv2dConfig { evaluation_kernel, refresh_before_evaluation, ..config.clone() };
         let (mut engine, _) = engine::<f64>(&config);
         engine.begin_evaluation(&params).unwrap();
         let output = forward(&mut engine, &params, 2, &input);
-        assert!(relative_error(&output, &with_kernel(kernel)) < 1e-13, "{evaluation_kernel:?} {polish}");
+        assert!(relative_error(&output, &with_kernel(kernel)) < 1e-13, "{config:?}");
     }
 }
 
 #[test]
 fn evaluation_does_not_disturb_training() {
-    for (evaluation_kernel, polish) in [(EvaluationKernel::Dense, false), (EvaluationKernel::State, true)] {
+    for (evaluation_kernel, refresh_before_evaluation) in
+        [(EvaluationKernel::Dense, false), (EvaluationKernel::State, true)]
+    {
         let mut results = Vec::new();
         for evaluates in [false, true] {
             let config = CfConv2dConfig {
                 ema_alpha: 0.5,
                 evaluation_kernel,
-                polish,
+                refresh_before_evaluation,
                 ..small_config(SHAPE, stratified())
             };
             let (mut engine, mut params) = engine::<f32>(&config);

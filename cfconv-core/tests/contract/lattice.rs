@@ -1,7 +1,7 @@
 //! The k×k lattice: exactness, both forms, adjoints, limits.
 
 use cfconv_core::engine::{CfConvWorkspace, PaddingMode, PlannedAlgorithm};
-use cfconv_core::{Application, CfConv2dConfig, Lattice, SamplerConfig, naive};
+use cfconv_core::{CfConv2dConfig, ConvAlgorithm, Lattice, SamplerConfig, naive};
 use cfconv_fft::Complex;
 use cfconv_fft::lanes::LanesRfft2;
 use ndarray::ArrayView4;
@@ -73,12 +73,12 @@ fn direct_and_spectral_forms_agree_with_all_gradients() {
     for padding in [PaddingMode::Circular, PaddingMode::Zeros] {
         for (shape, size) in [((6, 8, 3, 4), 3), ((5, 7, 2, 2), 5), ((3, 2, 2, 3), 7), ((8, 8, 5, 1), 1)] {
             let mut results = Vec::new();
-            for (application, form) in [
-                (Application::Direct, PlannedAlgorithm::LatticeDirect),
-                (Application::Fft, PlannedAlgorithm::LatticeFft),
+            for (algorithm, form) in [
+                (ConvAlgorithm::Direct, PlannedAlgorithm::LatticeDirect),
+                (ConvAlgorithm::Fft, PlannedAlgorithm::LatticeFft),
             ] {
                 let config = CfConv2dConfig {
-                    application,
+                    algorithm,
                     padding,
                     ..small_config(shape, SamplerConfig::Lattice { size })
                 };
@@ -110,8 +110,8 @@ fn lattice_of_the_image_size_is_the_dense_kernel() {
     let input = numbers(1, input_len(dense.config(), 2));
     dense.begin_evaluation(&params).unwrap();
     let expected = forward(&mut dense, &params, 2, &input);
-    for application in [Application::Direct, Application::Fft] {
-        let (mut lattice, lattice_params) = engine::<f64>(&CfConv2dConfig { application, ..lattice.clone() });
+    for algorithm in [ConvAlgorithm::Direct, ConvAlgorithm::Fft] {
+        let (mut lattice, lattice_params) = engine::<f64>(&CfConv2dConfig { algorithm, ..lattice.clone() });
         assert_eq!(lattice_params, params);
         lattice.begin_evaluation(&params).unwrap();
         assert!(relative_error(&forward(&mut lattice, &params, 2, &input), &expected) < 1e-12);

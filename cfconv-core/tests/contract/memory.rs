@@ -1,17 +1,17 @@
 //! Planned memory against what a layer holds after training and evaluation.
 
 use cfconv_core::engine::{CfConvWorkspace, EnginePlan, PlannedAlgorithm};
-use cfconv_core::{Application, CfConv2dConfig, CoreError, PaddingMode, SamplerConfig};
+use cfconv_core::{CfConv2dConfig, ConvAlgorithm, CoreError, PaddingMode, SamplerConfig};
 
 use crate::common::{engine, input_len, numbers, output_len, samplers, seed, small_config};
 
 /// Layers of every form, every sampler, both paddings.
 fn configurations() -> Vec<CfConv2dConfig> {
     let mut all: Vec<_> = samplers().into_iter().map(|sampler| small_config((8, 6, 3, 4), sampler)).collect();
-    for application in [Application::Direct, Application::Fft] {
+    for algorithm in [ConvAlgorithm::Direct, ConvAlgorithm::Fft] {
         for padding in [PaddingMode::Circular, PaddingMode::Zeros] {
             let sampler = SamplerConfig::Lattice { size: 3 };
-            all.push(CfConv2dConfig { application, padding, ..small_config((9, 7, 5, 2), sampler) });
+            all.push(CfConv2dConfig { algorithm, padding, ..small_config((9, 7, 5, 2), sampler) });
         }
     }
     all.push(CfConv2dConfig {

@@ -174,7 +174,7 @@ fn samplers_visit_the_same_positions<D: Device>(device: &D) {
         "sampler = { kind = 'gap-weighted', num_positions = 64 }\nema_alpha = 0.5",
     );
     fn run<D: Device>(device: &D, config: &CfConv2dConfig, steps: u64) -> Vec<u64> {
-        let mut layer = CfConv2d::try_new(device, &plan(&config)).unwrap();
+        let mut layer = CfConv2d::try_new(device, &plan(config)).unwrap();
         let mut params = unset(device, layer.num_parameters());
         layer.initialize(StepSeed { run_seed: 1, layer: 0, step: 0 }, all_mut(device, &mut params)).unwrap();
         let mut workspace = Default::default();

@@ -23,9 +23,9 @@ macro_rules! kernel_layer_config {
                 #[serde(default, skip_serializing_if = "Option::is_none")]
                 pub padding_share: Option<f64>,
             } {
-                /// How a lattice kernel is applied.
-                #[serde(default, skip_serializing_if = "Option::is_none")]
-                pub application: Option<cfconv_core::Application>,
+                /// The algorithm for a lattice kernel, `application` in files.
+                #[serde(rename = "application", default, skip_serializing_if = "Option::is_none")]
+                pub algorithm: Option<cfconv_core::ConvAlgorithm>,
             }
         }
 
@@ -40,17 +40,17 @@ macro_rules! kernel_layer_config {
                 Ok(cfconv_core::CfConv2dConfig {
                     padding: self.padding.unwrap_or(at.cf_conv.padding),
                     padding_share: self.padding_share.unwrap_or(at.cf_conv.padding_share),
-                    application: self.application.unwrap_or(at.cf_conv.application),
+                    algorithm: self.algorithm.unwrap_or(at.cf_conv.algorithm),
                     ..self.on_spectra(at, size, out_channels)?
                 })
             }
         }
     };
-    // A layer on half spectra: padding is circular, and there is no choice of how a kernel is applied.
+    // A layer on half spectra: padding is circular, and there is no choice of an algorithm.
     ($(#[$meta:meta])* spectra $name:ident { $($own:tt)* }) => {
         kernel_layer_config! { $(#[$meta])* fields $name { $($own)* } {} }
     };
-    ($(#[$meta:meta])* fields $name:ident { $($first:tt)* } { $($application:tt)* }) => {
+    ($(#[$meta:meta])* fields $name:ident { $($first:tt)* } { $($algorithm:tt)* }) => {
         $(#[$meta])*
         #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
         #[serde(deny_unknown_fields)]
@@ -68,10 +68,10 @@ macro_rules! kernel_layer_config {
             /// The kernel that evaluation uses.
             #[serde(default, skip_serializing_if = "Option::is_none")]
             pub evaluation_kernel: Option<cfconv_core::EvaluationKernel>,
-            /// Whether evaluation refreshes a copy of the state first.
-            #[serde(default, skip_serializing_if = "Option::is_none")]
-            pub polish: Option<bool>,
-            $($application)*
+            /// Whether evaluation refreshes a copy of the state first, `polish` in files.
+            #[serde(rename = "polish", default, skip_serializing_if = "Option::is_none")]
+            pub refresh_before_evaluation: Option<bool>,
+            $($algorithm)*
             /// Fields of `[network.kernel]` that differ in this layer.
             #[serde(default, skip_serializing_if = "toml::Table::is_empty")]
             pub kernel: toml::Table,
@@ -104,8 +104,10 @@ macro_rules! kernel_layer_config {
                     gradient_scale: self.gradient_scale.unwrap_or(shared.gradient_scale),
                     initial_fill: self.initial_fill.unwrap_or(shared.initial_fill),
                     evaluation_kernel: self.evaluation_kernel.unwrap_or(shared.evaluation_kernel),
-                    polish: self.polish.unwrap_or(shared.polish),
-                    application: cfconv_core::Application::Auto,
+                    refresh_before_evaluation: self
+                        .refresh_before_evaluation
+                        .unwrap_or(shared.refresh_before_evaluation),
+                    algorithm: cfconv_core::ConvAlgorithm::Auto,
                 })
             }
         }
