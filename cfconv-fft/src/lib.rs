@@ -1,7 +1,12 @@
 //! Two-dimensional real FFTs, their adjoints, and convolution through the FFT, on ndarray.
 //!
-//! Images are `[batch, channels, height, width]` (any strides), of any height and width of at least 1, in
-//! `f32` or `f64`. Everything linear comes with its adjoint, so that gradients can be written by hand.
+//! The crate has two rooms:
+//! * **The toolkit**, everything at the top level: transforms, convolution, padding and resampling of images
+//!   `[batch, channels, height, width]` (any strides), of any height and width of at least 1, in `f32` or `f64`.
+//!   Everything linear comes with its adjoint, so that gradients can be written by hand.
+//! * **The ground floor**, [`simd`] and [`lanes`]: the choice of an instruction set at run time, and transforms of
+//!   many images side by side with the batch as the innermost axis. The other crates of the workspace stand on it,
+//!   and so do parts of the toolkit. It works on plain slices: go there when batches are large and copies count.
 //!
 //! # Convolving an image
 //! A Gaussian blur with a 31×31 kernel, which takes no longer than one with 3×3 taps:
@@ -38,8 +43,9 @@
 //! | make a half spectrum that of a real image | [`hermitian_project`] |
 //! | interpolate or low-pass an image by its spectrum | [`resample_spectrum`] |
 //! | pad and crop | [`pad`], [`crop`], [`next_fast_len`] |
-//! | transform many images at once, one in each SIMD lane | [`lanes`] |
 //! | check any of it | [`naive`] |
+//! | transform a large batch `[H, W, batch]`, one image in each SIMD lane | [`lanes`] |
+//! | write a kernel of your own for every instruction set | [`simd`] |
 //!
 //! # Half spectra
 //! A real image `[H, W]` has a half spectrum `[H, W/2 + 1]`. Its column 0 and, W even, its last column are
