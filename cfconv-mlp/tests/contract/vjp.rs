@@ -1,7 +1,7 @@
 //! The gradient equals central differences for every configuration, and accumulates.
 
 use crate::common::{
-    ACTIVATIONS, PARAMETERIZATIONS, every_config, kernel, random_positions, random_values, unwritten,
+    ACTIVATIONS, PARAMETERIZATIONS, every_config, kernel, largest, random_positions, random_values, unwritten,
 };
 use cfconv_mlp::{
     ChannelEncoding, ComplexOutput, KernelGrid, KernelMlp, KernelMlpConfig, OmegaMode, Parameterization,
@@ -24,7 +24,7 @@ fn assert_gradient(config: &KernelMlpConfig, grid: KernelGrid, list: &[u32]) {
     let grad_output = random_values(list.len(), 22);
     let mut grad = vec![0.0; params.len()];
     phi.evaluate_vjp(&params, Positions::List(list), &grad_output, &mut grad).unwrap();
-    let largest = grad.iter().fold(0.0_f64, |largest, g| largest.max(g.abs()));
+    let largest = largest(&grad);
     assert!(largest > 0.0);
     let mut rng = ChaCha8Rng::seed_from_u64(23);
     let chosen: Vec<usize> = if params.len() <= 200 {
