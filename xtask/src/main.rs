@@ -9,7 +9,9 @@ mod bench;
 mod build;
 mod cuda_check;
 mod cuda_toolkit;
+mod documents;
 mod environment;
+mod instruction_sets;
 mod number_text;
 mod output;
 mod page;
@@ -41,6 +43,9 @@ enum Command {
     CudaToolkit(cuda_toolkit::Args),
     /// Train the networks of an experiment and report accuracy, time and memory.
     Reproduce(reproduce::Args),
+    /// Run what stands for a command of a document; `cargo xtask test` calls it.
+    #[command(hide = true)]
+    StandIn(documents::Args),
     /// Run every check that a change must pass: format, documentation, lints, tests.
     Test(test::Args),
 }
@@ -51,6 +56,7 @@ fn main() -> ExitCode {
         Command::CudaCheck(args) => cuda_check::run(&args),
         Command::CudaToolkit(args) => cuda_toolkit::run(&args),
         Command::Reproduce(args) => reproduce::run(&args),
+        Command::StandIn(args) => documents::stand_in(&args),
         Command::Test(args) => test::run(&args),
     };
     match result {
