@@ -1,22 +1,22 @@
-//! The command line of `cfconv-bench`.
+//! The command line of `cfconv-bench`. The programs `cfconv-bench` and `cfconv-bench-cuda` are [`main`] with different
+//! graphics cards.
 
-use std::io::{self, ErrorKind, Write as _};
-use std::ops::ControlFlow;
+use std::io::{Write as _, stdout};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Result, bail, ensure};
-use cfconv_bench::{Dump, RunArgs, conv3x3, fft, infer, layer, net, sgemm};
+use anyhow::{Result, anyhow, bail, ensure};
 use cfconv_fft::simd::InstructionSet;
+use cfconv_train::cli::{GraphicsCard, exit_code};
 use clap::{Parser, Subcommand};
-use serde_json::Value;
+use serde_json::{Value, to_value};
 
-use crate::accelerator;
+use crate::{DeviceArgs, Dump, RunArgs, conv3x3, fft, infer, layer, net, sgemm};
 
 /// Times transforms, layers and networks of cfconv.
 #[derive(Parser)]
-#[command(version)]
-struct Cli {
+#[command(name = "cfconv-bench", version)]
+struct Arguments {
     #[command(flatten)]
     run: RunArgs,
     /// Print one JSON object.
@@ -30,95 +30,114 @@ struct Cli {
 }
 
 #[derive(Subcommand)]
-pub(crate) enum Command {
+enum Command {
     /// One rfft2 and one irfft2 of batch × in-channels planes.
     Fft(fft::Args),
-    /// A training step of one CF-Conv layer: sampling, kernel refresh, forward, backward.
-    Layer(layer::Args),
+    #[command(flatten)]
+    OnDevice(DeviceCommand),
     /// Forward and backward pass of one ordinary convolution.
     Conv3x3(conv3x3::Args),
-    /// A training step of a whole network with its optimiser.
-    Net(net::Args),
     /// Inference with cached kernels: of one CF-Conv layer, or of a whole network.
     Infer(infer::Args),
     /// A matrix product: the rate of this machine.
     Sgemm(sgemm::Args),
 }
 
-/// Does what the command line asks for.
-///
-/// # Errors
-/// Whatever the measurement reports; with `--device cuda`, what is missing.
-pub(crate) fn run() -> Result<ExitCode> {
-    let Cli { run, json, dump, command } = Cli::parse();
+/// What can be measured on a graphics card too.
+#[derive(Subcommand)]
+pub enum DeviceCommand {
+    /// A training step of one CF-Conv layer: sampling, kernel refresh, forward, backward.
+    Layer(layer::Args),
+    /// A training step of a whole network with its optimiser.
+    Net(net::Args),
+}
+
+/// A measurement on a graphics card.
+pub struct DeviceMeasurement {
+    /// The subject.
+    pub command: DeviceCommand,
+    /// How often it is measured.
+    pub run: RunArgs,
+    /// Whether the report is one JSON object.
+    pub json: bool,
+}
+
+/// The program `cfconv-bench`, which reaches the graphics card as `card` says: does what the command line asks for.
+pub fn main(card: &dyn GraphicsCard<DeviceMeasurement>) -> ExitCode {
+    exit_code(run(Arguments::parse(), card))
+}
+
+fn run(arguments: Arguments, card: &dyn GraphicsCard<DeviceMeasurement>) -> Result<ExitCode> {
+    let Arguments { run, json, dump, command } = arguments;
+    let device = match &command {
+        Command::OnDevice(command) => command.device(),
+        _ => DeviceArgs::default(),
+    };
+    let on_card = device.is_on_card()?;
     if let Some(path) = dump {
-        ensure!(!command.is_on_card()?, "--dump writes what the CPU computes: leave out --device cuda");
+        ensure!(!on_card, "--dump writes what the CPU computes: leave out --device cuda");
         run.start_threads()?;
         command.dump()?.write(&path)?;
         return Ok(ExitCode::SUCCESS);
     }
     run.start_threads()?;
-    let mut result = match command.measure(&run)? {
-        ControlFlow::Continue(result) => result,
-        ControlFlow::Break(code) => return Ok(code),
-    };
-    result["instruction_set"] = format!("{:?}", InstructionSet::detect()).into();
-    match print(&result, json) {
-        // A reader that has seen enough, as `head` does, is no failure.
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => {}
-        printed => printed?,
+    match command {
+        Command::OnDevice(command) if on_card => {
+            let run_on_card =
+                card.open(device.tf32).map_err(|missing| anyhow!("--device cuda: {}", missing.reason))?;
+            run_on_card(DeviceMeasurement { command, run, json })
+        }
+        command => print(command.measure(&run)?, json),
     }
-    Ok(ExitCode::SUCCESS)
 }
 
 impl Command {
-    fn is_on_card(&self) -> Result<bool> {
-        match self {
-            Self::Layer(layer::Args { device, .. }) | Self::Net(net::Args { device, .. }) => {
-                device.is_on_card()
-            }
-            _ => Ok(false),
-        }
-    }
-
-    /// The report, or the exit code of the program that has measured in place of this one.
-    fn measure(&self, run: &RunArgs) -> Result<ControlFlow<ExitCode, Value>> {
-        let report = match self {
-            Self::Layer(args) if self.is_on_card()? => return accelerator::layer(args, run),
-            Self::Net(args) if self.is_on_card()? => return accelerator::net(args, run),
-            Self::Fft(args) => serde_json::to_value(fft::run(args, run)?)?,
-            Self::Layer(args) => serde_json::to_value(layer::run(args, run)?)?,
-            Self::Conv3x3(args) => serde_json::to_value(conv3x3::run(args, run)?)?,
-            Self::Net(args) => serde_json::to_value(net::run(args, run)?)?,
-            Self::Infer(args) => serde_json::to_value(infer::run(args, run)?)?,
-            Self::Sgemm(args) => serde_json::to_value(sgemm::run(args, run)?)?,
-        };
-        Ok(ControlFlow::Continue(report))
+    fn measure(&self, run: &RunArgs) -> Result<Value> {
+        Ok(match self {
+            Self::Fft(args) => to_value(fft::run(args, run)?)?,
+            Self::OnDevice(DeviceCommand::Layer(args)) => to_value(layer::run(args, run)?)?,
+            Self::Conv3x3(args) => to_value(conv3x3::run(args, run)?)?,
+            Self::OnDevice(DeviceCommand::Net(args)) => to_value(net::run(args, run)?)?,
+            Self::Infer(args) => to_value(infer::run(args, run)?)?,
+            Self::Sgemm(args) => to_value(sgemm::run(args, run)?)?,
+        })
     }
 
     fn dump(&self) -> Result<Dump> {
         match self {
             Self::Fft(args) => fft::dump(args),
-            Self::Layer(args) => layer::dump(args),
+            Self::OnDevice(DeviceCommand::Layer(args)) => layer::dump(args),
             Self::Conv3x3(args) => conv3x3::dump(args),
-            Self::Net(args) => net::dump(args),
+            Self::OnDevice(DeviceCommand::Net(args)) => net::dump(args),
             Self::Infer(args) => infer::dump(args),
             Self::Sgemm(_) => bail!("sgemm has nothing to dump"),
         }
     }
 }
 
-fn print(result: &Value, json: bool) -> io::Result<()> {
-    let mut out = io::stdout().lock();
-    if json {
-        return writeln!(out, "{result}");
+impl DeviceCommand {
+    fn device(&self) -> DeviceArgs {
+        match self {
+            Self::Layer(args) => args.device,
+            Self::Net(args) => args.device,
+        }
     }
-    let fields = result.as_object().into_iter().flatten();
+}
+
+/// Prints a report.
+pub(crate) fn print(mut report: Value, json: bool) -> Result<ExitCode> {
+    report["instruction_set"] = format!("{:?}", InstructionSet::detect()).into();
+    let mut out = stdout().lock();
+    if json {
+        writeln!(out, "{report}")?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let fields = report.as_object().into_iter().flatten();
     for (name, value) in fields.filter(|(_, value)| !value.is_null()) {
         match value.as_str() {
             Some(text) => writeln!(out, "{name:<20} {text}")?,
             None => writeln!(out, "{name:<20} {value}")?,
         }
     }
-    Ok(())
+    Ok(ExitCode::SUCCESS)
 }

@@ -1,20 +1,24 @@
-//! Benchmarks of cfconv: what its program measures, one file for each subject.
+//! Benchmarks of cfconv: one file for each thing that the program `cfconv-bench` measures.
 //!
-//! Every number comes from the functions that training and applications call, with operands allocated and
-//! touched before the clock starts. The times are wall times of whole steps; the smallest and the median of
-//! several are given. Nothing here gates a test.
+//! The benchmarks time the functions that training and applications call. They allocate and touch all operands
+//! before the clock starts, and report the smallest and the median wall time of several whole steps. No test
+//! passes or fails by these times.
 //!
-//! The same options with `--dump FILE` write operands and results of one step, from which
-//! `cfconv-bench/peers/pytorch.py --check FILE` computes the results anew.
+//! With `--dump FILE` the same options write the operands and results of one step.
+//! `cfconv-bench/peers/pytorch.py --check FILE` then computes the results again and compares.
 //!
 //! ```text
-//! cargo run --release -q -p cfconv-bench -- layer --positions 262144 --threads 2 --json
+//! cargo run --release -q -p cfconv-bench --bin cfconv-bench -- layer --batch 32 --in-channels 32 \
+//!     --out-channels 32 --height 64 --width 64 --positions 262144 --threads 2 --steps 7 --json
 //! ```
 //!
 //! # Features
-//! `cuda`, off by default: the program `cfconv-bench-cuda`, which `cfconv-bench` starts for `--device cuda`; it needs a
-//! CUDA toolkit to be built (`docs/cuda.md`).
+//! `cuda`, off by default: the program `cfconv-bench-cuda`, which `cfconv-bench` starts for `--device cuda`.
+//! Building it needs a CUDA toolkit (`docs/cuda.md`).
 
+#[cfg(feature = "cuda")]
+mod card;
+pub mod cli;
 pub mod conv3x3;
 pub mod device_layer;
 mod dump;

@@ -1,11 +1,10 @@
-//! The program `cfconv-bench`.
-
-#[path = "accelerator/delegate.rs"]
-mod accelerator;
-mod cli;
+//! The program `cfconv-bench`. For a graphics card it starts `cfconv-bench-cuda`.
 
 use std::process::ExitCode;
 
-fn main() -> anyhow::Result<ExitCode> {
-    cli::run()
+use cfconv_bench::cli;
+use cfconv_train::cli::CudaProgram;
+
+fn main() -> ExitCode {
+    cli::main(&CudaProgram::new("cfconv-bench-cuda", "cargo build --release -p cfconv-bench --features cuda"))
 }

@@ -3,7 +3,7 @@
 use anyhow::{Result, ensure};
 use serde::Serialize;
 
-/// Where something is measured.
+/// Where something is measured. Unlike `cfconv`, a measurement never chooses by itself what to measure.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum DeviceChoice {
     /// The processor.
@@ -13,7 +13,7 @@ pub enum DeviceChoice {
     Cuda,
 }
 
-/// Options that choose it.
+/// The options that choose the device.
 #[derive(Clone, Copy, Debug, Default, clap::Args)]
 pub struct DeviceArgs {
     /// Where it works: `cuda` needs the feature of this name, and gives other fields.

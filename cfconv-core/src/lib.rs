@@ -6,26 +6,26 @@
 //! X = rfft2(x);   Y[o] = Σ_i X[i]·K[i, o];   y = irfft2(Y) + bias
 //! ```
 //!
-//! The kernel is not stored as parameters. A small coordinate network Φ (crate `cfconv-mlp`) gives its value
-//! at any frequency and channel pair; a training step evaluates Φ at some positions only, chosen by a
-//! [`PositionSampler`], and refreshes the [`KernelState`] there. With a [`Lattice`] the kernel is k×k pixels
-//! and Φ is needed at k×k frequencies, exactly.
+//! The kernel is not a parameter. A small coordinate network Φ (crate `cfconv-mlp`) gives its value at any
+//! frequency and channel pair. In a training step a [`PositionSampler`] chooses some positions, Φ is evaluated
+//! there, and the [`KernelState`] is refreshed there. With a [`Lattice`] the kernel has k×k pixels, and k×k
+//! frequencies determine it exactly.
 //!
 //! | type | what it is |
 //! |---|---|
-//! | [`CfConv2d`] | the layer on NCHW arrays with its own parameters |
-//! | [`engine::CfConv2dEngine`] | the layer on flat slices `[C, H, W, B]`, for trainers |
-//! | [`CfConv2dConfig`] | every setting, with its default; read from TOML or JSON |
+//! | [`CfConv2d`] | the layer on NCHW arrays, which owns its parameters |
+//! | [`engine::CfConv2dEngine`] | the layer on flat CHWN slices `[C, H, W, B]`, for trainers |
+//! | [`CfConv2dConfig`] | every setting with its default, read from TOML or JSON |
 //! | [`SamplerConfig`] | which positions a step visits |
-//! | [`naive`] | the layer by its definition, to prove everything else against |
+//! | [`naive`] | the layer by its definition, which every other path must equal |
 //!
 //! # Example
-//! Learn a shift by one pixel, by plain gradient descent:
+//! Learn to shift an image by one pixel, by plain gradient descent:
 //! ```
 //! use cfconv_core::{CfConv2d, SamplerConfig};
 //! use ndarray::{Array4, Axis, concatenate, s};
 //!
-//! // Four noise images of 8×8 pixels, and the same moved by one column (around the edge).
+//! // Four noise images of 8×8 pixels, and the same images moved by one column (around the edge).
 //! let mut state = 1_u32;
 //! let images = Array4::from_shape_simple_fn((4, 1, 8, 8), || {
 //!     state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
@@ -54,7 +54,7 @@
 //! ```
 //!
 //! # Randomness and threads
-//! Everything random follows from a [`StepSeed`] (run seed, layer, step); results are bit-identical for any
+//! Every random number follows from a [`StepSeed`] (run seed, layer, step). Results are bit-identical for any
 //! number of threads.
 
 mod config;
@@ -80,4 +80,4 @@ pub use layer::{CfConv2d, CfConv2dBuilder, CfConv2dSaved};
 pub use refresh_history::RefreshHistory;
 pub use ringing::KernelRinging;
 pub use sampler::{DrawnStep, GapProfile, NumPositions, PositionSampler, SampledPositions, SamplerConfig};
-pub use seed::{Purpose, StepSeed};
+pub use seed::{Purpose, StepSeed, random_stream};

@@ -52,19 +52,29 @@ impl StepSeed {
 
     /// Opens the stream for `purpose`.
     pub fn rng(self, purpose: Purpose) -> ChaCha8Rng {
-        let mut key = [0_u8; 32];
-        let words = [self.run_seed, purpose as u64, self.layer, self.step];
-        for (bytes, word) in key.chunks_exact_mut(8).zip(words) {
-            bytes.copy_from_slice(&word.to_le_bytes());
-        }
-        ChaCha8Rng::from_seed(key)
+        random_stream([self.run_seed, purpose as u64, self.layer, self.step])
     }
+}
+
+/// Opens the ChaCha8 stream whose 256-bit key is these four words, each little-endian.
+///
+/// Distinct keys give independent streams. One word is for the purpose: those of [`Purpose`] are below 256, users of
+/// this function take larger ones.
+pub fn random_stream(key: [u64; 4]) -> ChaCha8Rng {
+    ChaCha8Rng::from_seed(bytemuck::cast(key.map(u64::to_le)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use rand::Rng;
+
+    #[test]
+    fn keys_are_little_endian_words() {
+        let key = std::array::from_fn(|byte| byte as u8);
+        let words = [0x0706050403020100, 0x0f0e0d0c0b0a0908, 0x1716151413121110, 0x1f1e1d1c1b1a1918];
+        assert_eq!(random_stream(words).next_u64(), ChaCha8Rng::from_seed(key).next_u64());
+    }
 
     #[test]
     fn streams_differ_in_every_field() {

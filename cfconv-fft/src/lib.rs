@@ -1,10 +1,10 @@
 //! Two-dimensional real FFTs, their adjoints, and convolution through the FFT, on ndarray.
 //!
-//! Images are `[batch, channels, height, width]` (any strides), of any height and width of at least 1, in
-//! `f32` or `f64`. Everything linear comes with its adjoint, so that gradients can be written by hand.
+//! Images are `[batch, channels, height, width]` with any strides, any height and any width, in `f32` or
+//! `f64`. Every linear map comes with its adjoint, which is what a gradient written by hand needs.
 //!
 //! # Convolving an image
-//! A Gaussian blur with a 31×31 kernel, which takes no longer than one with 3×3 taps:
+//! Blur an image with a Gaussian kernel of 31×31 taps. It takes no longer than one of 3×3 taps:
 //! ```
 //! use cfconv_fft::{Extent, convolve2d};
 //! use ndarray::Array2;
@@ -27,34 +27,57 @@
 //! # Ok::<(), cfconv_fft::FftError>(())
 //! ```
 //!
+//! # Changing a spectrum
+//! Blur a batch of images by scaling their half spectra:
+//! ```
+//! use cfconv_fft::{FftNorm, Rfft2Plan, col_frequencies, row_frequencies};
+//! use ndarray::Array4;
+//!
+//! let (height, width) = (45, 60);
+//! let plan = Rfft2Plan::<f32>::try_new(height, width)?;
+//! let mut image = Array4::<f32>::zeros((1, 3, height, width));
+//! image[[0, 1, 20, 30]] = 1.0;
+//!
+//! let mut spectrum = plan.rfft2(image.view(), FftNorm::Backward)?;
+//! let (rows, columns) = (row_frequencies::<f32>(height), col_frequencies::<f32>(width));
+//! for ((_, _, p, q), value) in spectrum.indexed_iter_mut() {
+//!     *value *= (-40.0 * (rows[p].powi(2) + columns[q].powi(2))).exp();
+//! }
+//! let blurred = plan.irfft2(spectrum.view(), FftNorm::Backward)?;
+//!
+//! assert!((blurred.sum() - 1.0).abs() < 1e-4); // a blur keeps the mean
+//! assert!(blurred[[0, 1, 20, 30]] < 0.1 && blurred[[0, 1, 21, 30]] > 0.0);
+//! # Ok::<(), cfconv_fft::FftError>(())
+//! ```
+//!
 //! # What is here
 //! | to do | use |
 //! |---|---|
-//! | transform batches of one size again and again | [`Rfft2Plan`] with [`Rfft2Scratch`]: no allocation |
+//! | transform many batches of one size | [`Rfft2Plan`] with [`Rfft2Scratch`]: no allocation |
 //! | transform an array of any rank once | [`rfft2`], [`irfft2`], [`fft2`], [`ifft2`] |
 //! | convolve or correlate | [`convolve2d`], [`linear_convolution`], [`circular_convolution`], [`convolve`], … |
-//! | the same again and again, or its gradients | [`ConvolutionPlan`] |
+//! | convolve many batches of one size, or take gradients | [`ConvolutionPlan`] |
 //! | know what a bin means | [`row_frequencies`], [`col_frequencies`], [`multiplicity`], [`signed_index`] |
-//! | make a half spectrum that of a real image | [`hermitian_project`] |
-//! | interpolate or low-pass an image by its spectrum | [`resample_spectrum`] |
+//! | turn any half spectrum into one of a real image | [`hermitian_project`] |
+//! | resize or low-pass an image through its spectrum | [`resample_spectrum`] |
 //! | pad and crop | [`pad`], [`crop`], [`next_fast_len`] |
 //! | transform many images at once, one in each SIMD lane | [`lanes`] |
 //! | check any of it | [`naive`] |
 //!
 //! # Half spectra
-//! A real image `[H, W]` has a half spectrum `[H, W/2 + 1]`. Its column 0 and, W even, its last column are
-//! their own mirrors: there X(−p) must be the conjugate of X(p). Inverse transforms define the result for
-//! *every* half spectrum: of these columns they use the Hermitian part only and discard the rest, always and
-//! on every path. [`FftNorm`] says which transform carries 1/(HW).
+//! A real image `[H, W]` has a half spectrum `[H, W/2 + 1]`. Column 0 is its own mirror, and so is the last
+//! column when W is even: there X(−p) is the conjugate of X(p). Inverse transforms accept *every* half
+//! spectrum. In these columns they use the Hermitian part and discard the rest, on every path. [`FftNorm`]
+//! says which transform carries 1/(HW).
 //!
 //! # Choosing a size
-//! Every size works, primes too, in O(N log N). Sizes with small prime factors are fastest
-//! ([`next_fast_len`]); an even width is faster than an odd one, by far where planes are transformed
+//! Every size works in O(N log N), primes too. Sizes with small prime factors are fastest
+//! ([`next_fast_len`]). An even width is faster than an odd one, and much faster where planes are transformed
 //! [one by one](Rfft2Plan#groups-of-planes).
 //!
 //! # Threads and instruction sets
-//! Planes are shared out over the current rayon pool. Results do not depend on the number of threads. Vector
-//! instructions are chosen at run time.
+//! The threads of the current rayon pool share the planes. Results do not depend on the number of threads. The
+//! program chooses vector instructions when it runs.
 //!
 //! # Features
 //! None.

@@ -12,6 +12,7 @@ mod cuda_toolkit;
 mod documents;
 mod environment;
 mod instruction_sets;
+mod kernel_picture;
 mod number_text;
 mod output;
 mod page;
@@ -41,6 +42,8 @@ enum Command {
     CudaCheck(cuda_check::Args),
     /// Assemble what building with the feature `cuda` needs, without root, driver or graphics card.
     CudaToolkit(cuda_toolkit::Args),
+    /// Draw kernels that a network learned: the picture of the README.
+    KernelPicture(kernel_picture::Args),
     /// Train the networks of an experiment and report accuracy, time and memory.
     Reproduce(reproduce::Args),
     /// Run what stands for a command of a document; `cargo xtask test` calls it.
@@ -55,6 +58,7 @@ fn main() -> ExitCode {
         Command::Bench(args) => bench::run(&args),
         Command::CudaCheck(args) => cuda_check::run(&args),
         Command::CudaToolkit(args) => cuda_toolkit::run(&args),
+        Command::KernelPicture(args) => kernel_picture::run(&args),
         Command::Reproduce(args) => reproduce::run(&args),
         Command::StandIn(args) => documents::stand_in(&args),
         Command::Test(args) => test::run(&args),

@@ -55,7 +55,7 @@ pub struct Best {
 /// Where a run stands.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Progress {
+pub struct RunState {
     /// Steps done.
     pub step: usize,
     /// The epoch of the next step, from 0.
@@ -109,7 +109,7 @@ pub struct Metadata {
     /// The model's validation result, if it has one.
     pub validation: Option<Score>,
     /// Where the run stands; in files of kind [`Kind::Training`].
-    pub progress: Option<Progress>,
+    pub progress: Option<RunState>,
 }
 
 impl Metadata {

@@ -11,6 +11,6 @@ mod model;
 
 pub use container::{TensorFile, write_tensors};
 pub use error::{CheckpointError, Result};
-pub use metadata::{Best, EpochTotals, Kind, Metadata, Progress, VERSION};
+pub use metadata::{Best, EpochTotals, Kind, Metadata, RunState, VERSION};
 pub use model::{Model, export_model, input_shape, load_model, load_model_at};
 pub(crate) use model::{install_model, load_training, save_model, save_training};

@@ -5,22 +5,18 @@ use std::path::Path;
 use super::container::{TensorFile, write_tensors};
 use super::error::{CheckpointError, Result};
 use super::metadata::{Kind, Metadata};
-use cfconv_fft::Complex;
 
 use crate::averaging::WeightAverage;
 use crate::data::CHANNELS;
 use crate::device::Device;
-use crate::networks::{InputShape, NamedTensor, Network, NetworkError, TensorValues};
+use crate::networks::{
+    InputShape, KERNEL_STATE, NamedTensor, Network, NetworkError, REFRESH_HISTORY, TensorValues,
+};
 use crate::nn::EvaluationWeights;
 use crate::optim::{OptimError, Optimizer};
 
 const AVERAGE: &str = "average.";
 const OPTIMIZER: &str = "optimizer.";
-const KERNEL_STATE: &str = ".kernel_state";
-const REFRESH_HISTORY: &str = ".refresh_history";
-/// What a layer may remember beside its parameters.
-const STATES: [&str; 6] =
-    [KERNEL_STATE, REFRESH_HISTORY, ".output_scale", ".running_mean", ".running_var", ".running_cov"];
 
 /// A network ready to be evaluated, and what its file says about it.
 pub struct Model<D: Device> {
@@ -125,7 +121,7 @@ pub(crate) fn install_model<D: Device>(
             }
         }
     }
-    if let Some(unknown) = tensors.iter().find(|tensor| !belongs(network, &tensor.name)) {
+    if let Some(unknown) = tensors.iter().find(|tensor| !network.has_tensor(&tensor.name)) {
         return Err(CheckpointError::UnexpectedTensor { path, tensor: unknown.name.clone() });
     }
     let no_state = add_missing_states(network, &mut tensors);
@@ -137,34 +133,19 @@ pub(crate) fn install_model<D: Device>(
     Ok(weights)
 }
 
-fn belongs<D: Device>(network: &Network<D>, name: &str) -> bool {
-    network.segments().iter().any(|segment| segment.name == name)
-        || STATES.iter().any(|suffix| {
-            name.strip_suffix(suffix)
-                .is_some_and(|layer| network.plan().summaries().iter().any(|row| row.name == layer))
-        })
-}
-
 /// Stands in for kernel states that the file leaves out; says whether it left out any.
 fn add_missing_states<D: Device>(network: &Network<D>, tensors: &mut Vec<NamedTensor>) -> bool {
     let mut missing = false;
-    for layer in network.plan().summaries().iter().filter(|layer| layer.has_kernel()) {
-        let name = format!("{}{KERNEL_STATE}", layer.name);
-        let num_positions = layer.state_bytes / size_of::<Complex<f32>>();
-        if tensors.iter().all(|tensor| tensor.name != name) {
-            missing = true;
-            tensors.retain(|tensor| tensor.name != format!("{}{REFRESH_HISTORY}", layer.name));
-            tensors.push(NamedTensor {
-                name,
-                shape: vec![num_positions, 2],
-                values: TensorValues::F32(vec![0.0; 2 * num_positions]),
-            });
-            tensors.push(NamedTensor {
-                name: format!("{}{REFRESH_HISTORY}", layer.name),
-                shape: vec![0],
-                values: TensorValues::U64(Vec::new()),
-            });
+    for (layer, num_positions) in network.plan().kernels() {
+        let (name, history) = (format!("{layer}{KERNEL_STATE}"), format!("{layer}{REFRESH_HISTORY}"));
+        if tensors.iter().any(|tensor| tensor.name == name) {
+            continue;
         }
+        missing = true;
+        tensors.retain(|tensor| tensor.name != history);
+        let values = TensorValues::F32(vec![0.0; 2 * num_positions]);
+        tensors.push(NamedTensor { name, shape: vec![num_positions, 2], values });
+        tensors.push(NamedTensor { name: history, shape: vec![0], values: TensorValues::U64(Vec::new()) });
     }
     missing
 }
@@ -204,8 +185,8 @@ fn remove_kernel_states(tensors: &mut Vec<NamedTensor>) {
     tensors.retain(|tensor| !tensor.name.ends_with(KERNEL_STATE) && !tensor.name.ends_with(REFRESH_HISTORY));
 }
 
-/// Writes the weights that evaluations of the checkpoint `path` use as a model to pass on, and returns what the new file
-/// says about itself: without kernel states, which Φ gives again at every position, and without the place of the
+/// Writes the weights that evaluations of the checkpoint `path` use as a model to pass on. Returns what the new file
+/// says about itself. The file holds no kernel states, because loading evaluates Φ again, and not the place of the
 /// training's images.
 ///
 /// # Errors

@@ -5,20 +5,20 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use crate::checkpoint::{load_model, load_model_at};
+use crate::data::{DataConfig, Loader, Split, load_for_evaluation};
+use crate::device::Device;
+use crate::trainer::{Evaluation, evaluate};
 use anyhow::Context;
-use cfconv_train::checkpoint::{load_model, load_model_at};
-use cfconv_train::data::{DataConfig, Loader, Split, load_for_evaluation};
-use cfconv_train::device::Device;
-use cfconv_train::trainer::{Evaluation, evaluate};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
+use super::device::DeviceArguments;
 use super::progress::LoadingBar;
-use super::{DeviceArguments, set_log_level, start_threads};
-use crate::work::Work;
+use super::{set_log_level, start_threads};
 
 #[derive(Debug, Args)]
-pub(super) struct EvalArguments {
+pub struct EvalArguments {
     /// A checkpoint: best.safetensors or checkpoint.safetensors of a run's folder.
     #[arg(long, value_name = "FILE")]
     checkpoint: PathBuf,
@@ -90,8 +90,8 @@ struct ClassReport<'a> {
     images: usize,
 }
 
-impl Work for EvalArguments {
-    fn run_on<D: Device>(self, device: D) -> anyhow::Result<ExitCode> {
+impl EvalArguments {
+    pub(super) fn run_on<D: Device>(self, device: D) -> anyhow::Result<ExitCode> {
         set_log_level(self.json);
         start_threads(self.threads)?;
         let batch = self.batch_size as usize;

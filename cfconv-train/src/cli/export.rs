@@ -4,9 +4,9 @@ use std::io::{Write as _, stdout};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use crate::checkpoint::export_model;
+use crate::device::Cpu;
 use anyhow::{Context, bail};
-use cfconv_train::checkpoint::export_model;
-use cfconv_train::device::Cpu;
 use clap::Args;
 
 use super::set_log_level;

@@ -4,13 +4,13 @@ use std::io::{Write as _, stdout};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use crate::checkpoint::{Metadata, TensorFile, input_shape, load_model};
+use crate::config::TrainConfig;
+use crate::data::CHANNELS;
+use crate::device::Cpu;
+use crate::networks::{InputShape, LayerKernels, NetworkPlan, Shape};
 use anyhow::{Context, bail};
 use cfconv_fft::half_width;
-use cfconv_train::checkpoint::{Metadata, TensorFile, input_shape, load_model};
-use cfconv_train::config::TrainConfig;
-use cfconv_train::data::CHANNELS;
-use cfconv_train::device::Cpu;
-use cfconv_train::networks::{InputShape, LayerKernels, NetworkPlan, Shape};
 use clap::Args;
 use serde::Serialize;
 

@@ -1,6 +1,13 @@
-//! The command line of `cfconv`: one file for each command.
+//! The command line of `cfconv`: one file for each command. The programs `cfconv` and `cfconv-cuda` are [`main`] with
+//! different graphics cards.
+//!
+//! Results go to standard output, progress and messages to standard error. A failure ends with exit code 1 and one line
+//! that tells it and its causes; an interrupted training run writes its checkpoint and ends with exit code 130.
 
+mod cuda_program;
+mod device;
 mod eval;
+mod exit_code;
 mod export;
 mod inspect;
 mod predict;
@@ -10,10 +17,19 @@ mod train;
 
 use std::process::ExitCode;
 
-use anyhow::{Context, bail};
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use anyhow::Context;
+use clap::{Parser, Subcommand};
 
-use crate::accelerator;
+use self::device::DeviceArguments;
+use crate::device::Device;
+
+pub use self::cuda_program::CudaProgram;
+#[cfg(feature = "cuda")]
+pub use self::cuda_program::answer_probe;
+#[cfg(feature = "cuda")]
+pub use self::device::CudaCard;
+pub use self::device::{GraphicsCard, NoCard, RunOnCard};
+pub use self::exit_code::exit_code;
 
 /// Trains, evaluates, applies and inspects networks with continuous Fourier convolutions.
 #[derive(Debug, Parser)]
@@ -25,12 +41,8 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Train a network and keep everything about the run in a folder.
-    Train(train::TrainArguments),
-    /// Measure the accuracy of a checkpoint on a data set.
-    Eval(eval::EvalArguments),
-    /// Name the likeliest classes of images.
-    Predict(predict::PredictArguments),
+    #[command(flatten)]
+    OnDevice(DeviceCommand),
     /// Write a model to pass on: the weights that evaluations use and the configuration, without kernel states, the
     /// optimiser's state and the place of the images. Its kernels are Φ at every position.
     Export(export::ExportArguments),
@@ -38,62 +50,46 @@ enum Command {
     Inspect(inspect::InspectArguments),
 }
 
-/// Where the arithmetic runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum DeviceChoice {
-    /// The graphics card if there is one that works, else the processor.
-    Auto,
-    /// The processor.
-    Cpu,
-    /// The first graphics card.
-    Cuda,
+/// A command whose arithmetic runs on a device.
+#[derive(Debug, Subcommand)]
+pub enum DeviceCommand {
+    /// Train a network and keep everything about the run in a folder.
+    Train(train::TrainArguments),
+    /// Measure the accuracy of a checkpoint on a data set.
+    Eval(eval::EvalArguments),
+    /// Name the likeliest classes of images.
+    Predict(predict::PredictArguments),
 }
 
-/// The options that choose it.
-#[derive(Clone, Copy, Debug, Args)]
-pub(crate) struct DeviceArguments {
-    /// Where the arithmetic runs.
-    #[arg(long, value_enum, default_value_t = DeviceChoice::Auto)]
-    pub(crate) device: DeviceChoice,
-    /// Matrix products on the graphics card's tensor cores, with factors of ten bits behind the point (TF32), and
-    /// errors of about two thousandths of the largest result.
-    #[arg(long)]
-    pub(crate) tf32: bool,
-}
+impl DeviceCommand {
+    fn device(&self) -> DeviceArguments {
+        match self {
+            Self::Train(arguments) => arguments.device,
+            Self::Eval(arguments) => arguments.device,
+            Self::Predict(arguments) => arguments.device,
+        }
+    }
 
-impl DeviceArguments {
-    /// Refuses what the processor does not have.
+    /// Runs the command.
     ///
     /// # Errors
-    /// `--tf32` with `--device cpu`.
-    pub(crate) fn check(self) -> anyhow::Result<()> {
-        if self.tf32 && self.device == DeviceChoice::Cpu {
-            bail!(
-                "--tf32 is for tensor cores of a graphics card: leave it out, or take --device cuda or auto"
-            );
+    /// Whatever makes it fail.
+    pub fn run_on<D: Device>(self, device: D) -> anyhow::Result<ExitCode> {
+        match self {
+            Self::Train(arguments) => arguments.run_on(device),
+            Self::Eval(arguments) => arguments.run_on(device),
+            Self::Predict(arguments) => arguments.run_on(device),
         }
-        Ok(())
-    }
-
-    /// Says why `auto` takes the processor.
-    pub(crate) fn tell_fallback(self, reason: &dyn std::fmt::Display) {
-        let precision = if self.tf32 { ", where --tf32 changes nothing" } else { "" };
-        eprintln!("running on the CPU{precision}: {reason}");
     }
 }
 
-/// Runs the command that the command line asks for.
-///
-/// # Errors
-/// Whatever made the command fail, as a chain of messages.
-pub(crate) fn run() -> anyhow::Result<ExitCode> {
-    match Arguments::parse().command {
-        Command::Train(arguments) => accelerator::run(arguments.device, arguments),
-        Command::Eval(arguments) => accelerator::run(arguments.device, arguments),
-        Command::Predict(arguments) => accelerator::run(arguments.device, arguments),
+/// The program `cfconv`, which reaches the graphics card as `card` says: does what the command line asks for.
+pub fn main(card: &dyn GraphicsCard<DeviceCommand>) -> ExitCode {
+    exit_code(match Arguments::parse().command {
+        Command::OnDevice(command) => device::run_on_choice(command, card),
         Command::Export(arguments) => arguments.run(),
         Command::Inspect(arguments) => arguments.run(),
-    }
+    })
 }
 
 /// Sizes the pool of threads of this process: `threads` of them, or one for each core if it is 0.

@@ -4,22 +4,22 @@ use std::io::{Write as _, stdout};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use crate::checkpoint::load_model;
+use crate::data::{BatchAssembler, load_image};
+use crate::device::Device;
+use crate::trainer::probabilities;
 use anyhow::Context;
-use cfconv_train::checkpoint::load_model;
-use cfconv_train::data::{BatchAssembler, load_image};
-use cfconv_train::device::Device;
-use cfconv_train::trainer::probabilities;
 use clap::Args;
 use serde::Serialize;
 
-use super::{DeviceArguments, set_log_level, start_threads};
-use crate::work::Work;
+use super::device::DeviceArguments;
+use super::{set_log_level, start_threads};
 
 /// Images of a step.
 const BATCH: usize = 64;
 
 #[derive(Debug, Args)]
-pub(super) struct PredictArguments {
+pub struct PredictArguments {
     /// A checkpoint: best.safetensors or checkpoint.safetensors of a run's folder.
     #[arg(long, value_name = "FILE")]
     checkpoint: PathBuf,
@@ -52,8 +52,8 @@ struct Likely<'a> {
     probability: f32,
 }
 
-impl Work for PredictArguments {
-    fn run_on<D: Device>(self, device: D) -> anyhow::Result<ExitCode> {
+impl PredictArguments {
+    pub(super) fn run_on<D: Device>(self, device: D) -> anyhow::Result<ExitCode> {
         set_log_level(self.json);
         start_threads(self.threads)?;
         let batch = self.images.len().min(BATCH);

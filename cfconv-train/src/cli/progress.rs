@@ -1,18 +1,18 @@
-//! Progress of a training run: a bar on a terminal, plain lines elsewhere.
+//! How far a training run is: a bar on a terminal, plain lines elsewhere.
 
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
-use cfconv_train::metrics::{EndEvent, EpochEvent, Score, StartEvent, StepEvent};
-use cfconv_train::signatures::Signature;
-use cfconv_train::trainer::Observer;
+use crate::metrics::{EndEvent, EpochEvent, Score, StartEvent, StepEvent};
+use crate::signatures::Signature;
+use crate::trainer::Observer;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 /// Least time between two plain lines.
 const LINE_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Shows the events of a run on standard error.
-pub(super) struct Progress {
+pub(super) struct TrainingDisplay {
     output: Output,
     total_steps: usize,
     steps_per_epoch: usize,
@@ -27,7 +27,7 @@ enum Output {
     Nothing,
 }
 
-impl Progress {
+impl TrainingDisplay {
     pub(super) fn new(quiet: bool) -> Self {
         let output = if quiet {
             Output::Nothing
@@ -54,7 +54,7 @@ impl Progress {
     }
 }
 
-impl Observer for Progress {
+impl Observer for TrainingDisplay {
     fn started(&mut self, start: &StartEvent, steps_done: usize) {
         self.steps_per_epoch = start.steps_per_epoch.max(1);
         self.total_steps = start.steps_per_epoch * start.epochs;

@@ -5,30 +5,28 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::config::TrainConfig;
+use crate::data::{expected_formats, load_dataset};
+use crate::device::Device;
+use crate::run_folder::RunFolder;
+use crate::trainer::{Limits, Outcome, Trainer};
 use anyhow::{Context, bail};
-use cfconv_train::config::TrainConfig;
-use cfconv_train::data::load_dataset;
-use cfconv_train::device::Device;
-use cfconv_train::run_folder::RunFolder;
-use cfconv_train::trainer::{Limits, Outcome, Trainer};
 use clap::Args;
 
-use super::progress::{LoadingBar, Progress};
+use super::device::DeviceArguments;
+use super::progress::{LoadingBar, TrainingDisplay};
 use super::size::parse_mib;
-use super::{DeviceArguments, set_log_level, start_threads};
-use crate::work::Work;
+use super::{set_log_level, start_threads};
 
 /// Exit code of a run that was interrupted and wrote its checkpoint: 128 + SIGINT.
 const INTERRUPTED: u8 = 130;
 
 #[derive(Debug, Args)]
-pub(super) struct TrainArguments {
+pub struct TrainArguments {
     /// Configuration file; with --resume the run's own config.toml is the default.
     #[arg(long, value_name = "FILE", required_unless_present = "resume")]
     config: Option<PathBuf>,
-    /// Images: a folder or .zip of class folders, CIFAR or IDX files. Default: what the configuration says, or
-    /// else the embedded data set.
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, value_name = "PATH", help = data_help())]
     data: Option<PathBuf>,
     /// Folder of the run, which must not hold one yet (unless resumed).
     #[arg(long, value_name = "DIR")]
@@ -66,8 +64,13 @@ pub(super) struct TrainArguments {
     quiet: bool,
 }
 
-impl Work for TrainArguments {
-    fn run_on<D: Device>(self, device: D) -> anyhow::Result<ExitCode> {
+fn data_help() -> String {
+    let formats = expected_formats();
+    format!("Images: {formats}. Default: what the configuration says, or else the embedded data set")
+}
+
+impl TrainArguments {
+    pub(super) fn run_on<D: Device>(self, device: D) -> anyhow::Result<ExitCode> {
         set_log_level(self.quiet);
         let folder = if self.resume { RunFolder::resume(&self.out)? } else { RunFolder::create(&self.out)? };
         let mut config = self.configuration(&folder)?;
@@ -98,7 +101,7 @@ impl Work for TrainArguments {
         })
         .context("cannot watch for interrupts")?;
         let limits = Limits { max_steps: self.max_steps, interrupted: &interrupted };
-        match trainer.run(&limits, &mut Progress::new(self.quiet))? {
+        match trainer.run(&limits, &mut TrainingDisplay::new(self.quiet))? {
             Outcome::Done(_) => Ok(ExitCode::SUCCESS),
             Outcome::Interrupted { step } => {
                 eprintln!(
@@ -109,9 +112,7 @@ impl Work for TrainArguments {
             }
         }
     }
-}
 
-impl TrainArguments {
     /// The configuration file under the options of the command line.
     fn configuration(&self, folder: &RunFolder) -> anyhow::Result<TrainConfig> {
         let file = match &self.config {

@@ -68,7 +68,7 @@ impl<D: Device> Network<D> {
             let grid = function.grid;
             let pairs = grid.num_channel_pairs();
             // The grid of a depthwise layer has one axis of channels, for both.
-            let depthwise = layer.plan.is_depthwise_cf_conv();
+            let depthwise = layer.plan.kernel.is_some_and(|kernel| kernel.depthwise);
             let count = count.min(pairs);
             let pair = |number: usize| {
                 let pair = number * pairs / count;

@@ -62,7 +62,7 @@ impl MemoryPlan {
         }
         for (at, layer) in layers.iter().enumerate() {
             for value in layer.operands() {
-                let until = if layer.op.backward_reads_input() { backward(at) } else { at };
+                let until = if layer.backward_reads_input() { backward(at) } else { at };
                 values[value].1 = values[value].1.max(until);
             }
         }

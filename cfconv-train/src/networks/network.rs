@@ -5,13 +5,12 @@ use cfconv_core::StepSeed;
 use super::arena::Arena;
 use super::config::NetworkConfig;
 use super::error::{NetworkError, Result};
-use super::initialize::initial_parameters;
-use super::layer::{Layer, Pass, Workspace};
+use super::layers::{CfConvOn, PassWith, PreparedOp, Workspace, initial_values};
 use super::memory_plan::GradRoute;
-use super::plan::{NetworkPlan, PlannedLayer, PlannedOp, Segment};
+use super::plan::{NetworkPlan, PlannedLayer, Segment, Step};
 use super::shape::InputShape;
 use crate::device::{Buffer, Device, DeviceError, IndexBuffer, Span, SpanMut};
-use crate::nn::{CfConv2d, CfConv2dOp, EvaluationWeights, StepLedger, StepSums};
+use crate::nn::{Backward, CfConv2d, CrossEntropy, EvaluationWeights, Forward, StepLedger, StepSums};
 
 /// The loss of a batch.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -102,6 +101,42 @@ pub struct Network<D: Device> {
     pub(super) run_seed: u64,
     pub(super) step: u64,
     phase: Phase,
+}
+
+/// A planned layer on a device.
+pub(super) struct Layer<D: Device> {
+    pub(super) plan: PlannedLayer,
+    /// The layer's number in random streams.
+    pub(super) number: u64,
+    step: Step<PreparedOp<D>>,
+}
+
+impl<D: Device> Layer<D> {
+    fn try_new(
+        device: &D,
+        plan: &PlannedLayer,
+        number: u64,
+        max_batch: usize,
+    ) -> crate::device::Result<Self> {
+        let step = match &plan.step {
+            Step::Operation(op) => Step::Operation(op.prepare(device, max_batch)?),
+            Step::Sum(second) => Step::Sum(*second),
+        };
+        Ok(Self { plan: plan.clone(), number, step })
+    }
+
+    pub(super) fn cf_conv(&self) -> Option<&CfConvOn<D>> {
+        self.step.operation().and_then(PreparedOp::cf_conv)
+    }
+
+    pub(super) fn cf_conv_mut(&mut self) -> Option<&mut CfConvOn<D>> {
+        self.step.operation_mut().and_then(PreparedOp::cf_conv_mut)
+    }
+
+    /// Bytes that the layer holds besides buffers of the network and kernel states.
+    fn working_bytes(&self, device: &D, max_batch: usize) -> usize {
+        self.step.operation().map_or(0, |op| op.working_bytes(device, max_batch))
+    }
 }
 
 /// What the last calls have prepared.
@@ -245,7 +280,7 @@ impl<D: Device> Network<D> {
         words * size_of::<f32>()
             + self.plan.activation_bytes(self.max_batch)
             + layers
-            + <<D as CfConv2dOp>::CfConv2d as CfConv2d>::workspace_bytes(&self.workspace)
+            + CfConvOn::<D>::workspace_bytes(&self.workspace)
     }
 
     /// Initialises parameters and states; the same seed gives the same network.
@@ -255,15 +290,12 @@ impl<D: Device> Network<D> {
     pub fn initialize(&mut self, run_seed: u64) -> Result<()> {
         self.set_run_seed(run_seed);
         for layer in &mut self.layers {
-            let range = layer.plan.params.clone();
             let seed = StepSeed { run_seed, layer: layer.number, step: 0 };
-            let target = SpanMut::new(&mut self.params, range);
-            let outcome = if let Some(params) = initial_parameters(&layer.plan, run_seed, layer.number) {
-                self.device.upload(&params, target)
-            } else if let Some(cf_conv) = layer.cf_conv_mut() {
-                cf_conv.initialize(seed, target)
-            } else {
-                Ok(())
+            let target = SpanMut::new(&mut self.params, layer.plan.params.clone());
+            let outcome = match layer.cf_conv_mut() {
+                Some(cf_conv) => cf_conv.initialize(seed, target),
+                None if target.is_empty() => Ok(()),
+                None => self.device.upload(&initial_values(&layer.plan.param_blocks, seed), target),
             };
             outcome.map_err(|source| Self::layer_error(&layer.plan, source))?;
             if !layer.plan.running.is_empty() {
@@ -357,25 +389,30 @@ impl<D: Device> Network<D> {
         let len = |value: usize| plan.value_lens[value] * batch;
         crate::device::check_len(OP, "images", len(0), images.len())?;
         self.arena.write(memory.values[0], len(0), |_, input| self.device.upload(images, input))?;
-        let mut pass = Pass {
-            device: &self.device,
-            batch,
-            training,
-            run_seed: self.run_seed,
-            step: self.step,
-            params: &self.params,
-            running: &mut self.running,
-            saved: &mut self.saved,
-            workspace: &mut self.workspace,
-            scratch: &mut self.scratch,
-        };
-        for layer in &mut self.layers {
-            let PlannedLayer { input, second, output, .. } = layer.plan;
-            let outcome = self.arena.write(memory.values[output], len(output), |arena, target| {
-                let span = |value: usize| arena.span(memory.values[value], len(value));
-                layer.forward(&mut pass, span(input), second.map(span), target)
-            });
-            outcome.map_err(|source| Self::layer_error(&layer.plan, source))?;
+        let device = &self.device;
+        for Layer { plan: layer, number, step } in &mut self.layers {
+            let outcome =
+                self.arena.write(memory.values[layer.output], len(layer.output), |arena, output| {
+                    let span = |value: usize| arena.span(memory.values[value], len(value));
+                    let input = span(layer.input);
+                    let op = match step {
+                        Step::Operation(op) => op,
+                        Step::Sum(second) => return device.add(input, span(*second), output),
+                    };
+                    let pass = PassWith {
+                        state: (),
+                        device,
+                        training,
+                        seed: StepSeed { run_seed: self.run_seed, layer: *number, step: self.step },
+                        running: SpanMut::new(&mut self.running, layer.running.clone()),
+                        saved: SpanMut::new(&mut self.saved, layer.running.clone()),
+                        workspace: &mut self.workspace,
+                        scratch: SpanMut::new(&mut self.scratch, 0..layer.scratch_len(batch)),
+                    };
+                    let params = Span::new(&self.params, layer.params.clone());
+                    op.forward(pass, Forward { batch, input, params, output })
+                });
+            outcome.map_err(|source| Self::layer_error(layer, source))?;
         }
         let progress = Progress::Forward { batch };
         self.phase = if training { Phase::Step(progress) } else { Phase::Evaluation(progress) };
@@ -437,33 +474,20 @@ impl<D: Device> Network<D> {
         let logits = plan.layers[plan.layers.len() - 1].output;
         let logits_buffer = plan.memory.values[logits];
         let len = classes * batch;
-        let losses_span = SpanMut::new(losses, 0..batch);
-        let correct_span = SpanMut::new(correct, 0..batch);
+        let mut run = |arena: &Arena<D>, grad_logits: Option<SpanMut<'_, D>>| {
+            device.cross_entropy(CrossEntropy {
+                batch,
+                smoothing: label_smoothing,
+                logits: arena.span(logits_buffer, len),
+                labels,
+                losses: SpanMut::new(losses, 0..batch),
+                correct: SpanMut::new(correct, 0..batch),
+                grad_logits,
+            })
+        };
         match plan.memory.grads[logits].filter(|_| training) {
-            Some(grads) => arena.write(grads, len, |arena, grad_logits| {
-                let logits = arena.span(logits_buffer, len);
-                device.cross_entropy(
-                    batch,
-                    label_smoothing,
-                    logits,
-                    labels,
-                    losses_span,
-                    correct_span,
-                    Some(grad_logits),
-                )
-            })?,
-            None => {
-                let logits = arena.span(logits_buffer, len);
-                device.cross_entropy(
-                    batch,
-                    label_smoothing,
-                    logits,
-                    labels,
-                    losses_span,
-                    correct_span,
-                    None,
-                )?;
-            }
+            Some(grads) => arena.write(grads, len, |arena, grad_logits| run(arena, Some(grad_logits)))?,
+            None => run(arena, None)?,
         }
         let progress = Progress::Loss { batch };
         self.phase = if training { Phase::Step(progress) } else { Phase::Evaluation(progress) };
@@ -483,48 +507,56 @@ impl<D: Device> Network<D> {
         let memory = &plan.memory;
         let len = |value: usize| plan.value_lens[value] * batch;
         let device = &self.device;
-        let mut pass = Pass {
-            device,
-            batch,
-            training: true,
-            run_seed: self.run_seed,
-            step: self.step,
-            params: &self.params,
-            running: &mut self.running,
-            saved: &mut self.saved,
-            workspace: &mut self.workspace,
-            scratch: &mut self.scratch,
-        };
-        for (layer, routes) in self.layers.iter_mut().zip(&memory.routes).rev() {
-            let PlannedLayer { input, output, .. } = layer.plan;
-            let Some(grad_output) = memory.grads[output] else { continue };
+        for (Layer { plan: layer, number, step }, routes) in self.layers.iter_mut().zip(&memory.routes).rev()
+        {
+            let Some(grad_output) = memory.grads[layer.output] else { continue };
             let arena = &mut self.arena;
-            let outcome = if matches!(layer.plan.op, PlannedOp::Add) {
-                backward_of_sum(device, arena, &plan.memory, &layer.plan, routes, grad_output, len(output))
-            } else {
-                let grads = &mut self.grads;
-                let reads_input = layer.plan.op.backward_reads_input();
-                let mut run = |arena: &Arena<D>, grad_input: Option<SpanMut<'_, D>>| {
-                    let value = reads_input.then(|| arena.span(memory.values[input], len(input)));
-                    let grad_output = arena.span(grad_output, len(output));
-                    layer.backward(&mut pass, grads, value, grad_output, grad_input)
-                };
-                let target = memory.grads[input];
-                match (routes[0], target) {
-                    (GradRoute::Overwrite, Some(target)) => {
-                        arena.write(target, len(input), |arena, grad_input| run(arena, Some(grad_input)))
-                    }
-                    (GradRoute::Add { through }, Some(target)) => arena
-                        .write(through, len(input), |arena, grad_input| run(arena, Some(grad_input)))
-                        .and_then(|()| {
-                            arena.write(target, len(input), |arena, sum| {
-                                device.add_assign(arena.span(through, len(input)), sum)
-                            })
-                        }),
-                    _ => run(arena, None),
+            let op = match step {
+                Step::Operation(op) => op,
+                Step::Sum(_) => {
+                    let len = len(layer.output);
+                    let outcome = backward_of_sum(device, arena, memory, layer, routes, grad_output, len);
+                    outcome.map_err(|source| Self::layer_error(layer, source))?;
+                    continue;
                 }
             };
-            outcome.map_err(|source| Self::layer_error(&layer.plan, source))?;
+            let input_len = len(layer.input);
+            let mut run = |arena: &Arena<D>, grad_input: Option<SpanMut<'_, D>>| {
+                let pass = PassWith {
+                    state: (),
+                    device,
+                    training: true,
+                    seed: StepSeed { run_seed: self.run_seed, layer: *number, step: self.step },
+                    running: SpanMut::new(&mut self.running, layer.running.clone()),
+                    saved: SpanMut::new(&mut self.saved, layer.running.clone()),
+                    workspace: &mut self.workspace,
+                    scratch: SpanMut::new(&mut self.scratch, 0..layer.scratch_len(batch)),
+                };
+                let reads_input = layer.backward_reads_input();
+                let io = Backward {
+                    batch,
+                    input: reads_input.then(|| arena.span(memory.values[layer.input], input_len)),
+                    params: Span::new(&self.params, layer.params.clone()),
+                    grad_output: arena.span(grad_output, len(layer.output)),
+                    grad_input,
+                    grad_params: SpanMut::new(&mut self.grads, layer.params.clone()),
+                };
+                op.backward(pass, io)
+            };
+            let outcome = match (routes[0], memory.grads[layer.input]) {
+                (GradRoute::Overwrite, Some(target)) => {
+                    arena.write(target, input_len, |arena, grad_input| run(arena, Some(grad_input)))
+                }
+                (GradRoute::Add { through }, Some(target)) => arena
+                    .write(through, input_len, |arena, grad_input| run(arena, Some(grad_input)))
+                    .and_then(|()| {
+                        arena.write(target, input_len, |arena, sum| {
+                            device.add_assign(arena.span(through, input_len), sum)
+                        })
+                    }),
+                _ => run(arena, None),
+            };
+            outcome.map_err(|source| Self::layer_error(layer, source))?;
         }
         self.phase = Phase::Step(Progress::Begun);
         Ok(())

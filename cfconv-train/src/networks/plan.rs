@@ -4,22 +4,16 @@ use std::fmt;
 use std::ops::Range;
 
 use cfconv_core::CfConv2dConfig;
-use cfconv_core::engine::EnginePlan;
 use cfconv_fft::Complex;
-use cfconv_mlp::KernelMlp;
 
-use super::config::{BatchNormLayerConfig, LayerConfig, NetworkConfig, PoolLayerConfig, ResidualLayerConfig};
+use super::config::NetworkConfig;
 use super::error::{NetworkError, Result};
+use super::layers::structure::{FlattenLayerConfig, ResidualLayerConfig};
+use super::layers::{
+    Context, LayerConfig, LayerName, LayerPlan, Param, Planned, PlannedKernel, PlannedOp, RunningBlock,
+};
 use super::memory_plan::MemoryPlan;
 use super::shape::{InputShape, Shape};
-use super::spectrum_plan::draft_spectrum_layer;
-use super::token_plan::draft_token_layer;
-use crate::device::DeviceError;
-use crate::nn::{
-    Activation, BatchNormSizes, ComplexActivationSizes, ComplexBatchNormSizes, Conv2dSizes,
-    DepthwiseConv2dSizes, LayerNormSizes, LinearSizes, PatchEmbedSizes, PoolSizes, SelfAttentionSizes,
-    SpectralPoolSizes, SpectrumSizes,
-};
 
 /// Names a value between layers.
 pub(super) type ValueId = usize;
@@ -52,10 +46,28 @@ pub struct LayerSummary {
     pub state_bytes: usize,
 }
 
-impl LayerSummary {
-    /// Whether the layer's kernel is a network of the frequency, with a state of its own.
-    pub fn has_kernel(&self) -> bool {
-        matches!(self.kind, "cf-conv" | "cf-mix" | "depthwise-cf-conv")
+/// What a layer of the plan computes; `Op` is its operation, planned or prepared.
+#[derive(Clone, Debug)]
+pub(super) enum Step<Op> {
+    /// An operation on its input.
+    Operation(Op),
+    /// The sum of its input and a second value: the end of a residual block.
+    Sum(ValueId),
+}
+
+impl<Op> Step<Op> {
+    pub(super) fn operation(&self) -> Option<&Op> {
+        match self {
+            Self::Operation(op) => Some(op),
+            Self::Sum(_) => None,
+        }
+    }
+
+    pub(super) fn operation_mut(&mut self) -> Option<&mut Op> {
+        match self {
+            Self::Operation(op) => Some(op),
+            Self::Sum(_) => None,
+        }
     }
 }
 
@@ -64,102 +76,37 @@ impl LayerSummary {
 pub(super) struct PlannedLayer {
     pub(super) name: String,
     pub(super) kind: &'static str,
-    pub(super) op: PlannedOp,
+    pub(super) step: Step<PlannedOp>,
     pub(super) input: ValueId,
-    /// The second operand of a sum.
-    pub(super) second: Option<ValueId>,
     pub(super) output: ValueId,
+    /// Place in the flat parameters.
     pub(super) params: Range<usize>,
+    /// What lies there, one after the other.
+    pub(super) param_blocks: Vec<Param>,
     /// Place in the flat running statistics.
     pub(super) running: Range<usize>,
     /// What lies there, one after the other.
     pub(super) running_blocks: Vec<RunningBlock>,
-}
-
-/// Running statistics of one kind.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct RunningBlock {
-    /// The name in checkpoints.
-    pub(super) name: &'static str,
-    pub(super) len: usize,
-    /// The value before the first step.
-    pub(super) initial: f32,
+    pub(super) kernel: Option<PlannedKernel>,
 }
 
 impl PlannedLayer {
     pub(super) fn operands(&self) -> impl Iterator<Item = ValueId> {
-        std::iter::once(self.input).chain(self.second)
+        let second = match self.step {
+            Step::Operation(_) => None,
+            Step::Sum(second) => Some(second),
+        };
+        std::iter::once(self.input).chain(second)
     }
 
-    /// Whether each channel has a kernel of its own, and no other.
-    pub(super) fn is_depthwise_cf_conv(&self) -> bool {
-        matches!(&self.op, PlannedOp::CfConv(config) if config.depthwise)
-    }
-}
-
-/// An operation with its sizes.
-#[derive(Clone, Debug)]
-pub(super) enum PlannedOp {
-    CfConv(Box<CfConv2dConfig>),
-    Conv(Conv2dSizes),
-    BatchNorm(BatchNormSizes),
-    Activation(Activation),
-    MaxPool(PoolSizes),
-    AvgPool(PoolSizes),
-    SpectralPool(SpectralPoolSizes),
-    GlobalAvgPool {
-        pixels: usize,
-    },
-    Linear(LinearSizes),
-    Dropout {
-        rate: f64,
-    },
-    Add,
-    ToSpectrum(SpectrumSizes),
-    ToImage(SpectrumSizes),
-    /// The output variance on white noise at initialisation is `gain`.
-    CfMix {
-        config: Box<CfConv2dConfig>,
-        gain: f64,
-    },
-    ComplexActivation {
-        sizes: ComplexActivationSizes,
-        initial_bias: f32,
-    },
-    ComplexBatchNorm(ComplexBatchNormSizes),
-    SpectralCrop(SpectralPoolSizes),
-    PatchEmbed(PatchEmbedSizes),
-    PositionEmbedding,
-    LayerNorm(LayerNormSizes),
-    SelfAttention(SelfAttentionSizes),
-    DepthwiseConv(DepthwiseConv2dSizes),
-}
-
-impl PlannedOp {
-    /// Whether the backward pass reads the layer's input again.
+    /// Whether the backward pass reads the layer's operands again.
     pub(super) fn backward_reads_input(&self) -> bool {
-        matches!(
-            self,
-            Self::Conv(_)
-                | Self::BatchNorm(_)
-                | Self::Activation(_)
-                | Self::Linear(_)
-                | Self::ComplexActivation { .. }
-                | Self::ComplexBatchNorm(_)
-                | Self::PatchEmbed(_)
-                | Self::LayerNorm(_)
-                | Self::SelfAttention(_)
-                | Self::DepthwiseConv(_)
-        )
+        self.step.operation().is_some_and(PlannedOp::backward_reads_input)
     }
 
     /// Values of scratch that a pass over a batch needs.
     pub(super) fn scratch_len(&self, batch: usize) -> usize {
-        match self {
-            Self::PatchEmbed(sizes) => sizes.input_len(batch),
-            Self::SelfAttention(sizes) => sizes.scratch_len(batch),
-            _ => 0,
-        }
+        self.step.operation().map_or(0, |op| op.scratch_len(batch))
     }
 }
 
@@ -207,8 +154,9 @@ impl NetworkPlan {
         if config.layers.is_empty() {
             return Err(NetworkError::NoLayers);
         }
+        let cf_conv = config.cf_conv_settings();
         let mut planner = Planner {
-            config,
+            cf_conv: &cf_conv,
             classes,
             layers: Vec::new(),
             value_lens: vec![Shape::from(input).len()],
@@ -217,7 +165,7 @@ impl NetworkPlan {
             segments: Vec::new(),
             summaries: Vec::new(),
         };
-        let last = planner.add_layers("layers", &config.layers, Place { value: 0, shape: input.into() })?;
+        let last = planner.add_layers("layers", &config.layers, Value { id: 0, shape: input.into() })?;
         if last.shape != Shape::Features(classes) {
             return Err(NetworkError::Output { classes, got: last.shape });
         }
@@ -263,9 +211,14 @@ impl NetworkPlan {
         &self.summaries
     }
 
+    /// Names of the layers whose kernel is a network of the frequency, with the number of positions of each.
+    pub(crate) fn kernels(&self) -> impl Iterator<Item = (&str, usize)> {
+        self.layers.iter().filter_map(|layer| Some((layer.name.as_str(), layer.kernel?.num_positions)))
+    }
+
     /// Values of the scratch that layers use in turn.
     pub(super) fn scratch_len(&self, batch: usize) -> usize {
-        self.layers.iter().map(|layer| layer.op.scratch_len(batch)).max().unwrap_or(0)
+        self.layers.iter().map(|layer| layer.scratch_len(batch)).max().unwrap_or(0)
     }
 
     /// Bytes of all kernel states and running statistics.
@@ -310,15 +263,16 @@ impl fmt::Display for NetworkPlan {
     }
 }
 
-/// A value and its shape.
+/// A value between layers and its shape.
 #[derive(Clone, Copy)]
-struct Place {
-    value: ValueId,
+struct Value {
+    id: ValueId,
     shape: Shape,
 }
 
 struct Planner<'a> {
-    config: &'a NetworkConfig,
+    /// What CF-Conv layers share.
+    cf_conv: &'a CfConv2dConfig,
     classes: usize,
     layers: Vec<PlannedLayer>,
     value_lens: Vec<usize>,
@@ -328,347 +282,110 @@ struct Planner<'a> {
     summaries: Vec<LayerSummary>,
 }
 
-/// An operation with what it learns, before it has its place.
-pub(super) struct Drafted {
-    pub(super) op: PlannedOp,
-    pub(super) output: Shape,
-    /// Name, shape and whether it decays.
-    pub(super) params: Vec<(String, Vec<usize>, bool)>,
-    pub(super) running: Vec<RunningBlock>,
-    /// Bytes of its kernel state.
-    pub(super) kernel_bytes: usize,
-}
-
-impl Drafted {
-    pub(super) fn plain(op: PlannedOp, output: Shape) -> Self {
-        Self { op, output, params: Vec::new(), running: Vec::new(), kernel_bytes: 0 }
-    }
-}
-
 impl Planner<'_> {
-    fn add_layers(&mut self, path: &str, layers: &[LayerConfig], mut place: Place) -> Result<Place> {
+    /// Plans the layers at `path` one after another and returns the value behind the last.
+    fn add_layers(&mut self, path: &str, layers: &[LayerConfig], mut value: Value) -> Result<Value> {
         for (index, layer) in layers.iter().enumerate() {
-            let name = format!("{path}.{index}");
-            let context = Context { name: &name, kind: layer.kind(), shape: place.shape };
+            let place = format!("{path}.{index}");
+            let name = LayerName { path: &place, kind: layer.kind() };
             let previous = index.checked_sub(1).map(|previous| &layers[previous]);
-            place = match (layer, previous) {
-                (LayerConfig::Residual(residual), _) => self.add_residual(&context, residual, place)?,
-                (LayerConfig::Flatten {}, _) => {
-                    let output = Shape::Features(place.shape.len());
-                    self.summarize(&context, output, 0, 0);
-                    Place { value: place.value, shape: output }
+            if self.fuse(layer, previous) {
+                self.summarize(name, value.shape, 0, 0);
+                continue;
+            }
+            let at = Context { name, shape: value.shape, classes: self.classes, cf_conv: self.cf_conv };
+            value = match layer.plan(&at)? {
+                LayerPlan::Operation(planned) => self.push(name, planned.map(Step::Operation), value.id),
+                LayerPlan::Flatten(FlattenLayerConfig {}) => {
+                    // The values already lie in the order of the features.
+                    let shape = Shape::Features(value.shape.len());
+                    self.summarize(name, shape, 0, 0);
+                    Value { id: value.id, shape }
                 }
-                (LayerConfig::Activation(activation), Some(LayerConfig::BatchNorm(_))) => {
-                    // Directly behind a normalisation the function is applied in the same pass over memory.
-                    if let Some(PlannedOp::BatchNorm(sizes)) = self.layers.last_mut().map(|last| &mut last.op)
-                    {
-                        sizes.activation = Some(activation.kind);
-                    }
-                    self.summarize(&context, place.shape, 0, 0);
-                    place
-                }
-                _ => {
-                    let drafted = self.draft(&context, layer)?;
-                    self.push(&context, drafted, place.value, None)
-                }
+                LayerPlan::Residual(residual) => self.add_residual(name, residual, value)?,
             };
         }
-        Ok(place)
+        Ok(value)
+    }
+
+    /// Makes an activation directly behind a batch normalisation part of the normalisation's pass over memory. Returns
+    /// whether the layers are such a pair.
+    fn fuse(&mut self, layer: &LayerConfig, previous: Option<&LayerConfig>) -> bool {
+        if let (LayerConfig::Activation(activation), Some(LayerConfig::BatchNorm(_))) = (layer, previous)
+            && let Some(last) = self.layers.last_mut()
+            && let Step::Operation(PlannedOp::BatchNorm(sizes)) = &mut last.step
+        {
+            sizes.activation = Some(activation.kind);
+            return true;
+        }
+        false
     }
 
     fn add_residual(
         &mut self,
-        context: &Context<'_>,
+        name: LayerName<'_>,
         residual: &ResidualLayerConfig,
-        place: Place,
-    ) -> Result<Place> {
+        value: Value,
+    ) -> Result<Value> {
         if residual.layers.is_empty() {
-            return Err(context.setting("layers", "at least one layer", "none"));
+            return Err(name.setting("layers", "at least one layer", "none"));
         }
-        let main = self.add_layers(&format!("{}.layers", context.name), &residual.layers, place)?;
-        let shortcut = self.add_layers(&format!("{}.shortcut", context.name), &residual.shortcut, place)?;
+        let main = self.add_layers(&format!("{}.layers", name.path), &residual.layers, value)?;
+        let shortcut = self.add_layers(&format!("{}.shortcut", name.path), &residual.shortcut, value)?;
         if main.shape != shortcut.shape {
             return Err(NetworkError::Branches {
-                layer: context.name.to_owned(),
+                layer: name.path.to_owned(),
                 main: main.shape,
                 shortcut: shortcut.shape,
             });
         }
-        let drafted = Drafted::plain(PlannedOp::Add, main.shape);
-        Ok(self.push(context, drafted, main.value, Some(shortcut.value)))
+        Ok(self.push(name, Planned::new(Step::Sum(shortcut.id), main.shape), main.id))
     }
 
-    fn push(
-        &mut self,
-        context: &Context<'_>,
-        drafted: Drafted,
-        input: ValueId,
-        second: Option<ValueId>,
-    ) -> Place {
+    /// Gives a planned layer its place behind the last one.
+    fn push(&mut self, name: LayerName<'_>, planned: Planned<Step<PlannedOp>>, input: ValueId) -> Value {
+        let Planned { op: step, output: shape, params, running, kernel } = planned;
         let first = self.num_parameters;
-        for (name, shape, decays) in drafted.params {
+        for param in &params {
             let start = self.num_parameters;
-            self.num_parameters += shape.iter().product::<usize>();
-            let range = start..self.num_parameters;
-            self.segments.push(Segment { name: format!("{}.{name}", context.name), shape, range, decays });
+            self.num_parameters += param.len();
+            self.segments.push(Segment {
+                name: format!("{}.{}", name.path, param.name),
+                shape: param.shape.clone(),
+                range: start..self.num_parameters,
+                decays: param.decays,
+            });
         }
-        let running_len = drafted.running.iter().map(|block| block.len).sum::<usize>();
-        let running = self.running_len..self.running_len + running_len;
-        self.running_len = running.end;
+        let running_len = running.iter().map(|block| block.len).sum::<usize>();
+        let running_range = self.running_len..self.running_len + running_len;
+        self.running_len = running_range.end;
         let output = self.value_lens.len();
-        self.value_lens.push(drafted.output.len());
+        self.value_lens.push(shape.len());
         self.layers.push(PlannedLayer {
-            name: context.name.to_owned(),
-            kind: context.kind,
-            op: drafted.op,
+            name: name.path.to_owned(),
+            kind: name.kind,
+            step,
             input,
-            second,
             output,
             params: first..self.num_parameters,
-            running,
-            running_blocks: drafted.running,
+            param_blocks: params,
+            running: running_range,
+            running_blocks: running,
+            kernel,
         });
-        let state_bytes = drafted.kernel_bytes + running_len * size_of::<f32>();
-        self.summarize(context, drafted.output, self.num_parameters - first, state_bytes);
-        Place { value: output, shape: drafted.output }
+        let kernel_bytes = kernel.map_or(0, |kernel| kernel.num_positions * size_of::<Complex<f32>>());
+        let state_bytes = kernel_bytes + running_len * size_of::<f32>();
+        self.summarize(name, shape, self.num_parameters - first, state_bytes);
+        Value { id: output, shape }
     }
 
-    fn summarize(&mut self, context: &Context<'_>, output: Shape, parameters: usize, state_bytes: usize) {
+    fn summarize(&mut self, name: LayerName<'_>, output: Shape, parameters: usize, state_bytes: usize) {
         self.summaries.push(LayerSummary {
-            name: context.name.to_owned(),
-            kind: context.kind,
+            name: name.path.to_owned(),
+            kind: name.kind,
             output,
             parameters,
             state_bytes,
         });
-    }
-
-    fn draft(&self, context: &Context<'_>, layer: &LayerConfig) -> Result<Drafted> {
-        let special = draft_spectrum_layer(self.config, context, layer)
-            .or_else(|| draft_token_layer(self.config, context, layer));
-        if let Some(drafted) = special {
-            return drafted;
-        }
-        match layer {
-            LayerConfig::CfConv(layer) => {
-                let size @ (_, height, width) = context.image()?;
-                let config = self.config.cf_conv(context.name, layer, size)?;
-                let output = Shape::Image { channels: config.out_channels, height, width };
-                draft_kernel_layer(context, config, output, PlannedOp::CfConv)
-            }
-            LayerConfig::Conv(layer) => {
-                let (in_channels, height, width) = context.image()?;
-                let sizes = Conv2dSizes {
-                    in_channels,
-                    out_channels: layer.out_channels,
-                    height,
-                    width,
-                    kernel_size: layer.kernel_size,
-                    padding: layer.padding,
-                    bias: layer.bias,
-                };
-                context.at_least_one("out_channels", sizes.out_channels)?;
-                if sizes.kernel_size.is_multiple_of(2) {
-                    return Err(context.setting("kernel_size", "an odd number", sizes.kernel_size));
-                }
-                let k = sizes.kernel_size;
-                let mut params =
-                    vec![("weight".to_owned(), vec![sizes.out_channels, in_channels, k, k], true)];
-                if sizes.bias {
-                    params.push(("bias".to_owned(), vec![sizes.out_channels], false));
-                }
-                let output = Shape::Image { channels: sizes.out_channels, height, width };
-                Ok(Drafted { params, ..Drafted::plain(PlannedOp::Conv(sizes), output) })
-            }
-            LayerConfig::BatchNorm(layer) => draft_batch_norm(context, layer),
-            LayerConfig::Activation(layer) => {
-                if let Shape::Spectrum { .. } = context.shape {
-                    return Err(context.complex_input("complex-activation"));
-                }
-                Ok(Drafted::plain(PlannedOp::Activation(layer.kind), context.shape))
-            }
-            LayerConfig::MaxPool(layer) => draft_pool(context, layer, PlannedOp::MaxPool),
-            LayerConfig::AvgPool(layer) => draft_pool(context, layer, PlannedOp::AvgPool),
-            LayerConfig::SpectralPool(layer) => {
-                let (channels, height, width) = context.image()?;
-                context.smaller("size", layer.size, height.min(width))?;
-                let (output_height, output_width) = (layer.size, layer.size);
-                let sizes = SpectralPoolSizes { channels, height, width, output_height, output_width };
-                let output = Shape::Image { channels, height: output_height, width: output_width };
-                Ok(Drafted::plain(PlannedOp::SpectralPool(sizes), output))
-            }
-            LayerConfig::GlobalAvgPool {} => {
-                let (channels, height, width) = context.image()?;
-                let op = PlannedOp::GlobalAvgPool { pixels: height * width };
-                Ok(Drafted::plain(op, Shape::Features(channels)))
-            }
-            LayerConfig::Linear(layer) => {
-                let Shape::Features(in_features) = context.shape else {
-                    return Err(context.input("features: put global-avg-pool or flatten before it"));
-                };
-                let out_features = layer.out_features.unwrap_or(self.classes);
-                context.at_least_one("out_features", out_features)?;
-                let sizes = LinearSizes { in_features, out_features, bias: layer.bias };
-                let mut params = vec![("weight".to_owned(), vec![out_features, in_features], true)];
-                if sizes.bias {
-                    params.push(("bias".to_owned(), vec![out_features], false));
-                }
-                let output = Shape::Features(out_features);
-                Ok(Drafted { params, ..Drafted::plain(PlannedOp::Linear(sizes), output) })
-            }
-            LayerConfig::Dropout(layer) => {
-                if !(0.0..1.0).contains(&layer.rate) {
-                    return Err(context.setting("rate", "0 to below 1", layer.rate));
-                }
-                if let Shape::Spectrum { .. } = context.shape {
-                    return Err(context.complex_input("dropout behind to-image"));
-                }
-                Ok(Drafted::plain(PlannedOp::Dropout { rate: layer.rate }, context.shape))
-            }
-            _ => unreachable!("add_layers treats layers that are no single operation"),
-        }
-    }
-}
-
-/// Plans a layer with a kernel network.
-pub(super) fn draft_kernel_layer(
-    context: &Context<'_>,
-    config: CfConv2dConfig,
-    output: Shape,
-    op: impl FnOnce(Box<CfConv2dConfig>) -> PlannedOp,
-) -> Result<Drafted> {
-    let refused = |source: DeviceError| NetworkError::Layer {
-        layer: context.name.to_owned(),
-        kind: context.kind,
-        source: Box::new(source),
-    };
-    config.validate().map_err(|error| refused(error.into()))?;
-    let grid = EnginePlan::new(&config).grid;
-    let mlp = KernelMlp::<f32>::try_new(&config.mlp, grid)
-        .map_err(|error| refused(cfconv_core::CoreError::from(error).into()))?;
-    let mut params: Vec<_> = mlp
-        .parameter_segments()
-        .iter()
-        .map(|segment| {
-            (format!("mlp.{}", segment.name), segment.shape.clone(), !segment.name.ends_with("bias"))
-        })
-        .collect();
-    if config.bias {
-        params.push(("bias".to_owned(), vec![config.out_channels], false));
-    }
-    let kernel_bytes = grid.num_positions() * size_of::<Complex<f32>>();
-    let op = op(Box::new(config));
-    Ok(Drafted { op, output, params, running: Vec::new(), kernel_bytes })
-}
-
-fn draft_batch_norm(context: &Context<'_>, layer: &BatchNormLayerConfig) -> Result<Drafted> {
-    context.normalization(layer.momentum, layer.epsilon)?;
-    let (channels, pixels) = match context.shape {
-        Shape::Image { channels, height, width } => (channels, height * width),
-        Shape::Features(features) => (features, 1),
-        Shape::Spectrum { .. } => return Err(context.complex_input("complex-batch-norm")),
-    };
-    let sizes = BatchNormSizes {
-        channels,
-        pixels,
-        epsilon: layer.epsilon as f32,
-        momentum: layer.momentum as f32,
-        activation: None,
-    };
-    let params =
-        vec![("weight".to_owned(), vec![channels], false), ("bias".to_owned(), vec![channels], false)];
-    Ok(Drafted {
-        params,
-        running: vec![
-            RunningBlock { name: "running_mean", len: channels, initial: 0.0 },
-            RunningBlock { name: "running_var", len: channels, initial: 1.0 },
-        ],
-        ..Drafted::plain(PlannedOp::BatchNorm(sizes), context.shape)
-    })
-}
-
-fn draft_pool(
-    context: &Context<'_>,
-    layer: &PoolLayerConfig,
-    op: fn(PoolSizes) -> PlannedOp,
-) -> Result<Drafted> {
-    let (channels, height, width) = context.image()?;
-    context.smaller("size", layer.size, height.min(width))?;
-    let stride = layer.stride();
-    context.at_least_one("stride", stride)?;
-    let sizes = PoolSizes { channels, height, width, size: layer.size, stride };
-    let output = Shape::Image { channels, height: sizes.output_height(), width: sizes.output_width() };
-    Ok(Drafted::plain(op(sizes), output))
-}
-
-/// The layer that is being planned and the shape before it.
-pub(super) struct Context<'a> {
-    pub(super) name: &'a str,
-    pub(super) kind: &'static str,
-    pub(super) shape: Shape,
-}
-
-impl Context<'_> {
-    pub(super) fn image(&self) -> Result<(usize, usize, usize)> {
-        match self.shape {
-            Shape::Image { channels, height, width } => Ok((channels, height, width)),
-            Shape::Spectrum { .. } => Err(self.input("an image: put to-image before it")),
-            Shape::Features(_) => Err(self.input("an image")),
-        }
-    }
-
-    pub(super) fn spectrum(&self) -> Result<SpectrumSizes> {
-        match self.shape {
-            Shape::Spectrum { channels, height, width } => Ok(SpectrumSizes { channels, height, width }),
-            Shape::Image { .. } => Err(self.input("a half spectrum: put to-spectrum before it")),
-            Shape::Features(_) => Err(self.input("a half spectrum")),
-        }
-    }
-
-    /// The refusal of complex values; `instead` says what there is for them.
-    fn complex_input(&self, instead: &str) -> NetworkError {
-        self.input(&format!("real values: for half spectra there is {instead}"))
-    }
-
-    /// Checks an output size against the input's.
-    pub(super) fn smaller(&self, setting: &'static str, size: usize, largest: usize) -> Result<()> {
-        if size == 0 || size > largest {
-            return Err(self.setting(setting, &format!("1 to {largest}, the size of the input"), size));
-        }
-        Ok(())
-    }
-
-    /// Checks the settings of a normalisation.
-    pub(super) fn normalization(&self, momentum: f64, epsilon: f64) -> Result<()> {
-        if !(0.0..=1.0).contains(&momentum) {
-            return Err(self.setting("momentum", "0 to 1", momentum));
-        }
-        if !(epsilon > 0.0 && epsilon.is_finite()) {
-            return Err(self.setting("epsilon", "finite and above 0", epsilon));
-        }
-        Ok(())
-    }
-
-    fn input(&self, expected: &str) -> NetworkError {
-        NetworkError::LayerInput {
-            layer: self.name.to_owned(),
-            kind: self.kind,
-            expected: expected.to_owned(),
-            got: self.shape,
-        }
-    }
-
-    pub(super) fn setting(&self, setting: &'static str, expected: &str, got: impl ToString) -> NetworkError {
-        NetworkError::LayerSetting {
-            layer: self.name.to_owned(),
-            kind: self.kind,
-            setting,
-            expected: expected.to_owned(),
-            got: got.to_string(),
-        }
-    }
-
-    pub(super) fn at_least_one(&self, setting: &'static str, size: usize) -> Result<()> {
-        if size == 0 { Err(self.setting(setting, "at least 1", size)) } else { Ok(()) }
     }
 }

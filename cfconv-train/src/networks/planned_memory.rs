@@ -1,23 +1,12 @@
 //! How much memory a network will take, before any is allocated.
 
-use cfconv_core::engine::{Domain, PlannedWorkspace};
+use cfconv_core::engine::PlannedWorkspace;
 
 use super::error::Result;
+use super::layers::PlannedBatches;
 use super::network::Network;
-use super::plan::{NetworkPlan, PlannedOp};
-use crate::device::{self, Device};
-use crate::nn::{CfConv2d, CfConv2dOp};
-
-/// The batches that memory is planned for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PlannedBatches {
-    /// Images of a training step.
-    pub training: usize,
-    /// Images of a step of evaluation.
-    pub evaluation: usize,
-    /// Whether weights other than the trained ones, such as averages, are evaluated: Φ at every position.
-    pub other_weights: bool,
-}
+use super::plan::NetworkPlan;
+use crate::device::Device;
 
 /// Bytes that the parts of a [`Network`] grow to while it trains, with steps that can be undone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,23 +25,6 @@ impl NetworkMemory {
     /// The sum of all parts.
     pub fn total(&self) -> usize {
         self.parameters + self.kernel_states + self.activations + self.layers
-    }
-}
-
-impl PlannedOp {
-    /// Bytes that an operation without a kernel state holds besides the buffers of the network.
-    fn planned_bytes<D: Device>(&self, device: &D, batch: usize) -> device::Result<usize> {
-        Ok(match self {
-            Self::Conv(sizes) => device.conv2d_planned_bytes(&device.plan_conv2d(sizes)?),
-            Self::PatchEmbed(sizes) => device.patch_embed_planned_bytes(&device.plan_patch_embed(sizes)?),
-            Self::SelfAttention(sizes) => {
-                let plan = device.plan_self_attention(sizes)?;
-                device.self_attention_planned_bytes(&plan)
-                    + device.self_attention_saved_len(&plan, batch) * size_of::<f32>()
-            }
-            Self::MaxPool(sizes) => sizes.output_len(batch) * size_of::<u32>(),
-            _ => 0,
-        })
     }
 }
 
@@ -77,28 +49,17 @@ impl NetworkPlan {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn memory<D: Device>(&self, device: &D, batches: &PlannedBatches) -> Result<NetworkMemory> {
-        let &PlannedBatches { training, evaluation, other_weights } = batches;
-        let largest = training.max(evaluation);
+        let largest = batches.largest();
         let value = size_of::<f32>();
         let (mut kernel_states, mut layers) = (0, 0);
         let mut workspace = PlannedWorkspace::default();
         for layer in &self.layers {
-            let kernel = match &layer.op {
-                PlannedOp::CfConv(config) => Some((config, Domain::Images)),
-                PlannedOp::CfMix { config, .. } => Some((config, Domain::Spectra)),
-                _ => None,
-            };
-            let failed = |source| Network::<D>::layer_error(layer, source);
-            if let Some((config, domain)) = kernel {
-                let plan = <D as CfConv2dOp>::CfConv2d::planned_memory;
-                let planned =
-                    plan(device, config, domain, training, evaluation, other_weights).map_err(failed)?;
-                kernel_states += planned.state + planned.undo + planned.evaluation_kernel;
-                layers += planned.saved + planned.scratch;
-                workspace = workspace.max(planned.workspace);
-            } else {
-                layers += layer.op.planned_bytes(device, largest).map_err(failed)?;
-            }
+            let Some(op) = layer.step.operation() else { continue };
+            let planned = op.memory(device, batches);
+            let planned = planned.map_err(|source| Network::<D>::layer_error(layer, source))?;
+            kernel_states += planned.kernel_states;
+            layers += planned.working;
+            workspace = workspace.max(planned.workspace);
         }
         // Labels, losses, right answers and probabilities.
         let results = (3 + self.classes()) * largest * value;

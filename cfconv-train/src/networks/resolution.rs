@@ -1,7 +1,8 @@
 //! Trained networks on images of other sizes.
 
-use super::config::{LayerConfig, NetworkConfig, PoolLayerConfig};
-use super::error::{NetworkError, Result};
+use super::config::NetworkConfig;
+use super::error::Result;
+use super::layers::Growth;
 use super::network::Network;
 use crate::device::Device;
 use crate::nn::CfConv2d;
@@ -16,76 +17,12 @@ impl NetworkConfig {
     /// larger or smaller images.
     ///
     /// # Errors
-    /// [`NetworkError::LayerSetting`] for a size that would not be whole.
+    /// [`NetworkError::LayerSetting`](super::NetworkError::LayerSetting) for a size that would not be whole.
     pub fn resized(&self, old: usize, new: usize) -> Result<Self> {
         let mut resized = self.clone();
         resized.sampler = cfconv_core::SamplerConfig::All {};
-        Growth { old, new }.resize(&mut resized.layers, "layers")?;
+        Growth { old, new }.resize_all(&mut resized.layers, "layers")?;
         Ok(resized)
-    }
-}
-
-/// How images have grown where a layer stands: `new` pixels lie where `old` lay.
-#[derive(Clone, Copy)]
-struct Growth {
-    old: usize,
-    new: usize,
-}
-
-impl Growth {
-    const NONE: Self = Self { old: 1, new: 1 };
-
-    /// The number of pixels that lie where `size` lay, if it is whole.
-    fn scaled(self, size: usize) -> Option<usize> {
-        (size * self.new).is_multiple_of(self.old).then(|| size * self.new / self.old)
-    }
-
-    /// Resizes `layers` one after another and returns the growth behind the last.
-    fn resize(mut self, layers: &mut [LayerConfig], path: &str) -> Result<Self> {
-        for (index, layer) in layers.iter_mut().enumerate() {
-            let place = format!("{path}.{index}");
-            let kind = layer.kind();
-            match layer {
-                LayerConfig::CfConv(layer) => layer.sampler = None,
-                LayerConfig::DepthwiseCfConv(layer) => layer.sampler = None,
-                LayerConfig::CfMix(layer) => layer.sampler = None,
-                LayerConfig::MaxPool(pool) | LayerConfig::AvgPool(pool) => {
-                    if let (Some(size), Some(stride)) = (self.scaled(pool.size), self.scaled(pool.stride())) {
-                        *pool = PoolLayerConfig { size, stride: Some(stride) };
-                        self = Self::NONE;
-                    }
-                }
-                LayerConfig::SpectralPool(pool) => {
-                    let whole = self.scaled(pool.size).filter(|&size| size > 0);
-                    pool.size = whole.ok_or_else(|| NetworkError::LayerSetting {
-                        layer: place,
-                        kind,
-                        setting: "size",
-                        expected: format!(
-                            "a size that stays whole when {} pixels become {}",
-                            self.old, self.new
-                        ),
-                        got: pool.size.to_string(),
-                    })?;
-                }
-                // Orthonormal spectra grow with the number of pixels, which statistics and thresholds do not.
-                LayerConfig::ToSpectrum {} if self.new != self.old => {
-                    return Err(NetworkError::LayerSetting {
-                        layer: place,
-                        kind,
-                        setting: "size of the images",
-                        expected: format!("{}: values of half spectra depend on it", self.old),
-                        got: self.new.to_string(),
-                    });
-                }
-                LayerConfig::Residual(layer) => {
-                    self.resize(&mut layer.shortcut, &format!("{place}.shortcut"))?;
-                    self = self.resize(&mut layer.layers, &format!("{place}.layers"))?;
-                }
-                _ => {}
-            }
-        }
-        Ok(self)
     }
 }
 
@@ -95,7 +32,8 @@ impl<D: Device> Network<D> {
     /// this network, so that frequencies in cycles per image keep their factors.
     ///
     /// # Errors
-    /// [`NetworkError::MissingTensor`] or [`NetworkError::TensorMismatch`] where a parameter depends on the size of
+    /// [`NetworkError::MissingTensor`](super::NetworkError::MissingTensor) or
+    /// [`NetworkError::TensorMismatch`](super::NetworkError::TensorMismatch) where a parameter depends on the size of
     /// the images, and what a layer refuses.
     pub fn begin_transferred_evaluation(&mut self, trained: &Self) -> Result<()> {
         self.import_parameters(&trained.export_parameters()?)?;
@@ -121,7 +59,7 @@ impl<D: Device> Network<D> {
 mod tests {
     use super::*;
     use crate::device::Cpu;
-    use crate::networks::InputShape;
+    use crate::networks::{InputShape, LayerConfig};
     use crate::nn::EvaluationWeights;
 
     fn config(pooling: &str, sampler: &str) -> NetworkConfig {
@@ -186,7 +124,7 @@ mod tests {
         for (size, window) in [(24, Some((6, 3))), (32, Some((8, 4))), (20, None)] {
             let resized = config.resized(16, size).unwrap();
             let LayerConfig::AvgPool(pool) = &resized.layers[3] else { panic!("{resized:?}") };
-            let (got, stride) = (pool.size, pool.stride.unwrap());
+            let (got, stride) = (pool.0.size, pool.0.stride.unwrap());
             assert_eq!((got, stride), window.unwrap_or((4, 2)), "images of {size}");
             let mut other = network(&resized, size);
             other.begin_transferred_evaluation(&trained).unwrap();

@@ -2,8 +2,14 @@
 
 use super::error::{NetworkError, Result};
 use super::network::Network;
+use super::plan::PlannedLayer;
 use crate::device::{Buffer, Device, Span, SpanMut};
 use crate::nn::{CfConv2d, CfConv2dState};
+
+/// What the names of the states of a layer with a kernel network end in.
+pub(crate) const KERNEL_STATE: &str = ".kernel_state";
+pub(crate) const REFRESH_HISTORY: &str = ".refresh_history";
+const OUTPUT_SCALE: &str = ".output_scale";
 
 /// The values of a tensor.
 #[derive(Clone, Debug, PartialEq)]
@@ -105,8 +111,21 @@ impl<D: Device> Network<D> {
         Ok(())
     }
 
-    /// Everything but the parameters: running statistics as `{layer}.running_mean`, `.running_var` and, of complex
-    /// values, `.running_cov`; kernel states as `{layer}.kernel_state` (complex values as pairs), `.refresh_history` and `.output_scale`.
+    /// Whether the parameters or the states of the network have a tensor of this name.
+    pub(crate) fn has_tensor(&self, name: &str) -> bool {
+        let is_state = |layer: &PlannedLayer| {
+            let Some(rest) = name.strip_prefix(&layer.name) else { return false };
+            let kernel = [KERNEL_STATE, REFRESH_HISTORY, OUTPUT_SCALE];
+            layer.kernel.is_some() && kernel.contains(&rest)
+                || layer.running_blocks.iter().any(|block| rest.strip_prefix('.') == Some(block.name))
+        };
+        self.plan.segments().iter().any(|segment| segment.name == name)
+            || self.plan.layers.iter().any(is_state)
+    }
+
+    /// Everything but the parameters: running statistics as `{layer}.running_mean`, `.running_var` and, for complex
+    /// values, `.running_cov`; kernel states as `{layer}.kernel_state` (complex values as pairs), `.refresh_history`
+    /// and `.output_scale`.
     ///
     /// # Errors
     /// What the device reports.
@@ -117,17 +136,17 @@ impl<D: Device> Network<D> {
             if let Some(cf_conv) = layer.cf_conv() {
                 let state = cf_conv.state().map_err(|source| Self::layer_error(&layer.plan, source))?;
                 tensors.push(NamedTensor {
-                    name: format!("{name}.kernel_state"),
+                    name: format!("{name}{KERNEL_STATE}"),
                     shape: vec![state.values.len() / 2, 2],
                     values: TensorValues::F32(state.values),
                 });
                 tensors.push(NamedTensor {
-                    name: format!("{name}.refresh_history"),
+                    name: format!("{name}{REFRESH_HISTORY}"),
                     shape: vec![state.history.len()],
                     values: TensorValues::U64(state.history),
                 });
                 tensors.push(NamedTensor {
-                    name: format!("{name}.output_scale"),
+                    name: format!("{name}{OUTPUT_SCALE}"),
                     shape: vec![1],
                     values: TensorValues::F64(vec![state.output_scale]),
                 });
@@ -148,12 +167,12 @@ impl<D: Device> Network<D> {
             let name = layer.plan.name.clone();
             let Some(cf_conv) = layer.cf_conv_mut() else { continue };
             let shape = [cf_conv.num_positions(), 2];
-            let values = find_f32(tensors, &format!("{name}.kernel_state"), &shape)?.to_vec();
-            let history = find(tensors, &format!("{name}.refresh_history"))?;
+            let values = find_f32(tensors, &format!("{name}{KERNEL_STATE}"), &shape)?.to_vec();
+            let history = find(tensors, &format!("{name}{REFRESH_HISTORY}"))?;
             let TensorValues::U64(words) = &history.values else {
                 return Err(history.mismatch("u64".to_owned()));
             };
-            let scale = find(tensors, &format!("{name}.output_scale"))?;
+            let scale = find(tensors, &format!("{name}{OUTPUT_SCALE}"))?;
             let output_scale = match &scale.values {
                 TensorValues::F64(values) if values.len() == 1 => values[0],
                 _ => return Err(scale.mismatch("f64 [1]".to_owned())),

@@ -1,6 +1,5 @@
 //! Random streams of networks.
 
-use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
 
 /// What a stream is for; streams of different purposes never overlap.
@@ -12,9 +11,5 @@ pub(crate) enum Purpose {
 
 /// The stream of (`run_seed`, `purpose`, `layer`, `step`).
 pub(crate) fn stream(run_seed: u64, purpose: Purpose, layer: u64, step: u64) -> ChaCha8Rng {
-    let mut key = [0; 32];
-    for (bytes, word) in key.chunks_exact_mut(8).zip([run_seed, purpose as u64, layer, step]) {
-        bytes.copy_from_slice(&word.to_le_bytes());
-    }
-    ChaCha8Rng::from_seed(key)
+    cfconv_core::random_stream([run_seed, purpose as u64, layer, step])
 }

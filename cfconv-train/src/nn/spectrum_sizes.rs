@@ -2,6 +2,9 @@
 
 use cfconv_fft::half_width;
 
+use super::operands::expect_positive;
+use crate::device::Result;
+
 /// Sizes of the half spectra of a batch of images, `[C, H, Wr, 2, B]` with Wr = W/2 + 1: for each bin B real parts,
 /// then B imaginary parts.
 ///
@@ -41,6 +44,12 @@ impl SpectrumSizes {
     /// Values of the images of a batch.
     pub fn image_len(&self, batch: usize) -> usize {
         self.channels * self.height * self.width * batch
+    }
+
+    /// Refuses sizes of zero.
+    pub(crate) fn validate(&self, op: &'static str) -> Result<()> {
+        let Self { channels, height, width } = *self;
+        expect_positive(op, &[("channels", channels), ("height", height), ("width", width)])
     }
 
     /// Values of one channel of the half spectra of a batch.

@@ -4,7 +4,7 @@ use super::config::{OptimizerConfig, OptimizerKind};
 use crate::device::{Buffer, Device, DeviceError, Span, SpanMut};
 use crate::networks::{NamedTensor, Network, NetworkError, TensorValues};
 use crate::nn::verdict::clip_factor;
-use crate::nn::{AdamStep, SgdStep, StepLedger};
+use crate::nn::{AdamMoments, AdamStep, SgdStep, StepLedger, Update};
 
 /// What a step did.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -146,9 +146,12 @@ impl<D: Device> Optimizer<D> {
         let (params, grads) = network.params_and_grads();
         let grads = Span::new(grads, range.clone());
         ledger.judge_step(&device, self.config.clip_norm, grads)?;
-        let verdict = ledger.verdict();
-        let decay = Span::new(&self.decay, range.clone());
-        let params = SpanMut::new(params, range.clone());
+        let update = Update {
+            verdict: ledger.verdict(),
+            grads,
+            decay: Span::new(&self.decay, range.clone()),
+            params: SpanMut::new(params, range.clone()),
+        };
         let first = SpanMut::new(&mut self.first, range.clone());
         let learning_rate = learning_rate as f32;
         let weight_decay = self.config.weight_decay as f32;
@@ -166,12 +169,12 @@ impl<D: Device> Optimizer<D> {
                     decoupled: self.config.kind == OptimizerKind::AdamW,
                 };
                 let second = SpanMut::new(second, range);
-                device.adam_step(&step, verdict, grads, decay, first, second, params)?;
+                device.adam_step(&step, AdamMoments { first, second }, update)?;
             }
             None => {
                 let momentum = self.config.momentum as f32;
                 let step = SgdStep { learning_rate, momentum, weight_decay };
-                device.sgd_step(&step, verdict, grads, decay, first, params)?;
+                device.sgd_step(&step, first, update)?;
             }
         }
         self.steps += 1;

@@ -11,7 +11,7 @@ use super::observer::Observer;
 use super::summary::{Summary, median};
 use crate::averaging::WeightAverage;
 use crate::checkpoint::{
-    Best, EpochTotals, Kind, Metadata, Progress, TensorFile, VERSION, install_model, load_training,
+    Best, EpochTotals, Kind, Metadata, RunState, TensorFile, VERSION, install_model, load_training,
     save_model, save_training,
 };
 use crate::config::{Select, TrainConfig};
@@ -69,7 +69,7 @@ pub struct Trainer<D: Device> {
     folder: RunFolder,
     metrics: MetricsWriter,
     history: History,
-    progress: Progress,
+    progress: RunState,
 }
 
 impl<D: Device> Trainer<D> {
@@ -79,33 +79,7 @@ impl<D: Device> Trainer<D> {
     /// A network that does not fit the images, [`TrainError::Memory`] for one that does not fit the memory, an empty
     /// training part, files that cannot be written.
     pub fn try_new(device: D, config: TrainConfig, dataset: Arc<Dataset>, folder: RunFolder) -> Result<Self> {
-        let normalization = Normalization::from_config(&config.data, &dataset)?;
-        let (mut network, memory) = build(device, &config, &dataset)?;
-        network.initialize(config.seed)?;
-        let optimizer = Optimizer::try_new(&network, &config.optimizer)?;
-        let average =
-            config.average.as_ref().map(|average| WeightAverage::try_new(&network, average)).transpose()?;
-        let ledger = StepLedger::try_new(network.device(), D::STEPS_IN_FLIGHT)?;
-        let training = training_loader(&config, &dataset, normalization)?;
-        folder.write_config(&config.to_toml()?)?;
-        let metrics = MetricsWriter::create(&folder.metrics())?;
-        let (history, progress) = Default::default();
-        Ok(Self {
-            config,
-            dataset,
-            normalization,
-            training,
-            memory,
-            network,
-            optimizer,
-            average,
-            ledger,
-            started: Vec::new(),
-            folder,
-            metrics,
-            history,
-            progress,
-        })
+        Self::assemble(device, config, dataset, folder, None)
     }
 
     /// Goes on with the run in `folder` where its checkpoint was made.
@@ -136,18 +110,42 @@ impl<D: Device> Trainer<D> {
                 format!("{split:?}"),
             );
         }
+        Self::assemble(device, config, dataset, folder, Some((file, metadata)))
+    }
+
+    /// Builds everything that belongs to the run, as it was at `checkpoint` or from the start.
+    fn assemble(
+        device: D,
+        config: TrainConfig,
+        dataset: Arc<Dataset>,
+        folder: RunFolder,
+        checkpoint: Option<(TensorFile, Metadata)>,
+    ) -> Result<Self> {
+        let normalization = match &checkpoint {
+            None => Normalization::from_config(&config.data, &dataset)?,
+            Some((_, metadata)) => metadata.normalization,
+        };
         let (mut network, memory) = build(device, &config, &dataset)?;
-        network.set_run_seed(config.seed);
+        match &checkpoint {
+            None => network.initialize(config.seed)?,
+            Some(_) => network.set_run_seed(config.seed),
+        }
         let mut optimizer = Optimizer::try_new(&network, &config.optimizer)?;
         let mut average =
             config.average.as_ref().map(|average| WeightAverage::try_new(&network, average)).transpose()?;
-        load_training(file, &metadata, &mut network, &mut optimizer, average.as_mut())?;
-        let progress = metadata.progress.unwrap_or_default();
-        network.set_step((progress.step as u64).saturating_sub(1));
-        let normalization = metadata.normalization;
         let ledger = StepLedger::try_new(network.device(), D::STEPS_IN_FLIGHT)?;
-        let training = training_loader(&config, &dataset, normalization)?;
-        let (metrics, history) = MetricsWriter::resume(&folder.metrics(), progress.metrics_lines)?;
+        let (augment, batch) = (config.augment.clone(), config.train.batch_size);
+        let training = Loader::training(Arc::clone(&dataset), batch, normalization, augment, config.seed)?;
+        let (metrics, history, progress) = match checkpoint {
+            None => (MetricsWriter::create(&folder.metrics())?, History::default(), RunState::default()),
+            Some((file, metadata)) => {
+                load_training(file, &metadata, &mut network, &mut optimizer, average.as_mut())?;
+                let progress = metadata.progress.unwrap_or_default();
+                network.set_step((progress.step as u64).saturating_sub(1));
+                let (metrics, history) = MetricsWriter::resume(&folder.metrics(), progress.metrics_lines)?;
+                (metrics, history, progress)
+            }
+        };
         folder.write_config(&config.to_toml()?)?;
         Ok(Self {
             config,
@@ -482,16 +480,6 @@ fn build<D: Device>(
     let mut network = Network::try_new(device, &config.network, input, dataset.num_classes(), batch)?;
     network.keep_undo()?;
     Ok((network, memory))
-}
-
-fn training_loader(
-    config: &TrainConfig,
-    dataset: &Arc<Dataset>,
-    normalization: Normalization,
-) -> Result<Loader> {
-    let augment = config.augment.clone();
-    let batch = config.train.batch_size;
-    Ok(Loader::training(Arc::clone(dataset), batch, normalization, augment, config.seed)?)
 }
 
 fn split_sizes(dataset: &Dataset) -> SplitSizes {

@@ -6,12 +6,15 @@ use std::path::Path;
 
 use crate::support::layer_record::{assert_same, layer_config, record};
 use crate::support::training::{first_step, network, train};
-use crate::support::{all, all_mut, host, largest, noise, unset, upload};
+use crate::support::{Operands, all, all_mut, host, largest, noise, unset, upload};
 use cfconv_core::engine::Domain;
 use cfconv_core::{CfConv2dConfig, StepSeed};
 use cfconv_train::config::TrainConfig;
-use cfconv_train::device::{Buffer, Cpu, Device, IndexBuffer};
-use cfconv_train::nn::{BatchNormSizes, CfConv2d, CfConv2dOp, DropoutSizes, EvaluationWeights, PoolSizes};
+use cfconv_train::device::{Cpu, Device};
+use cfconv_train::nn::{
+    BatchNormSizes, BatchStatistics, CfConv2d, CfConv2dOp, DropoutSizes, EvaluationWeights, OpSizes,
+    PoolSizes,
+};
 use cfconv_train::signatures::{MemoryDemand, MemoryEstimate};
 
 on_every_device!(
@@ -276,13 +279,11 @@ fn states_move_between_devices<D: Device>(device: &D) {
 
 fn dropout_keeps_the_same_values<D: Device>(device: &D) {
     for (len, rate) in [(1, 0.5), (16, 0.3), (1000, 0.1), (40_000, 0.7)] {
-        let sizes = DropoutSizes { rate, run_seed: u64::MAX - 7, layer: 3, step: 1 << 40 };
+        let sizes = DropoutSizes { features: len, rate, run_seed: u64::MAX - 7, layer: 3, step: 1 << 40 };
         let values = noise(1, len);
         fn dropped<D: Device>(device: &D, sizes: &DropoutSizes, values: &[f32]) -> Vec<f32> {
-            let input = upload(device, values);
-            let mut output = unset(device, values.len());
-            device.dropout(sizes, all(device, &input), all_mut(device, &mut output)).unwrap();
-            host(device, &output)
+            let operands = Operands { batch: 1, input: values, params: &[] };
+            operands.forward(device, values.len(), |io| device.dropout(sizes, io))
         }
         assert_eq!(dropped(device, &sizes, &values), dropped(&Cpu::default(), &sizes, &values));
     }
@@ -295,24 +296,17 @@ fn pooling_and_normalisation_equal_those_of_the_cpu<D: Device>(device: &D) {
     {
         let sizes = PoolSizes { channels, height, width, size, stride };
         fn pooled<D: Device>(device: &D, sizes: &PoolSizes, batch: usize) -> Vec<Vec<f32>> {
-            let input = upload(device, &noise(1, sizes.input_len(batch)));
-            let grad = upload(device, &noise(2, sizes.output_len(batch)));
-            let mut winners: IndexBuffer<D> = device.alloc_indices(sizes.output_len(batch)).unwrap();
-            let mut output = unset(device, sizes.output_len(batch));
-            let mut grad_input = unset(device, sizes.input_len(batch));
-            let mut results = Vec::new();
-            let target = all_mut(device, &mut output);
-            device.max_pool(sizes, batch, all(device, &input), Some(&mut winners), target).unwrap();
-            results.push(host(device, &output));
-            let target = all_mut(device, &mut grad_input);
-            device.max_pool_vjp(sizes, batch, &winners, all(device, &grad), target).unwrap();
-            results.push(host(device, &grad_input));
-            device.average_pool(sizes, batch, all(device, &input), all_mut(device, &mut output)).unwrap();
-            results.push(host(device, &output));
-            let target = all_mut(device, &mut grad_input);
-            device.average_pool_adjoint(sizes, batch, all(device, &grad), target).unwrap();
-            results.push(host(device, &grad_input));
-            results
+            let (input, grad) = (noise(1, sizes.input_len(batch)), noise(2, sizes.output_len(batch)));
+            let operands = Operands { batch, input: &input, params: &[] };
+            let mut winners = device.alloc_indices(grad.len()).unwrap();
+            let largest =
+                operands.forward(device, grad.len(), |io| device.max_pool(sizes, Some(&mut winners), io));
+            let (to_winners, _) =
+                operands.backward(device, &grad, 0.0, |io| device.max_pool_vjp(sizes, &winners, io));
+            let mean = operands.forward(device, grad.len(), |io| device.average_pool(sizes, io));
+            let (spread, _) =
+                operands.backward(device, &grad, 0.0, |io| device.average_pool_adjoint(sizes, io));
+            vec![largest, to_winners, mean, spread]
         }
         let (got, expected) = (pooled(device, &sizes, batch), pooled(&Cpu::default(), &sizes, batch));
         for (got, expected) in got.iter().zip(&expected) {
@@ -323,27 +317,22 @@ fn pooling_and_normalisation_equal_those_of_the_cpu<D: Device>(device: &D) {
     for (channels, pixels, batch) in [(1, 1, 1), (3, 35, 17), (2, 700, 1)] {
         let sizes = BatchNormSizes { channels, pixels, epsilon: 1e-5, momentum: 0.1, activation: None };
         fn normalized<D: Device>(device: &D, sizes: &BatchNormSizes, batch: usize) -> Vec<f32> {
-            let values: Vec<f32> = noise(1, sizes.len(batch)).iter().map(|x| x + 300.0).collect();
-            let (input, params) = (upload(device, &values), upload(device, &noise(2, 2 * sizes.channels)));
-            let mut running = upload(device, &vec![1.0; 2 * sizes.channels]);
-            let mut saved: Buffer<D> = unset(device, 2 * sizes.channels);
-            let mut output = unset(device, values.len());
-            device
-                .batch_norm_train(
-                    sizes,
-                    batch,
-                    all(device, &input),
-                    all(device, &params),
-                    all_mut(device, &mut running),
-                    all_mut(device, &mut saved),
-                    all_mut(device, &mut output),
-                )
-                .unwrap();
-            [host(device, &output), host(device, &running)].concat()
+            let values: Vec<f32> = noise(1, sizes.input_len(batch)).iter().map(|x| x + 300.0).collect();
+            let params = noise(2, sizes.num_parameters());
+            let mut running = upload(device, &vec![1.0; sizes.num_statistics()]);
+            let mut saved = unset(device, sizes.num_statistics());
+            let statistics = BatchStatistics {
+                running: all_mut(device, &mut running),
+                saved: all_mut(device, &mut saved),
+            };
+            let operands = Operands { batch, input: &values, params: &params };
+            let output =
+                operands.forward(device, values.len(), |io| device.batch_norm_train(sizes, statistics, io));
+            [output, host(device, &running)].concat()
         }
         let (got, expected) = (normalized(device, &sizes, batch), normalized(&Cpu::default(), &sizes, batch));
-        let (got_output, got_running) = got.split_at(sizes.len(batch));
-        let (output, running) = expected.split_at(sizes.len(batch));
+        let (got_output, got_running) = got.split_at(sizes.output_len(batch));
+        let (output, running) = expected.split_at(sizes.output_len(batch));
         // Means are near 300: their rounding is that of x − μ.
         assert_same("batch norm", got_output, output, 1e-3);
         assert_same("running statistics", got_running, running, TOLERANCE);

@@ -7,6 +7,7 @@ mod support;
 mod skip;
 
 mod against_cpu;
+mod layers;
 mod networks;
 mod operations;
 mod spectrum;

@@ -7,8 +7,8 @@ use cfconv_train::networks::{InputShape, Network, NetworkConfig, NetworkError, N
 use cfconv_train::nn::{EvaluationWeights, StepLedger};
 use cfconv_train::optim::{OptimError, Optimizer, OptimizerConfig, OptimizerKind};
 
-/// Every type of layer, on images whose sides are odd and unequal after pooling.
-const EVERYTHING: &str = "
+/// Every type of layer that works on images, on images whose sides are odd and unequal after pooling.
+pub(crate) const EVERYTHING: &str = "
     padding = 'zeros'
     [kernel]
     hidden_width = 8
@@ -71,7 +71,7 @@ const EVERYTHING: &str = "
     type = 'linear'";
 
 /// Every type of layer that works on half spectra, on images whose sides are odd and unequal.
-const SPECTRUM: &str = "
+pub(crate) const SPECTRUM: &str = "
     ema_alpha = 0.5
     [kernel]
     hidden_width = 8
@@ -124,7 +124,7 @@ const SPECTRUM: &str = "
     [[layers]]
     type = 'linear'";
 
-const INPUT: InputShape = InputShape { channels: 2, height: 11, width: 9 };
+pub(crate) const INPUT: InputShape = InputShape { channels: 2, height: 11, width: 9 };
 
 fn config(text: &str) -> NetworkConfig {
     toml::from_str(text).unwrap()

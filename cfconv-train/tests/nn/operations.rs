@@ -2,12 +2,13 @@
 //!
 //! Each check is generic over the device; `on_every_device` runs it on all there are.
 
-use crate::support::{all, all_mut, assert_close, host, noise, transpose, unset, upload};
+use crate::support::{Operands, all, all_mut, assert_close, host, noise, transpose, unset, upload};
 use cfconv_train::device::{Cpu, Device, DeviceError, Span, SpanMut};
-use cfconv_train::nn::conv2d::PaddingMode;
+use cfconv_train::nn::conv2d::{DirectConvSizes, PaddingMode};
 use cfconv_train::nn::{
-    Activation, AdamStep, BatchNormSizes, Conv2dSizes, DropoutSizes, LinearSizes, PoolSizes, SgdStep,
-    SpectralPoolSizes, StepLedger, StepSums,
+    Activation, ActivationSizes, AdamMoments, AdamStep, Backward, BatchNormSizes, BatchStatistics,
+    Conv2dSizes, CrossEntropy, DropoutSizes, LinearSizes, OpSizes, PoolSizes, SgdStep, SpectralPoolSizes,
+    StepLedger, StepSums, Update,
 };
 use serde_json::Value;
 
@@ -57,11 +58,13 @@ fn conv_sizes(
     padding: PaddingMode,
     bias: bool,
 ) -> Conv2dSizes {
-    Conv2dSizes { in_channels, out_channels, height, width, kernel_size, padding, bias }
+    let conv = DirectConvSizes { in_channels, out_channels, height, width, kernel_size, padding };
+    Conv2dSizes { conv, bias }
 }
 
 fn naive_convolution(sizes: &Conv2dSizes, batch: usize, input: &[f32], params: &[f32]) -> Vec<f64> {
-    let Conv2dSizes { in_channels, out_channels, height, width, kernel_size: k, padding, bias } = *sizes;
+    let DirectConvSizes { in_channels, out_channels, height, width, kernel_size: k, padding } = sizes.conv;
+    let bias = sizes.bias;
     let mut output = Vec::new();
     let source = |at: usize, tap: usize, size: usize| {
         let shifted = at as i64 + tap as i64 - (k as i64 - 1) / 2;
@@ -74,7 +77,7 @@ fn naive_convolution(sizes: &Conv2dSizes, batch: usize, input: &[f32], params: &
         for h in 0..height {
             for w in 0..width {
                 for b in 0..batch {
-                    let mut sum = if bias { f64::from(params[sizes.num_weights() + o]) } else { 0.0 };
+                    let mut sum = if bias { f64::from(params[sizes.conv.num_weights() + o]) } else { 0.0 };
                     for i in 0..in_channels {
                         for p in 0..k {
                             for q in 0..k {
@@ -101,13 +104,10 @@ fn convolution_equals_naive_formula<D: Device>(device: &D) {
             let (sizes, batch) = (conv_sizes(shape, padding, bias), shape.5);
             let plan = device.plan_conv2d(&sizes).unwrap();
             let (input, params) = (noise(1, sizes.input_len(batch)), noise(2, sizes.num_parameters()));
-            let mut output = unset(device, sizes.output_len(batch));
-            let (x, p) = (upload(device, &input), upload(device, &params));
-            device
-                .conv2d(&plan, batch, all(device, &x), all(device, &p), all_mut(device, &mut output))
-                .unwrap();
+            let operands = Operands { batch, input: &input, params: &params };
+            let output = operands.forward(device, sizes.output_len(batch), |io| device.conv2d(&plan, io));
             let expected = naive_convolution(&sizes, batch, &input, &params);
-            assert_close(&host(device, &output), &expected, TOLERANCE);
+            assert_close(&output, &expected, TOLERANCE);
         }
     }
 }
@@ -121,31 +121,20 @@ fn convolution_gradients_are_adjoint<D: Device>(device: &D) {
             let plan = device.plan_conv2d(&sizes).unwrap();
             let (input, params) = (noise(1, sizes.input_len(batch)), noise(2, sizes.num_parameters()));
             let cotangent = noise(3, sizes.output_len(batch));
-            let (x, p, g) = (upload(device, &input), upload(device, &params), upload(device, &cotangent));
-            let mut grad_input = unset(device, input.len());
-            let mut grad_params = upload(device, &vec![1.0; params.len()]);
-            device
-                .conv2d_vjp(
-                    &plan,
-                    batch,
-                    all(device, &x),
-                    all(device, &p),
-                    all(device, &g),
-                    Some(all_mut(device, &mut grad_input)),
-                    all_mut(device, &mut grad_params),
-                )
-                .unwrap();
+            let operands = Operands { batch, input: &input, params: &params };
+            let (grad_input, grad_params) =
+                operands.backward(device, &cotangent, 1.0, |io| device.conv2d_vjp(&plan, io));
             let mut without_bias = params.clone();
-            without_bias[sizes.num_weights()..].fill(0.0);
+            without_bias[sizes.conv.num_weights()..].fill(0.0);
             let direction = noise(4, input.len());
             let expected = dot(&naive_convolution(&sizes, batch, &direction, &without_bias), &cotangent);
-            let grad: Vec<f64> = host(device, &grad_input).iter().map(|&g| f64::from(g)).collect();
+            let grad: Vec<f64> = grad_input.iter().map(|&g| f64::from(g)).collect();
             let scale = (cotangent.len() as f64).sqrt();
             assert!((dot(&grad, &direction) - expected).abs() < TOLERANCE * scale, "{sizes:?}");
             // Gradients of parameters are added to the ones that were there.
             let direction = noise(5, params.len());
             let expected = dot(&naive_convolution(&sizes, batch, &input, &direction), &cotangent);
-            let grad: Vec<f64> = host(device, &grad_params).iter().map(|&g| f64::from(g) - 1.0).collect();
+            let grad: Vec<f64> = grad_params.iter().map(|&g| f64::from(g) - 1.0).collect();
             assert!((dot(&grad, &direction) - expected).abs() < 4.0 * TOLERANCE * scale, "{sizes:?}");
         }
     }
@@ -176,27 +165,13 @@ fn convolution_equals_pytorch<D: Device>(device: &D) {
     for (name, padding) in [("conv_zeros", PaddingMode::Zeros), ("conv_circular", PaddingMode::Circular)] {
         let (sizes, batch) = (conv_sizes((2, 3, 5, 4, 3, 2), padding, true), 2);
         let plan = device.plan_conv2d(&sizes).unwrap();
-        let x = upload(device, &transpose(&values(0.1, 80), batch));
-        let p = upload(device, &[values(0.2, 54), values(0.3, 3)].concat());
-        let g = upload(device, &transpose(&values(0.9, 120), batch));
-        let (mut y, mut dx, mut dp) = (unset(device, 120), unset(device, 80), upload(device, &[0.0; 57]));
-        device.conv2d(&plan, batch, all(device, &x), all(device, &p), all_mut(device, &mut y)).unwrap();
-        let (dx_span, dp_span) = (all_mut(device, &mut dx), all_mut(device, &mut dp));
-        device
-            .conv2d_vjp(
-                &plan,
-                batch,
-                all(device, &x),
-                all(device, &p),
-                all(device, &g),
-                Some(dx_span),
-                dp_span,
-            )
-            .unwrap();
+        let (x, g) = (transpose(&values(0.1, 80), batch), transpose(&values(0.9, 120), batch));
+        let operands = Operands { batch, input: &x, params: &[values(0.2, 54), values(0.3, 3)].concat() };
+        let y = operands.forward(device, 120, |io| device.conv2d(&plan, io));
+        let (dx, dp) = operands.backward(device, &g, 0.0, |io| device.conv2d_vjp(&plan, io));
         let expected = &golden[name];
-        assert_golden(&host(device, &y), batch, &expected["output"]);
-        assert_golden(&host(device, &dx), batch, &expected["grads"][0]);
-        let dp = host(device, &dp);
+        assert_golden(&y, batch, &expected["output"]);
+        assert_golden(&dx, batch, &expected["grads"][0]);
         assert_close(&dp[..54], &numbers(&expected["grads"][1]), 4e-6);
         assert_close(&dp[54..], &numbers(&expected["grads"][2]), 4e-6);
     }
@@ -231,12 +206,12 @@ fn max_pool_equals_naive_formula<D: Device>(device: &D) {
         // Few distinct values: ties are common.
         let input: Vec<f32> = noise(1, sizes.input_len(batch)).iter().map(|x| (x * 6.0).round()).collect();
         let cotangent = noise(2, sizes.output_len(batch));
-        let (x, g) = (upload(device, &input), upload(device, &cotangent));
-        let (mut y, mut dx) = (unset(device, cotangent.len()), unset(device, input.len()));
+        let operands = Operands { batch, input: &input, params: &[] };
         let mut winners = device.alloc_indices(cotangent.len()).unwrap();
-        let output = all_mut(device, &mut y);
-        device.max_pool(&sizes, batch, all(device, &x), Some(&mut winners), output).unwrap();
-        device.max_pool_vjp(&sizes, batch, &winners, all(device, &g), all_mut(device, &mut dx)).unwrap();
+        let y =
+            operands.forward(device, cotangent.len(), |io| device.max_pool(&sizes, Some(&mut winners), io));
+        let (dx, _) =
+            operands.backward(device, &cotangent, 0.0, |io| device.max_pool_vjp(&sizes, &winners, io));
         let mut expected_output = vec![0.0; cotangent.len()];
         let mut expected_grad = vec![0.0; input.len()];
         let (rows, columns) = (sizes.output_height(), sizes.output_width());
@@ -254,12 +229,11 @@ fn max_pool_equals_naive_formula<D: Device>(device: &D) {
             expected_output[at] = f64::from(input[first_largest]);
             expected_grad[first_largest] += f64::from(cotangent[at]);
         }
-        assert_close(&host(device, &y), &expected_output, 0.0);
-        assert_close(&host(device, &dx), &expected_grad, 1e-6);
+        assert_close(&y, &expected_output, 0.0);
+        assert_close(&dx, &expected_grad, 1e-6);
         // Without the places of the maxima the output is the same.
-        let mut again = unset(device, cotangent.len());
-        device.max_pool(&sizes, batch, all(device, &x), None, all_mut(device, &mut again)).unwrap();
-        assert_eq!(host(device, &again), host(device, &y));
+        let again = operands.forward(device, cotangent.len(), |io| device.max_pool(&sizes, None, io));
+        assert_eq!(again, y);
     }
 }
 
@@ -268,29 +242,25 @@ fn max_pool_passes_nan_on<D: Device>(device: &D) {
     for place in 0..4 {
         let mut input = [1.0, 2.0, 3.0, 4.0];
         input[place] = f32::NAN;
-        let x = upload(device, &input);
-        let mut y = upload(device, &[0.0]);
-        device.max_pool(&sizes, 1, all(device, &x), None, all_mut(device, &mut y)).unwrap();
-        assert!(host(device, &y)[0].is_nan());
+        let operands = Operands { batch: 1, input: &input, params: &[] };
+        assert!(operands.forward(device, 1, |io| device.max_pool(&sizes, None, io))[0].is_nan());
     }
 }
 
 fn pooling_equals_pytorch<D: Device>(device: &D) {
     let (golden, batch) = (golden(), 2);
     let sizes = PoolSizes { channels: 2, height: 5, width: 6, size: 3, stride: 2 };
-    let x = upload(device, &transpose(&values(0.1, 120), batch));
-    let g = upload(device, &transpose(&values(0.9, 16), batch));
-    let (mut y, mut dx) = (unset(device, 16), unset(device, 120));
+    let (x, g) = (transpose(&values(0.1, 120), batch), transpose(&values(0.9, 16), batch));
+    let operands = Operands { batch, input: &x, params: &[] };
     let mut winners = device.alloc_indices(16).unwrap();
-    let output = all_mut(device, &mut y);
-    device.max_pool(&sizes, batch, all(device, &x), Some(&mut winners), output).unwrap();
-    device.max_pool_vjp(&sizes, batch, &winners, all(device, &g), all_mut(device, &mut dx)).unwrap();
-    assert_golden(&host(device, &y), batch, &golden["max_pool"]["output"]);
-    assert_golden(&host(device, &dx), batch, &golden["max_pool"]["grads"][0]);
-    device.average_pool(&sizes, batch, all(device, &x), all_mut(device, &mut y)).unwrap();
-    device.average_pool_adjoint(&sizes, batch, all(device, &g), all_mut(device, &mut dx)).unwrap();
-    assert_golden(&host(device, &y), batch, &golden["avg_pool"]["output"]);
-    assert_golden(&host(device, &dx), batch, &golden["avg_pool"]["grads"][0]);
+    let y = operands.forward(device, 16, |io| device.max_pool(&sizes, Some(&mut winners), io));
+    let (dx, _) = operands.backward(device, &g, 0.0, |io| device.max_pool_vjp(&sizes, &winners, io));
+    assert_golden(&y, batch, &golden["max_pool"]["output"]);
+    assert_golden(&dx, batch, &golden["max_pool"]["grads"][0]);
+    let y = operands.forward(device, 16, |io| device.average_pool(&sizes, io));
+    let (dx, _) = operands.backward(device, &g, 0.0, |io| device.average_pool_adjoint(&sizes, io));
+    assert_golden(&y, batch, &golden["avg_pool"]["output"]);
+    assert_golden(&dx, batch, &golden["avg_pool"]["grads"][0]);
 }
 
 fn spectral_pool_keeps_constants_and_low_frequencies<D: Device>(device: &D) {
@@ -307,11 +277,10 @@ fn spectral_pool_keeps_constants_and_low_frequencies<D: Device>(device: &D) {
             .collect()
     };
     let input: Vec<f32> = sample(height, width).iter().map(|&x| x as f32).collect();
-    let x = upload(device, &input);
-    let mut y = unset(device, sizes.output_len(batch));
     let plan = device.plan_spectral_pool(&sizes).unwrap();
-    device.spectral_pool(&plan, batch, all(device, &x), all_mut(device, &mut y)).unwrap();
-    assert_close(&host(device, &y), &sample(7, 6), TOLERANCE);
+    let operands = Operands { batch, input: &input, params: &[] };
+    let y = operands.forward(device, sizes.output_len(batch), |io| device.spectral_pool(&plan, io));
+    assert_close(&y, &sample(7, 6), TOLERANCE);
     let larger = SpectralPoolSizes { output_height: 13, ..sizes };
     assert!(device.plan_spectral_pool(&larger).is_err());
 }
@@ -324,12 +293,12 @@ fn spectral_pool_gradient_is_adjoint<D: Device>(device: &D) {
     {
         let sizes = SpectralPoolSizes { channels: 3, height, width, output_height, output_width };
         let (input, cotangent) = (noise(1, sizes.input_len(batch)), noise(2, sizes.output_len(batch)));
-        let (x, g) = (upload(device, &input), upload(device, &cotangent));
-        let (mut y, mut dx) = (unset(device, cotangent.len()), unset(device, input.len()));
         let plan = device.plan_spectral_pool(&sizes).unwrap();
-        device.spectral_pool(&plan, batch, all(device, &x), all_mut(device, &mut y)).unwrap();
-        device.spectral_pool_adjoint(&plan, batch, all(device, &g), all_mut(device, &mut dx)).unwrap();
-        let (forward, backward) = (dot(&host(device, &y), &cotangent), dot(&host(device, &dx), &input));
+        let operands = Operands { batch, input: &input, params: &[] };
+        let y = operands.forward(device, cotangent.len(), |io| device.spectral_pool(&plan, io));
+        let (dx, _) =
+            operands.backward(device, &cotangent, 0.0, |io| device.spectral_pool_adjoint(&plan, io));
+        let (forward, backward) = (dot(&y, &cotangent), dot(&dx, &input));
         assert!((forward - backward).abs() < TOLERANCE * (cotangent.len() as f64).sqrt());
     }
 }
@@ -337,18 +306,12 @@ fn spectral_pool_gradient_is_adjoint<D: Device>(device: &D) {
 fn linear_equals_pytorch<D: Device>(device: &D) {
     let (expected, batch) = (&golden()["linear"], 3);
     let sizes = LinearSizes { in_features: 5, out_features: 2, bias: true };
-    let x = upload(device, &transpose(&values(0.1, 15), batch));
-    let p = upload(device, &[values(0.2, 10), values(0.3, 2)].concat());
-    let g = upload(device, &transpose(&values(0.9, 6), batch));
-    let (mut y, mut dx, mut dp) = (unset(device, 6), unset(device, 15), upload(device, &[0.0; 12]));
-    device.linear(&sizes, batch, all(device, &x), all(device, &p), all_mut(device, &mut y)).unwrap();
-    let (dx_span, dp_span) = (all_mut(device, &mut dx), all_mut(device, &mut dp));
-    device
-        .linear_vjp(&sizes, batch, all(device, &x), all(device, &p), all(device, &g), Some(dx_span), dp_span)
-        .unwrap();
-    assert_golden(&host(device, &y), batch, &expected["output"]);
-    assert_golden(&host(device, &dx), batch, &expected["grads"][0]);
-    let dp = host(device, &dp);
+    let (x, g) = (transpose(&values(0.1, 15), batch), transpose(&values(0.9, 6), batch));
+    let operands = Operands { batch, input: &x, params: &[values(0.2, 10), values(0.3, 2)].concat() };
+    let y = operands.forward(device, 6, |io| device.linear(&sizes, io));
+    let (dx, dp) = operands.backward(device, &g, 0.0, |io| device.linear_vjp(&sizes, io));
+    assert_golden(&y, batch, &expected["output"]);
+    assert_golden(&dx, batch, &expected["grads"][0]);
     assert_close(&dp[..10], &numbers(&expected["grads"][1]), 4e-6);
     assert_close(&dp[10..], &numbers(&expected["grads"][2]), 4e-6);
 }
@@ -362,38 +325,17 @@ fn batch_norm_equals_pytorch<D: Device>(device: &D) {
         momentum: 0.1,
         activation: Some(Activation::Gelu),
     };
-    let x = upload(device, &transpose(&values(0.1, 36), batch));
-    let p = upload(device, &[values(0.2, 2), values(0.3, 2)].concat());
-    let g = upload(device, &transpose(&values(0.9, 36), batch));
-    let mut running = upload(device, &[0.0, 0.0, 1.0, 1.0]);
-    let (mut saved, mut y) = (unset(device, 4), unset(device, 36));
-    let (mut dx, mut dp) = (unset(device, 36), upload(device, &[0.0; 4]));
-    device
-        .batch_norm_train(
-            &sizes,
-            batch,
-            all(device, &x),
-            all(device, &p),
-            all_mut(device, &mut running),
-            all_mut(device, &mut saved),
-            all_mut(device, &mut y),
-        )
-        .unwrap();
-    device
-        .batch_norm_vjp(
-            &sizes,
-            batch,
-            all(device, &x),
-            all(device, &p),
-            all(device, &saved),
-            all(device, &g),
-            Some(SpanMut::new(&mut dx, 0..36)),
-            SpanMut::new(&mut dp, 0..4),
-        )
-        .unwrap();
-    assert_golden(&host(device, &y), batch, &expected["output"]);
-    assert_golden(&host(device, &dx), batch, &expected["grads"][0]);
-    let (dp, running) = (host(device, &dp), host(device, &running));
+    let (x, g) = (transpose(&values(0.1, 36), batch), transpose(&values(0.9, 36), batch));
+    let operands = Operands { batch, input: &x, params: &[values(0.2, 2), values(0.3, 2)].concat() };
+    let (mut running, mut saved) = (upload(device, &[0.0, 0.0, 1.0, 1.0]), unset(device, 4));
+    let statistics =
+        BatchStatistics { running: all_mut(device, &mut running), saved: all_mut(device, &mut saved) };
+    let y = operands.forward(device, 36, |io| device.batch_norm_train(&sizes, statistics, io));
+    let saved = all(device, &saved);
+    let (dx, dp) = operands.backward(device, &g, 0.0, |io| device.batch_norm_vjp(&sizes, saved, io));
+    let running = host(device, &running);
+    assert_golden(&y, batch, &expected["output"]);
+    assert_golden(&dx, batch, &expected["grads"][0]);
     assert_close(&dp[..2], &numbers(&expected["grads"][1]), 4e-6);
     assert_close(&dp[2..], &numbers(&expected["grads"][2]), 4e-6);
     assert_close(&running[..2], &numbers(&expected["running_mean"]), 1e-6);
@@ -403,20 +345,11 @@ fn batch_norm_equals_pytorch<D: Device>(device: &D) {
 fn batch_norm_evaluates_with_running_statistics<D: Device>(device: &D) {
     let sizes = BatchNormSizes { channels: 2, pixels: 3, epsilon: 0.25, momentum: 0.1, activation: None };
     let batch = 17;
-    let input = noise(1, sizes.len(batch));
-    let (x, p) = (upload(device, &input), upload(device, &[2.0, -1.0, 0.5, 0.25]));
+    let input = noise(1, sizes.input_len(batch));
     let running = upload(device, &[0.5, -0.25, 0.75, 3.75]);
-    let mut y = unset(device, input.len());
-    device
-        .batch_norm_eval(
-            &sizes,
-            batch,
-            all(device, &x),
-            all(device, &p),
-            all(device, &running),
-            all_mut(device, &mut y),
-        )
-        .unwrap();
+    let operands = Operands { batch, input: &input, params: &[2.0, -1.0, 0.5, 0.25] };
+    let running = all(device, &running);
+    let y = operands.forward(device, input.len(), |io| device.batch_norm_eval(&sizes, running, io));
     let plane = 3 * batch;
     let expected: Vec<f64> = input
         .iter()
@@ -426,13 +359,13 @@ fn batch_norm_evaluates_with_running_statistics<D: Device>(device: &D) {
             _ => -(f64::from(x) + 0.25) / 2.0 + 0.25,
         })
         .collect();
-    assert_close(&host(device, &y), &expected, 1e-6);
+    assert_close(&y, &expected, 1e-6);
 }
 
 fn activations_equal_their_formulas<D: Device>(device: &D) {
     let input: Vec<f32> = noise(1, 1000).iter().map(|x| 12.0 * x).collect();
     let cotangent = noise(2, 1000);
-    let (x, g) = (upload(device, &input), upload(device, &cotangent));
+    let operands = Operands { batch: 4, input: &input, params: &[] };
     let sigmoid = |z: f64| 1.0 / (1.0 + (-z).exp());
     let gelu =
         |z: f64| 0.5 * z * (1.0 + ((2.0 / std::f64::consts::PI).sqrt() * (z + 0.044_715 * z.powi(3))).tanh());
@@ -443,33 +376,32 @@ fn activations_equal_their_formulas<D: Device>(device: &D) {
         (Activation::Tanh, &f64::tanh),
     ];
     for (function, formula) in formulas {
-        let (mut y, mut dx) = (unset(device, 1000), unset(device, 1000));
-        device.activation(function, all(device, &x), all_mut(device, &mut y)).unwrap();
-        device.activation_vjp(function, all(device, &x), all(device, &g), all_mut(device, &mut dx)).unwrap();
+        let sizes = ActivationSizes { function, features: 250 };
+        let y = operands.forward(device, 1000, |io| device.activation(&sizes, io));
+        let (dx, _) = operands.backward(device, &cotangent, 0.0, |io| device.activation_vjp(&sizes, io));
         let exact = |f: &dyn Fn(f64) -> f64| input.iter().map(|&z| f(f64::from(z))).collect::<Vec<_>>();
-        assert_close(&host(device, &y), &exact(formula), 5e-7);
+        assert_close(&y, &exact(formula), 5e-7);
         let slope = |z: f64| (formula(z + 1e-6) - formula(z - 1e-6)) / 2e-6;
         let expected: Vec<f64> =
             exact(&slope).iter().zip(&cotangent).map(|(slope, &g)| slope * f64::from(g)).collect();
-        assert_close(&host(device, &dx), &expected, 2e-6);
+        assert_close(&dx, &expected, 2e-6);
     }
 }
 
 fn dropout_keeps_its_share_and_repeats_its_mask<D: Device>(device: &D) {
     let len = 50_000;
-    let sizes = DropoutSizes { rate: 0.3, run_seed: 5, layer: 2, step: 9 };
-    let x = upload(device, &vec![1.0; len]);
-    let run = |sizes: &DropoutSizes| {
-        let mut y = unset(device, len);
-        device.dropout(sizes, all(device, &x), all_mut(device, &mut y)).unwrap();
-        host(device, &y)
-    };
+    let sizes = DropoutSizes { features: 5000, rate: 0.3, run_seed: 5, layer: 2, step: 9 };
+    let ones = vec![1.0; len];
+    let operands = Operands { batch: 10, input: &ones, params: &[] };
+    let run = |sizes: &DropoutSizes| operands.forward(device, len, |io| device.dropout(sizes, io));
     let first = run(&sizes);
     let kept = first.iter().filter(|&&y| y != 0.0).count() as f64;
     // Five standard deviations of a binomial count.
     assert!((kept - 0.7 * len as f64).abs() < 5.0 * (0.21 * len as f64).sqrt(), "kept {kept}");
     assert!(first.iter().all(|&y| y == 0.0 || (y - 1.0 / 0.7).abs() < 1e-6));
     assert_eq!(first, run(&sizes));
+    let (backward, _) = operands.backward(device, &ones, 0.0, |io| device.dropout_adjoint(&sizes, io));
+    assert_eq!(first, backward);
     let differs = |other: DropoutSizes| assert_ne!(first, run(&other), "{other:?}");
     differs(DropoutSizes { run_seed: 6, ..sizes });
     differs(DropoutSizes { layer: 3, ..sizes });
@@ -484,15 +416,15 @@ fn cross_entropy_equals_pytorch<D: Device>(device: &D) {
     device.upload_indices(&[2, 0, 3], &mut labels).unwrap();
     let (mut losses, mut correct, mut grad) = (unset(device, 3), unset(device, 3), unset(device, 12));
     device
-        .cross_entropy(
+        .cross_entropy(CrossEntropy {
             batch,
-            0.1,
-            all(device, &logits),
-            &labels,
-            all_mut(device, &mut losses),
-            all_mut(device, &mut correct),
-            Some(SpanMut::new(&mut grad, 0..12)),
-        )
+            smoothing: 0.1,
+            logits: all(device, &logits),
+            labels: &labels,
+            losses: all_mut(device, &mut losses),
+            correct: all_mut(device, &mut correct),
+            grad_logits: Some(SpanMut::new(&mut grad, 0..12)),
+        })
         .unwrap();
     let mean = host(device, &losses).iter().sum::<f32>() / 3.0;
     assert!((f64::from(mean) - expected["loss"].as_f64().unwrap()).abs() < 1e-6);
@@ -514,15 +446,15 @@ fn cross_entropy_survives_extreme_logits<D: Device>(device: &D) {
     device.upload_indices(&[0, 1], &mut labels).unwrap();
     let (mut losses, mut correct, mut grad) = (unset(device, 2), unset(device, 2), unset(device, 4));
     device
-        .cross_entropy(
-            2,
-            0.0,
-            all(device, &logits),
-            &labels,
-            all_mut(device, &mut losses),
-            all_mut(device, &mut correct),
-            Some(SpanMut::new(&mut grad, 0..4)),
-        )
+        .cross_entropy(CrossEntropy {
+            batch: 2,
+            smoothing: 0.0,
+            logits: all(device, &logits),
+            labels: &labels,
+            losses: all_mut(device, &mut losses),
+            correct: all_mut(device, &mut correct),
+            grad_logits: Some(SpanMut::new(&mut grad, 0..4)),
+        })
         .unwrap();
     assert_eq!(host(device, &losses), [0.0, 0.0]);
     assert_eq!(host(device, &correct), [1.0, 1.0]);
@@ -556,17 +488,15 @@ fn adam_equals_pytorch<D: Device>(device: &D) {
                 weight_decay: 0.1,
                 decoupled,
             };
-            device
-                .adam_step(
-                    &numbers_of_step,
-                    all(device, &verdict),
-                    all(device, &grads),
-                    all(device, &decay),
-                    all_mut(device, &mut first),
-                    all_mut(device, &mut second),
-                    all_mut(device, &mut params),
-                )
-                .unwrap();
+            let moments =
+                AdamMoments { first: all_mut(device, &mut first), second: all_mut(device, &mut second) };
+            let update = Update {
+                verdict: all(device, &verdict),
+                grads: all(device, &grads),
+                decay: all(device, &decay),
+                params: all_mut(device, &mut params),
+            };
+            device.adam_step(&numbers_of_step, moments, update).unwrap();
             let expected = numbers(&golden[name][step as usize]);
             assert_close(&host(device, &params), &expected, 1e-6);
         }
@@ -586,16 +516,13 @@ fn sgd_equals_pytorch<D: Device>(device: &D) {
         let doubled = upload(device, &grads.iter().map(|g| 2.0 * g).collect::<Vec<_>>());
         let learning_rate = (0.05 / (phase + 1.0)) as f32;
         let numbers_of_step = SgdStep { learning_rate, momentum: 0.9, weight_decay: 0.1 };
-        device
-            .sgd_step(
-                &numbers_of_step,
-                all(device, &halved),
-                all(device, &doubled),
-                all(device, &decay),
-                all_mut(device, &mut velocity),
-                all_mut(device, &mut params),
-            )
-            .unwrap();
+        let update = Update {
+            verdict: all(device, &halved),
+            grads: all(device, &doubled),
+            decay: all(device, &decay),
+            params: all_mut(device, &mut params),
+        };
+        device.sgd_step(&numbers_of_step, all_mut(device, &mut velocity), update).unwrap();
         assert_close(&host(device, &params), &numbers(&golden["sgd"][step as usize]), 1e-6);
     }
 }
@@ -664,11 +591,12 @@ fn a_failed_step_changes_nothing<D: Device>(device: &D) {
     };
     let (verdict, grads) = (all(device, &verdict), all(device, &grads));
     let decay = all(device, &ones);
-    let (m, v) = (all_mut(device, &mut first), all_mut(device, &mut second));
-    device.adam_step(&adam, verdict, grads, decay, m, v, all_mut(device, &mut params)).unwrap();
+    let moments = AdamMoments { first: all_mut(device, &mut first), second: all_mut(device, &mut second) };
+    let update = Update { verdict, grads, decay, params: all_mut(device, &mut params) };
+    device.adam_step(&adam, moments, update).unwrap();
     let sgd = SgdStep { learning_rate: 0.1, momentum: 0.9, weight_decay: 0.1 };
-    let m = all_mut(device, &mut first);
-    device.sgd_step(&sgd, verdict, grads, decay, m, all_mut(device, &mut params)).unwrap();
+    let update = Update { verdict, grads, decay, params: all_mut(device, &mut params) };
+    device.sgd_step(&sgd, all_mut(device, &mut first), update).unwrap();
     device.average_step(0.5, verdict, decay, all_mut(device, &mut params)).unwrap();
     assert_eq!(host(device, &params), [1.0, 2.0]);
     assert_eq!(host(device, &first), [3.0, 4.0]);
@@ -691,11 +619,31 @@ fn averages_move_towards_parameters<D: Device>(device: &D) {
 
 fn wrong_lengths_are_refused<D: Device>(device: &D) {
     let sizes = LinearSizes { in_features: 2, out_features: 1, bias: true };
-    let (x, p) = (upload(device, &[0.0; 5]), upload(device, &[0.0; 3]));
+    let refused = |operands: Operands<'_>, output_len: usize| {
+        operands.try_forward(device, output_len, |io| device.linear(&sizes, io)).unwrap_err()
+    };
+    let right = Operands { batch: 2, input: &[0.0; 4], params: &[0.0; 3] };
+    let mismatch =
+        |operand, expected, got| DeviceError::LengthMismatch { op: "linear", operand, expected, got };
+    assert_eq!(refused(Operands { input: &[0.0; 5], ..right }, 2), mismatch("input", 4, 5));
+    assert_eq!(refused(Operands { params: &[0.0; 2], ..right }, 2), mismatch("params", 3, 2));
+    assert_eq!(refused(right, 3), mismatch("output", 2, 3));
+    let (x, p) = (upload(device, &[0.0; 4]), upload(device, &[0.0; 3]));
+    let (g, mut dp) = (upload(device, &[0.0; 2]), upload(device, &[0.0; 3]));
+    let mut refused = |input, grad_input| {
+        let (params, grad_output) = (all(device, &p), all(device, &g));
+        let grad_params = all_mut(device, &mut dp);
+        let io = Backward { batch: 2, input, params, grad_output, grad_input, grad_params };
+        device.linear_vjp(&sizes, io).unwrap_err()
+    };
+    assert_eq!(refused(None, None), DeviceError::MissingInput { op: "linear_vjp" });
     let mut y = upload(device, &[0.0; 2]);
+    let error = refused(Some(all(device, &x)), Some(all_mut(device, &mut y)));
+    assert_eq!(error.to_string(), "linear_vjp: grad_input has length 2, expected 4");
     let error =
-        device.linear(&sizes, 2, all(device, &x), all(device, &p), all_mut(device, &mut y)).unwrap_err();
-    assert_eq!(error, DeviceError::LengthMismatch { op: "linear", operand: "input", expected: 4, got: 5 });
+        right.try_forward(device, 2, |io| device.linear(&LinearSizes { out_features: 0, ..sizes }, io));
+    let message = "linear: out_features = 0 is not supported, expected at least 1";
+    assert_eq!(error.unwrap_err().to_string(), message);
     let error = device.upload(&[1.0], all_mut(device, &mut y)).unwrap_err();
     assert_eq!(error.to_string(), "upload: target has length 2, expected 1");
     let mut labels = device.alloc_indices(1).unwrap();

@@ -3,14 +3,14 @@
 
 use std::f64::consts::{SQRT_2, TAU};
 
-use crate::support::{all, all_mut, assert_close, host, largest, noise, unset, upload};
+use crate::support::{Operands, all, all_mut, assert_close, host, largest, noise, unset, upload};
 use cfconv_core::{CfConv2dConfig, SamplerConfig, StepSeed};
 use cfconv_mlp::Parameterization;
-use cfconv_train::device::{Cpu, Device, DeviceError, SpanMut};
+use cfconv_train::device::{Cpu, Device, DeviceError};
 use cfconv_train::networks::{InputShape, NamedTensor, Network, NetworkConfig, NetworkPlan};
 use cfconv_train::nn::{
-    CfConv2d, CfConv2dOp, ComplexActivation, ComplexActivationSizes, ComplexBatchNormSizes,
-    EvaluationWeights, SpectralPoolSizes, SpectrumSizes, SpectrumStatistics,
+    BatchStatistics, CfConv2d, CfConv2dOp, ComplexActivation, ComplexActivationSizes, ComplexBatchNormSizes,
+    EvaluationWeights, OpSizes, SpectralPoolSizes, SpectrumSizes, SpectrumStatistics,
 };
 
 on_every_device!(
@@ -30,18 +30,14 @@ const SIZES: [(usize, usize, usize, usize); 5] =
 
 fn spectrum_of<D: Device>(device: &D, sizes: &SpectrumSizes, batch: usize, images: &[f32]) -> Vec<f32> {
     let plan = device.plan_spectrum_transform(sizes).unwrap();
-    let x = upload(device, images);
-    let mut z = unset(device, sizes.len(batch));
-    device.to_spectrum(&plan, batch, all(device, &x), all_mut(device, &mut z)).unwrap();
-    host(device, &z)
+    let operands = Operands { batch, input: images, params: &[] };
+    operands.forward(device, sizes.len(batch), |io| device.to_spectrum(&plan, io))
 }
 
 fn image_of<D: Device>(device: &D, sizes: &SpectrumSizes, batch: usize, spectra: &[f32]) -> Vec<f32> {
     let plan = device.plan_spectrum_transform(sizes).unwrap();
-    let z = upload(device, spectra);
-    let mut x = unset(device, sizes.image_len(batch));
-    device.to_image(&plan, batch, all(device, &z), all_mut(device, &mut x)).unwrap();
-    host(device, &x)
+    let operands = Operands { batch, input: spectra, params: &[] };
+    operands.forward(device, sizes.image_len(batch), |io| device.to_image(&plan, io))
 }
 
 fn as_f64(values: &[f32]) -> Vec<f64> {
@@ -87,28 +83,26 @@ fn crop_equals_spectral_pooling<D: Device>(device: &D) {
         let large = SpectrumSizes { channels, height, width };
         let small = SpectrumSizes { channels, height: output_height, width: output_width };
         let images = noise(1, sizes.input_len(batch));
-        let x = upload(device, &images);
-        let mut pooled = unset(device, sizes.output_len(batch));
+        let operands = Operands { batch, input: &images, params: &[] };
         let pool = device.plan_spectral_pool(&sizes).unwrap();
-        device.spectral_pool(&pool, batch, all(device, &x), all_mut(device, &mut pooled)).unwrap();
-        let pooled = host(device, &pooled);
+        let len = sizes.output_len(batch);
+        let pooled = operands.forward(device, len, |io| device.spectral_pool(&pool, io));
 
         let crop = device.plan_spectral_crop(&sizes).unwrap();
-        let z = upload(device, &spectrum_of(device, &large, batch, &images));
-        let mut y = unset(device, small.len(batch));
-        device.spectral_crop(&crop, batch, all(device, &z), all_mut(device, &mut y)).unwrap();
-        let cropped = host(device, &y);
+        let input = spectrum_of(device, &large, batch, &images);
+        let operands = Operands { batch, input: &input, params: &[] };
+        let cropped = operands.forward(device, small.len(batch), |io| device.spectral_crop(&crop, io));
         // Of spectra of images both ways agree in the frequency domain too.
         assert_close(&cropped, &as_f64(&spectrum_of(device, &small, batch, &pooled)), TOLERANCE);
         assert_close(&image_of(device, &small, batch, &cropped), &as_f64(&pooled), TOLERANCE);
 
         // Any half spectra.
         let (input, cotangent) = (noise(2, large.len(batch)), noise(3, small.len(batch)));
-        let (z, g) = (upload(device, &input), upload(device, &cotangent));
-        let mut dz = unset(device, large.len(batch));
-        device.spectral_crop(&crop, batch, all(device, &z), all_mut(device, &mut y)).unwrap();
-        device.spectral_crop_adjoint(&crop, batch, all(device, &g), all_mut(device, &mut dz)).unwrap();
-        let (forward, backward) = (dot(&host(device, &y), &cotangent), dot(&host(device, &dz), &input));
+        let operands = Operands { batch, input: &input, params: &[] };
+        let y = operands.forward(device, cotangent.len(), |io| device.spectral_crop(&crop, io));
+        let (dz, _) =
+            operands.backward(device, &cotangent, 0.0, |io| device.spectral_crop_adjoint(&crop, io));
+        let (forward, backward) = (dot(&y, &cotangent), dot(&dz, &input));
         assert!((forward - backward).abs() < TOLERANCE * (input.len() as f64).sqrt());
     }
     let larger = SpectralPoolSizes { channels: 1, height: 4, width: 4, output_height: 5, output_width: 4 };
@@ -137,11 +131,8 @@ fn complex_activations_equal_their_formulas<D: Device>(device: &D) {
             let sizes = ComplexActivationSizes { spectrum, function };
             let input: Vec<f32> = noise(1, spectrum.len(batch)).iter().map(|x| 4.0 * x).collect();
             let params = noise(2, sizes.num_parameters());
-            let (z, p) = (upload(device, &input), upload(device, &params));
-            let mut y = unset(device, input.len());
-            device
-                .complex_activation(&sizes, batch, all(device, &z), all(device, &p), all_mut(device, &mut y))
-                .unwrap();
+            let operands = Operands { batch, input: &input, params: &params };
+            let y = operands.forward(device, input.len(), |io| device.complex_activation(&sizes, io));
             let count = function.parameters().len();
             let mut expected = vec![0.0; input.len()];
             for at in 0..input.len() / 2 {
@@ -153,33 +144,16 @@ fn complex_activations_equal_their_formulas<D: Device>(device: &D) {
                 let factor = factor(function, &own, re, im);
                 (expected[place[0]], expected[place[1]]) = (factor[0] * re, factor[1] * im);
             }
-            assert_close(&host(device, &y), &expected, TOLERANCE);
+            assert_close(&y, &expected, TOLERANCE);
             // Zeros everywhere: no value and no gradient is lost to 0/0.
-            let zeros = upload(device, &vec![0.0; input.len()]);
-            let g = upload(device, &vec![1.0; input.len()]);
-            let (mut dz, mut dp) = (unset(device, input.len()), upload(device, &vec![0.0; params.len()]));
-            device
-                .complex_activation(
-                    &sizes,
-                    batch,
-                    all(device, &zeros),
-                    all(device, &p),
-                    all_mut(device, &mut y),
-                )
-                .unwrap();
-            assert!(host(device, &y).iter().all(|&y| y == 0.0), "{function:?}");
-            device
-                .complex_activation_vjp(
-                    &sizes,
-                    batch,
-                    all(device, &zeros),
-                    all(device, &p),
-                    all(device, &g),
-                    Some(all_mut(device, &mut dz)),
-                    all_mut(device, &mut dp),
-                )
-                .unwrap();
-            let gradients = [host(device, &dz), host(device, &dp)].concat();
+            let zeros = vec![0.0; input.len()];
+            let operands = Operands { input: &zeros, ..operands };
+            let y = operands.forward(device, input.len(), |io| device.complex_activation(&sizes, io));
+            assert!(y.iter().all(|&y| y == 0.0), "{function:?}");
+            let ones = vec![1.0; input.len()];
+            let (dz, dp) =
+                operands.backward(device, &ones, 0.0, |io| device.complex_activation_vjp(&sizes, io));
+            let gradients = [dz, dp].concat();
             assert!(gradients.iter().all(|gradient| gradient.is_finite()), "{function:?}");
         }
     }
@@ -202,22 +176,13 @@ fn complex_batch_norm_whitens_and_evaluates<D: Device>(device: &D) {
         }
     }
     let params = [1.0, SQRT_2, 1.0, 0.5, 0.0, -0.25, 0.0, 1.0, 0.0, 2.0].map(|x| x as f32);
-    let (z, p) = (upload(device, &input), upload(device, &params));
+    let operands = Operands { batch, input: &input, params: &params };
     let mut running = upload(device, &vec![0.0; sizes.num_statistics()]);
     let mut saved = unset(device, sizes.num_statistics());
-    let mut y = unset(device, input.len());
-    device
-        .complex_batch_norm_train(
-            &sizes,
-            batch,
-            all(device, &z),
-            all(device, &p),
-            all_mut(device, &mut running),
-            all_mut(device, &mut saved),
-            all_mut(device, &mut y),
-        )
-        .unwrap();
-    let output = host(device, &y);
+    let statistics =
+        BatchStatistics { running: all_mut(device, &mut running), saved: all_mut(device, &mut saved) };
+    let output =
+        operands.forward(device, input.len(), |io| device.complex_batch_norm_train(&sizes, statistics, io));
     for (c, plane) in output.chunks(output.len() / 2).enumerate() {
         let pairs: Vec<[f64; 2]> = plane
             .chunks(2 * batch)
@@ -238,17 +203,9 @@ fn complex_batch_norm_whitens_and_evaluates<D: Device>(device: &D) {
         }
     }
     // With momentum 1 the running statistics are the batch's, the covariance unbiased.
-    let mut evaluated = unset(device, input.len());
-    device
-        .complex_batch_norm_eval(
-            &sizes,
-            batch,
-            all(device, &z),
-            all(device, &p),
-            all(device, &running),
-            all_mut(device, &mut evaluated),
-        )
-        .unwrap();
+    let running = all(device, &running);
+    let evaluated =
+        operands.forward(device, input.len(), |io| device.complex_batch_norm_eval(&sizes, running, io));
     let values = (spectrum.height * spectrum.half_width() * batch) as f64;
     let shrunk = (1.0 - 1.0 / values).sqrt();
     let plane = output.len() / 2;
@@ -260,21 +217,19 @@ fn complex_batch_norm_whitens_and_evaluates<D: Device>(device: &D) {
             beta + shrunk * (f64::from(y) - beta)
         })
         .collect();
-    assert_close(&host(device, &evaluated), &expected, 1e-5);
+    assert_close(&evaluated, &expected, 1e-5);
 }
 
 fn wrong_lengths_are_refused<D: Device>(device: &D) {
     let sizes = SpectrumSizes { channels: 1, height: 2, width: 2 };
     let plan = device.plan_spectrum_transform(&sizes).unwrap();
-    let (x, mut z) = (upload(device, &[0.0; 5]), upload(device, &[0.0; 8]));
-    let error = device.to_spectrum(&plan, 1, all(device, &x), all_mut(device, &mut z)).unwrap_err();
-    let (op, operand) = ("to_spectrum", "images");
+    let operands = Operands { batch: 1, input: &[0.0; 5], params: &[] };
+    let error = operands.try_forward(device, 8, |io| device.to_spectrum(&plan, io)).unwrap_err();
+    let (op, operand) = ("to_spectrum", "input");
     assert_eq!(error, DeviceError::LengthMismatch { op, operand, expected: 4, got: 5 });
     let sizes = ComplexActivationSizes { spectrum: sizes, function: ComplexActivation::PhaseGate };
-    let input = upload(device, &[0.0; 8]);
-    let error = device
-        .complex_activation(&sizes, 1, all(device, &input), all(device, &x), all_mut(device, &mut z))
-        .unwrap_err();
+    let operands = Operands { batch: 1, input: &[0.0; 8], params: &[0.0; 5] };
+    let error = operands.try_forward(device, 8, |io| device.complex_activation(&sizes, io)).unwrap_err();
     assert_eq!(error.to_string(), "complex_activation: params has length 5, expected 3");
 }
 
@@ -301,7 +256,6 @@ fn initial_variance_is_kept_through_many_layers<D: Device>(device: &D) {
         if function == ComplexActivation::PhaseGate {
             params[24..48].fill(2.0);
         }
-        let p = upload(device, &params);
         let images: Vec<f32> =
             noise(1, spectrum.image_len(batch)).iter().map(|x| 12.0_f32.sqrt() * x).collect();
         let mut values = spectrum_of(device, &spectrum, batch, &images);
@@ -318,7 +272,7 @@ fn initial_variance_is_kept_through_many_layers<D: Device>(device: &D) {
             let mut workspace = Default::default();
             mix.begin_step(seed, all(device, &weights), &mut workspace).unwrap();
             let input = upload(device, &values);
-            let (mut mixed, mut output) = (unset(device, values.len()), unset(device, values.len()));
+            let mut mixed = unset(device, values.len());
             mix.forward(
                 batch,
                 all(device, &weights),
@@ -327,16 +281,9 @@ fn initial_variance_is_kept_through_many_layers<D: Device>(device: &D) {
                 &mut workspace,
             )
             .unwrap();
-            device
-                .complex_activation(
-                    &sizes,
-                    batch,
-                    all(device, &mixed),
-                    all(device, &p),
-                    SpanMut::new(&mut output, 0..values.len()),
-                )
-                .unwrap();
-            values = host(device, &output);
+            let mixed = host(device, &mixed);
+            let operands = Operands { batch, input: &mixed, params: &params };
+            values = operands.forward(device, mixed.len(), |io| device.complex_activation(&sizes, io));
         }
         let power = 2.0 * values.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>() / values.len() as f64;
         assert!((0.7..1.5).contains(&power), "{function:?}: {power}");

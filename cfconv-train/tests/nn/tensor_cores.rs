@@ -2,11 +2,11 @@
 
 use crate::support::layer_record::{assert_same, layer_config, record};
 use crate::support::training::train;
-use crate::support::{all, all_mut, host, largest, noise, unset, upload};
+use crate::support::{Operands, largest, noise};
 use cfconv_core::engine::Domain;
 use cfconv_train::device::Device;
-use cfconv_train::nn::Conv2dSizes;
-use cfconv_train::nn::conv2d::PaddingMode;
+use cfconv_train::nn::conv2d::{DirectConvSizes, PaddingMode};
+use cfconv_train::nn::{Conv2dSizes, OpSizes};
 
 on_tensor_cores!(
     products_of_small_whole_numbers_are_exact,
@@ -28,17 +28,13 @@ fn convolution<D: Device>(
     value: impl Fn(u64, usize) -> Vec<f32>,
 ) -> [Vec<f32>; 3] {
     let plan = device.plan_conv2d(sizes).unwrap();
-    let input = upload(device, &value(1, sizes.input_len(batch)));
-    let params = upload(device, &value(2, sizes.num_parameters()));
-    let grad_output = upload(device, &value(3, sizes.output_len(batch)));
-    let mut output = unset(device, sizes.output_len(batch));
-    let mut grad_input = unset(device, sizes.input_len(batch));
-    let mut grad_params = upload(device, &vec![0.0; sizes.num_parameters()]);
-    let (x, p, g) = (all(device, &input), all(device, &params), all(device, &grad_output));
-    device.conv2d(&plan, batch, x, p, all_mut(device, &mut output)).unwrap();
-    let target = Some(all_mut(device, &mut grad_input));
-    device.conv2d_vjp(&plan, batch, x, p, g, target, all_mut(device, &mut grad_params)).unwrap();
-    [host(device, &output), host(device, &grad_input), host(device, &grad_params)]
+    let (input, params) = (value(1, sizes.input_len(batch)), value(2, sizes.num_parameters()));
+    let operands = Operands { batch, input: &input, params: &params };
+    let output = operands.forward(device, sizes.output_len(batch), |io| device.conv2d(&plan, io));
+    let grad_output = value(3, sizes.output_len(batch));
+    let (grad_input, grad_params) =
+        operands.backward(device, &grad_output, 0.0, |io| device.conv2d_vjp(&plan, io));
+    [output, grad_input, grad_params]
 }
 
 fn sizes(
@@ -49,7 +45,8 @@ fn sizes(
     kernel_size: usize,
 ) -> Conv2dSizes {
     let padding = PaddingMode::Zeros;
-    Conv2dSizes { in_channels, out_channels, height, width, kernel_size, padding, bias: true }
+    let conv = DirectConvSizes { in_channels, out_channels, height, width, kernel_size, padding };
+    Conv2dSizes { conv, bias: true }
 }
 
 /// Whole numbers below 2¹¹ are numbers of TF32, and their sums numbers of single precision: what is in its right

@@ -1,11 +1,13 @@
 //! Layers on tokens: operations against naive formulas in `f64`, and whole networks of them.
 
-use crate::support::{all, all_mut, assert_close, host, noise, unset, upload};
+use crate::support::{Operands, all_mut, assert_close, host, noise, unset, upload};
 use cfconv_train::device::{Cpu, Device};
 use cfconv_train::networks::{InputShape, Network, NetworkConfig, NetworkPlan};
 use cfconv_train::nn::conv2d::PaddingMode;
+use cfconv_train::nn::depthwise_conv2d::DepthwiseConvSizes;
 use cfconv_train::nn::{
-    DepthwiseConv2dSizes, EvaluationWeights, LayerNormSizes, PatchEmbedSizes, SelfAttentionSizes,
+    DepthwiseConv2dSizes, EvaluationWeights, LayerNormSizes, OpSizes, PatchEmbedSizes,
+    PositionEmbeddingSizes, SelfAttentionMemory, SelfAttentionSizes,
 };
 use cfconv_train::optim::{Optimizer, OptimizerConfig};
 
@@ -65,21 +67,12 @@ fn attention<D: Device>(
     params: &[f32],
 ) -> Vec<f32> {
     let plan = device.plan_self_attention(sizes).unwrap();
-    let (x, p) = (upload(device, input), upload(device, params));
     let mut saved = unset(device, device.self_attention_saved_len(&plan, batch));
-    let (mut scratch, mut y) = (unset(device, sizes.scratch_len(batch)), unset(device, input.len()));
-    device
-        .self_attention(
-            &plan,
-            batch,
-            all(device, &x),
-            all(device, &p),
-            all_mut(device, &mut saved),
-            all_mut(device, &mut scratch),
-            all_mut(device, &mut y),
-        )
-        .unwrap();
-    host(device, &y)
+    let mut scratch = unset(device, sizes.scratch_len(batch));
+    let (saved, scratch) = (all_mut(device, &mut saved), all_mut(device, &mut scratch));
+    let memory = SelfAttentionMemory { saved, scratch };
+    Operands { batch, input, params }
+        .forward(device, input.len(), |io| device.self_attention(&plan, memory, io))
 }
 
 fn attention_equals_naive_formula<D: Device>(device: &D) {
@@ -92,7 +85,7 @@ fn attention_equals_naive_formula<D: Device>(device: &D) {
         (8, 4, 9, 2, false, 18),
     ] {
         let sizes = SelfAttentionSizes { channels, height, width, heads, bias };
-        let input: Vec<f32> = noise(1, sizes.len(batch)).iter().map(|x| 3.0 * x).collect();
+        let input: Vec<f32> = noise(1, sizes.input_len(batch)).iter().map(|x| 3.0 * x).collect();
         let params: Vec<f32> = noise(2, sizes.num_parameters()).iter().map(|x| 2.0 * x).collect();
         let got = attention(device, &sizes, batch, &input, &params);
         let mut expected = vec![0.0; got.len()];
@@ -118,11 +111,10 @@ fn attention_survives_large_scores<D: Device>(device: &D) {
 fn layer_norm_equals_naive_formula<D: Device>(device: &D) {
     for (channels, pixels, batch) in [(1, 1, 1), (5, 7, 17), (64, 30, 9), (3, 1, 2)] {
         let sizes = LayerNormSizes { channels, pixels, epsilon: 1e-3 };
-        let input: Vec<f32> = noise(1, sizes.len(batch)).iter().map(|x| 4.0 * x + 1.0).collect();
+        let input: Vec<f32> = noise(1, sizes.input_len(batch)).iter().map(|x| 4.0 * x + 1.0).collect();
         let params = noise(2, 2 * channels);
-        let (x, p) = (upload(device, &input), upload(device, &params));
-        let mut y = unset(device, input.len());
-        device.layer_norm(&sizes, batch, all(device, &x), all(device, &p), all_mut(device, &mut y)).unwrap();
+        let operands = Operands { batch, input: &input, params: &params };
+        let y = operands.forward(device, input.len(), |io| device.layer_norm(&sizes, io));
         let (columns, input, params) = (pixels * batch, wide(&input), wide(&params));
         let mut expected = vec![0.0; input.len()];
         for n in 0..columns {
@@ -134,7 +126,7 @@ fn layer_norm_equals_naive_formula<D: Device>(device: &D) {
                 expected[c * columns + n] = params[c] * normalized + params[channels + c];
             }
         }
-        assert_close(&host(device, &y), &expected, TOLERANCE);
+        assert_close(&y, &expected, TOLERANCE);
     }
 }
 
@@ -149,10 +141,11 @@ fn patch_embedding_equals_naive_formula<D: Device>(device: &D) {
         let sizes = PatchEmbedSizes { in_channels, out_channels, height, width, size, bias };
         let plan = device.plan_patch_embed(&sizes).unwrap();
         let (input, params) = (noise(1, sizes.input_len(batch)), noise(2, sizes.num_parameters()));
-        let (x, p) = (upload(device, &input), upload(device, &params));
-        let (mut scratch, mut y) = (unset(device, input.len()), unset(device, sizes.output_len(batch)));
-        let (scratch, output) = (all_mut(device, &mut scratch), all_mut(device, &mut y));
-        device.patch_embed(&plan, batch, all(device, &x), all(device, &p), scratch, output).unwrap();
+        let operands = Operands { batch, input: &input, params: &params };
+        let mut scratch = unset(device, input.len());
+        let scratch = all_mut(device, &mut scratch);
+        let len = sizes.output_len(batch);
+        let y = operands.forward(device, len, |io| device.patch_embed(&plan, scratch, io));
         let (input, params) = (wide(&input), wide(&params));
         let mut expected = Vec::new();
         for at in 0..sizes.output_len(batch) {
@@ -169,7 +162,7 @@ fn patch_embedding_equals_naive_formula<D: Device>(device: &D) {
             }
             expected.push(sum);
         }
-        assert_close(&host(device, &y), &expected, TOLERANCE);
+        assert_close(&y, &expected, TOLERANCE);
     }
 }
 
@@ -179,14 +172,12 @@ fn depthwise_convolution_equals_naive_formula<D: Device>(device: &D) {
         (3, 5, 4, 3, PaddingMode::Zeros, 17),
         (2, 3, 7, 5, PaddingMode::Circular, 2),
     ] {
-        let sizes = DepthwiseConv2dSizes { channels, height, width, kernel_size: k, padding, bias: true };
+        let conv = DepthwiseConvSizes { channels, height, width, kernel_size: k, padding };
+        let sizes = DepthwiseConv2dSizes { conv, bias: true };
         let plan = device.plan_depthwise_conv2d(&sizes).unwrap();
-        let (input, params) = (noise(1, sizes.len(batch)), noise(2, sizes.num_parameters()));
-        let (x, p) = (upload(device, &input), upload(device, &params));
-        let mut y = unset(device, input.len());
-        device
-            .depthwise_conv2d(&plan, batch, all(device, &x), all(device, &p), all_mut(device, &mut y))
-            .unwrap();
+        let (input, params) = (noise(1, sizes.input_len(batch)), noise(2, sizes.num_parameters()));
+        let operands = Operands { batch, input: &input, params: &params };
+        let y = operands.forward(device, input.len(), |io| device.depthwise_conv2d(&plan, io));
         let source = |at: usize, tap: usize, extent: usize| {
             let from = at as i64 + tap as i64 - (k as i64 - 1) / 2;
             match padding {
@@ -196,10 +187,10 @@ fn depthwise_convolution_equals_naive_formula<D: Device>(device: &D) {
         };
         let (input, params) = (wide(&input), wide(&params));
         let mut expected = Vec::new();
-        for at in 0..sizes.len(batch) {
+        for at in 0..sizes.output_len(batch) {
             let (b, pixel) = (at % batch, at / batch);
             let (w, h, c) = (pixel % width, pixel / width % height, pixel / width / height);
-            let mut sum = params[sizes.num_weights() + c];
+            let mut sum = params[conv.num_weights() + c];
             for tap in 0..k * k {
                 if let (Some(y), Some(x)) = (source(h, tap / k, height), source(w, tap % k, width)) {
                     sum += params[c * k * k + tap] * input[((c * height + y) * width + x) * batch + b];
@@ -207,20 +198,19 @@ fn depthwise_convolution_equals_naive_formula<D: Device>(device: &D) {
             }
             expected.push(sum);
         }
-        assert_close(&host(device, &y), &expected, TOLERANCE);
+        assert_close(&y, &expected, TOLERANCE);
     }
 }
 
 fn position_embedding_adds_its_image<D: Device>(device: &D) {
-    let (x, p) = (upload(device, &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]), upload(device, &[10.0, 20.0]));
-    let (mut y, mut dx) = (unset(device, 6), unset(device, 6));
-    let mut dp = upload(device, &[0.5, 0.5]);
-    device.position_embedding(3, all(device, &x), all(device, &p), all_mut(device, &mut y)).unwrap();
-    assert_eq!(host(device, &y), [11.0, 12.0, 13.0, 24.0, 25.0, 26.0]);
-    let (grad_input, grad_params) = (all_mut(device, &mut dx), all_mut(device, &mut dp));
-    device.position_embedding_vjp(3, all(device, &x), Some(grad_input), grad_params).unwrap();
-    assert_eq!(host(device, &dx), host(device, &x));
-    assert_eq!(host(device, &dp), [6.5, 15.5]);
+    let sizes = PositionEmbeddingSizes { features: 2 };
+    let x = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0];
+    let operands = Operands { batch: 3, input: &x, params: &[10.0, 20.0] };
+    let y = operands.forward(device, 6, |io| device.position_embedding(&sizes, io));
+    assert_eq!(y, [11.0, 12.0, 13.0, 24.0, 25.0, 26.0]);
+    let (dx, dp) = operands.backward(device, &x, 0.5, |io| device.position_embedding_vjp(&sizes, io));
+    assert_eq!(dx, x);
+    assert_eq!(dp, [6.5, 15.5]);
 }
 
 fn sizes_that_do_not_fit_are_refused<D: Device>(device: &D) {
@@ -233,19 +223,14 @@ fn sizes_that_do_not_fit_are_refused<D: Device>(device: &D) {
     let sizes = PatchEmbedSizes { in_channels: 1, out_channels: 1, height: 4, width: 6, size: 4, bias: true };
     let error = device.plan_patch_embed(&sizes).unwrap_err().to_string();
     assert_eq!(error, "patch_embed: width = 6 is not supported, expected a multiple of the size of a patch");
-    let sizes = DepthwiseConv2dSizes {
-        channels: 1,
-        height: 4,
-        width: 6,
-        kernel_size: 2,
-        padding: PaddingMode::Zeros,
-        bias: true,
-    };
+    let padding = PaddingMode::Zeros;
+    let conv = DepthwiseConvSizes { channels: 1, height: 4, width: 6, kernel_size: 2, padding };
+    let sizes = DepthwiseConv2dSizes { conv, bias: true };
     assert!(device.plan_depthwise_conv2d(&sizes).is_err());
 }
 
 /// Every type of layer on tokens, each mixing in turn.
-const TOKENS: &str = "
+pub(crate) const TOKENS: &str = "
     [kernel]
     parameterization = 'hw-cin'
     omega_channel = 5.0
@@ -293,7 +278,7 @@ const TOKENS: &str = "
     [[layers]]
     type = 'linear'";
 
-const INPUT: InputShape = InputShape { channels: 2, height: 6, width: 10 };
+pub(crate) const INPUT: InputShape = InputShape { channels: 2, height: 6, width: 10 };
 
 fn network(max_batch: usize) -> Network<Cpu> {
     let config: NetworkConfig = toml::from_str(TOKENS).unwrap();

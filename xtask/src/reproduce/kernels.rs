@@ -11,8 +11,8 @@ use serde_json::Value;
 /// Channel pairs of each layer that are drawn.
 pub(crate) const PAIRS: usize = 4;
 
-/// Taps on either side of the middle that are drawn: kernels are a few pixels wide.
-const REACH: usize = 10;
+/// Taps on either side of the middle that a report draws: kernels are a few pixels wide.
+pub(crate) const REACH: usize = 10;
 
 /// Kernels of one network.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -34,11 +34,11 @@ pub(crate) struct Picture {
     pub(crate) magnitude: String,
 }
 
-/// Draws what `cfconv inspect --kernels` has written to `path`.
+/// Draws what `cfconv inspect --kernels` has written to `path`, with `reach` taps on either side of the middle.
 ///
 /// # Errors
-/// The file is missing or is none of its kind.
-pub(crate) fn draw(path: &Path) -> Result<Vec<Picture>> {
+/// The file is missing or holds no kernels.
+pub(crate) fn draw(path: &Path, reach: usize) -> Result<Vec<Picture>> {
     let place = || format!("reading {}", path.display());
     let text = std::fs::read_to_string(path).with_context(place)?;
     let report: Value = serde_json::from_str(&text).with_context(place)?;
@@ -57,7 +57,7 @@ pub(crate) fn draw(path: &Path) -> Result<Vec<Picture>> {
                 layer: layer["layer"].as_str().unwrap_or_default().to_owned(),
                 in_channel: channel("in_channel"),
                 out_channel: channel("out_channel"),
-                spatial: plane("spatial")?.middle(REACH).png(diverging)?,
+                spatial: plane("spatial")?.middle(reach).png(diverging)?,
                 magnitude: plane("magnitude")?.png(sequential)?,
             });
         }
@@ -131,7 +131,7 @@ pub(crate) mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("kernels.json");
         write_kernels(&path);
-        let pictures = draw(&path).unwrap();
+        let pictures = draw(&path, REACH).unwrap();
         assert_eq!((pictures.len(), pictures[0].out_channel), (1, 2));
         let data = pictures[0].spatial.strip_prefix("data:image/png;base64,").unwrap();
         let bytes = BASE64_STANDARD.decode(data).unwrap();
@@ -144,7 +144,7 @@ pub(crate) mod tests {
         assert!(pixels[pixels.len() - 3] > pixels[pixels.len() - 1], "the last is above: red");
 
         std::fs::write(&path, "{}").unwrap();
-        assert!(draw(&path).is_err());
+        assert!(draw(&path, REACH).is_err());
     }
 
     #[test]

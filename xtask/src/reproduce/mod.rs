@@ -8,7 +8,7 @@ mod experiment;
 mod figures;
 mod html;
 mod images;
-mod kernels;
+pub(crate) mod kernels;
 mod law;
 mod markdown;
 mod memory;

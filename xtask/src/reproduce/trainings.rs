@@ -165,7 +165,7 @@ impl Trainings {
                     result.sizes = run.folder.size_scores()?;
                 }
                 if self.draws_kernels(run) {
-                    let pictures = kernels::draw(&run.folder.kernels())?;
+                    let pictures = kernels::draw(&run.folder.kernels(), kernels::REACH)?;
                     let (model, label) = (variant.name.clone(), variant.label.clone());
                     networks.extend((!pictures.is_empty()).then_some(NetworkKernels {
                         model,

@@ -1,53 +1,31 @@
 //! Depthwise convolutions in space.
 
-use super::{Grid, Launcher, count, launch};
+use cfconv_core::engine::{DepthwiseConvSizes, PaddingMode};
+
+use super::{ConvolutionOperands, Grid, Launcher, SpatialConvolution, count, launch};
 use crate::device::{Result, Span, SpanMut};
 
-/// Sizes of a convolution of each channel with its own k×k weights.
+/// A convolution of each channel with its own k×k weights.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct DepthwiseConvolution {
-    pub(crate) channels: usize,
-    pub(crate) height: usize,
-    pub(crate) width: usize,
-    pub(crate) kernel_size: usize,
-    pub(crate) circular: bool,
-}
+pub struct DepthwiseConvolution(pub(crate) DepthwiseConvSizes);
 
-impl DepthwiseConvolution {
-    pub(crate) fn forward<L: Launcher>(
-        &self,
-        device: &L,
-        batch: usize,
-        input: Span<'_, L>,
-        weight: Span<'_, L>,
-        bias: Option<Span<'_, L>>,
-        output: SpanMut<'_, L>,
-    ) -> Result<()> {
-        self.apply(device, false, batch, input, weight, bias, output)
+impl SpatialConvolution for DepthwiseConvolution {
+    fn num_weights(&self) -> usize {
+        self.0.num_weights()
     }
 
-    pub(crate) fn backward_input<L: Launcher>(
-        &self,
-        device: &L,
-        batch: usize,
-        grad_output: Span<'_, L>,
-        weight: Span<'_, L>,
-        grad_input: SpanMut<'_, L>,
-    ) -> Result<()> {
-        self.apply(device, true, batch, grad_output, weight, None, grad_input)
+    fn pixels(&self) -> usize {
+        self.0.height * self.0.width
     }
 
     fn apply<L: Launcher>(
         &self,
         device: &L,
         adjoint: bool,
-        batch: usize,
-        input: Span<'_, L>,
-        weight: Span<'_, L>,
-        bias: Option<Span<'_, L>>,
-        output: SpanMut<'_, L>,
+        operands: ConvolutionOperands<'_, L>,
     ) -> Result<()> {
-        let Self { channels, height, width, kernel_size, circular } = *self;
+        let DepthwiseConvSizes { channels, height, width, kernel_size, padding } = self.0;
+        let ConvolutionOperands { batch, input, weight, bias, output } = operands;
         let grid = Grid::over(count(output.len()), L::THREADS);
         launch!(
             device,
@@ -62,13 +40,12 @@ impl DepthwiseConvolution {
             width,
             kernel_size,
             batch,
-            circular,
+            padding == PaddingMode::Circular,
             adjoint
         )
     }
 
-    /// Adds to the gradient of the weight.
-    pub(crate) fn backward_weight<L: Launcher>(
+    fn backward_weight<L: Launcher>(
         &self,
         device: &L,
         batch: usize,
@@ -76,7 +53,7 @@ impl DepthwiseConvolution {
         grad_output: Span<'_, L>,
         grad_weight: SpanMut<'_, L>,
     ) -> Result<()> {
-        let Self { channels, height, width, kernel_size, circular } = *self;
+        let DepthwiseConvSizes { channels, height, width, kernel_size, padding } = self.0;
         let grid = Grid::new([kernel_size * kernel_size, channels, 1], L::THREADS);
         launch!(
             device,
@@ -90,7 +67,7 @@ impl DepthwiseConvolution {
             width,
             kernel_size,
             batch,
-            circular
+            padding == PaddingMode::Circular
         )
     }
 }

@@ -76,7 +76,7 @@ fn factors_of(size: usize) -> Vec<usize> {
 
 /// Transforms between images of one size and half spectra of a torus that is at least as large.
 #[derive(Debug)]
-pub(crate) struct RealTransform<L: Launcher> {
+pub struct RealTransform<L: Launcher> {
     image: (usize, usize),
     rows: Roots<L>,
     columns: Roots<L>,
@@ -153,7 +153,8 @@ impl<L: Launcher> RealTransform<L> {
             scale,
             paired
         )?;
-        self.columns_pass(device, batch, channels, None, spectra, self.image.0, self.columns.size, false)
+        let rows = (self.image.0, self.columns.size);
+        self.columns_pass(device, None, spectra, ColumnsPass { batch, channels, rows, inverse: false })
     }
 
     /// `images = scale·H·W·irfft2(spectra) + bias` within the image (`irfft2` has the factor 1/(H·W)); columns that
@@ -170,9 +171,8 @@ impl<L: Launcher> RealTransform<L> {
     ) -> Result<()> {
         let channels = images.len() / self.image_plane(batch);
         let mut columns = Scratch::new(device, spectra.len())?;
-        let rows_in = self.columns.size;
-        let target = columns.all_mut();
-        self.columns_pass(device, batch, channels, Some(spectra), target, rows_in, self.image.0, true)?;
+        let pass = ColumnsPass { batch, channels, rows: (self.columns.size, self.image.0), inverse: true };
+        self.columns_pass(device, Some(spectra), columns.all_mut(), pass)?;
         let (lanes, shared) = self.rows.lanes(batch.div_ceil(2).min(MAX_PAIRS));
         let blocks = [self.image.0, channels, batch.div_ceil(2 * lanes)];
         launch!(
@@ -194,17 +194,15 @@ impl<L: Launcher> RealTransform<L> {
         )
     }
 
+    /// Transforms the columns from `source` to `target`, or of `target` in place.
     fn columns_pass(
         &self,
         device: &L,
-        batch: usize,
-        channels: usize,
         source: Option<Span<'_, L>>,
         target: SpanMut<'_, L>,
-        rows_in: usize,
-        rows_out: usize,
-        inverse: bool,
+        pass: ColumnsPass,
     ) -> Result<()> {
+        let ColumnsPass { batch, channels, rows: (rows_in, rows_out), inverse } = pass;
         let (lanes, shared) = self.columns.lanes(batch.min(MAX_IMAGES));
         let blocks = [half_width(self.rows.size), channels, batch.div_ceil(lanes)];
         launch!(
@@ -225,9 +223,18 @@ impl<L: Launcher> RealTransform<L> {
     }
 }
 
+/// Sizes of a pass over the columns of half spectra.
+struct ColumnsPass {
+    batch: usize,
+    channels: usize,
+    /// Rows that are not zero before the pass, and rows that are wanted after it.
+    rows: (usize, usize),
+    inverse: bool,
+}
+
 /// Sizes of a cropping of half spectra.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct SpectrumCrop {
+pub struct SpectrumCrop {
     pub(crate) channels: usize,
     pub(crate) large: (usize, usize),
     pub(crate) small: (usize, usize),

@@ -1,10 +1,11 @@
 //! The three ways in which a continuous Fourier convolution applies its kernel values to images.
 
 use cfconv_core::CfConv2dConfig;
-use cfconv_core::engine::{AppliedForm, Domain, EnginePlan, PaddingMode};
+use cfconv_core::engine::{AppliedForm, DepthwiseConvSizes, DirectConvSizes, Domain, EnginePlan};
 
 use super::{
-    Argument, Convolution, DepthwiseConvolution, Grid, Launcher, RealTransform, Roots, Scratch, count, launch,
+    Argument, Convolution, DepthwiseConvolution, Grid, Launcher, RealTransform, Roots, Scratch,
+    SpatialConvolution, count, launch,
 };
 use crate::device::{Buffer, IndexBuffer, Result, Span, SpanMut};
 
@@ -119,26 +120,21 @@ impl<L: Launcher> KernelApplication<L> {
             AppliedForm::LatticeDirect => {
                 let lattice = lattice()?;
                 let (height, width) = sizes.image;
-                let (kernel_size, circular) = (lattice.size, config.padding == PaddingMode::Circular);
+                let (kernel_size, padding) = (lattice.size, config.padding);
+                let (in_channels, out_channels) = (config.in_channels, config.out_channels);
                 let conv = if config.depthwise {
-                    let channels = config.in_channels;
-                    DirectForm::Depthwise(DepthwiseConvolution {
-                        channels,
-                        height,
-                        width,
-                        kernel_size,
-                        circular,
-                    })
+                    let channels = in_channels;
+                    let sizes = DepthwiseConvSizes { channels, height, width, kernel_size, padding };
+                    DirectForm::Depthwise(DepthwiseConvolution(sizes))
                 } else {
-                    let (in_channels, out_channels) = (config.in_channels, config.out_channels);
-                    DirectForm::Full(Convolution {
+                    DirectForm::Full(Convolution(DirectConvSizes {
                         in_channels,
                         out_channels,
                         height,
                         width,
                         kernel_size,
-                        circular,
-                    })
+                        padding,
+                    }))
                 };
                 Form::LatticeDirect { weights: device.alloc(lattice.num_taps())?, lattice, conv }
             }

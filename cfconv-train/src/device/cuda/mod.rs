@@ -24,6 +24,7 @@ mod page_locked;
 mod phi;
 mod phi_schedule;
 mod span_parts;
+mod spatial_convolution;
 #[cfg(any(feature = "cuda", test))]
 mod staging;
 
@@ -42,6 +43,7 @@ pub(crate) use launcher::{Scratch, count, launch};
 pub(crate) use phi::Phi;
 pub(crate) use phi_schedule::{PhiSchedule, run_gradient_bytes};
 pub(crate) use span_parts::{part, part_mut};
+pub(crate) use spatial_convolution::{ConvolutionOperands, SpatialConvolution};
 
 use super::Device;
 #[cfg(any(feature = "cuda", all(feature = "cuda-emulation", cuda_emulator)))]

@@ -6,68 +6,47 @@ use rayon::prelude::*;
 
 use super::function::{Function, with_function};
 use super::{Activation, ActivationOp};
-use crate::device::{Cpu, Result, Span, SpanMut};
-use crate::nn::VALUES_PER_TASK;
+use crate::device::{Cpu, Result, Span};
+use crate::nn::slices::ForwardSlices;
+use crate::nn::{Forward, VALUES_PER_TASK};
 
 impl ActivationOp for Cpu {
-    fn activation(
-        &self,
-        function: Activation,
-        input: Span<'_, Self>,
-        output: SpanMut<'_, Self>,
-    ) -> Result<()> {
-        output.expect_len("activation", "output", input.len())?;
-        activation(function, input.as_slice(), output.into_slice());
+    fn activation_kernel(&self, function: Activation, io: Forward<'_, Self>) -> Result<()> {
+        let ForwardSlices { input, output, .. } = io.into_slices();
+        let tasks = output.par_chunks_mut(VALUES_PER_TASK).zip(input.par_chunks(VALUES_PER_TASK));
+        tasks.for_each(|(output, input)| {
+            with_function!(Some(function), function => dispatch(Values { function, input, output }));
+        });
         Ok(())
     }
 
-    fn activation_vjp(
+    fn activation_vjp_kernel(
         &self,
         function: Activation,
         input: Span<'_, Self>,
-        grad_output: Span<'_, Self>,
-        grad_input: SpanMut<'_, Self>,
+        io: Forward<'_, Self>,
     ) -> Result<()> {
-        grad_output.expect_len("activation_vjp", "grad_output", input.len())?;
-        grad_input.expect_len("activation_vjp", "grad_input", input.len())?;
-        activation_vjp(function, input.as_slice(), grad_output.as_slice(), grad_input.into_slice());
+        let ForwardSlices { input: grad_output, output: grad_input, .. } = io.into_slices();
+        let tasks = grad_input
+            .par_chunks_mut(VALUES_PER_TASK)
+            .zip(input.as_slice().par_chunks(VALUES_PER_TASK))
+            .zip(grad_output.par_chunks(VALUES_PER_TASK));
+        tasks.for_each(|((grad_input, input), grad_output)| {
+            with_function!(Some(function), function => {
+                dispatch(Gradients { function, input, grad_output, grad_input });
+            });
+        });
         Ok(())
     }
 }
 
-/// `output = f(input)`.
-pub(crate) fn activation<T: Real>(function: Activation, input: &[T], output: &mut [T]) {
-    debug_assert_eq!(input.len(), output.len());
-    let tasks = output.par_chunks_mut(VALUES_PER_TASK).zip(input.par_chunks(VALUES_PER_TASK));
-    tasks.for_each(|(output, input)| {
-        with_function!(Some(function), function => dispatch(Forward { function, input, output }));
-    });
-}
-
-/// `grad_input = grad_output·f'(input)`.
-pub(crate) fn activation_vjp<T: Real>(
-    function: Activation,
-    input: &[T],
-    grad_output: &[T],
-    grad_input: &mut [T],
-) {
-    debug_assert!(input.len() == grad_output.len() && input.len() == grad_input.len());
-    let tasks = grad_input
-        .par_chunks_mut(VALUES_PER_TASK)
-        .zip(input.par_chunks(VALUES_PER_TASK))
-        .zip(grad_output.par_chunks(VALUES_PER_TASK));
-    tasks.for_each(|((grad_input, input), grad_output)| {
-        with_function!(Some(function), function => dispatch(Backward { function, input, grad_output, grad_input }));
-    });
-}
-
-struct Forward<'a, T, F> {
+struct Values<'a, T, F> {
     function: F,
     input: &'a [T],
     output: &'a mut [T],
 }
 
-impl<T: Real, F: Function> Kernel for Forward<'_, T, F> {
+impl<T: Real, F: Function> Kernel for Values<'_, T, F> {
     type Output = ();
 
     #[inline(always)]
@@ -78,14 +57,14 @@ impl<T: Real, F: Function> Kernel for Forward<'_, T, F> {
     }
 }
 
-struct Backward<'a, T, F> {
+struct Gradients<'a, T, F> {
     function: F,
     input: &'a [T],
     grad_output: &'a [T],
     grad_input: &'a mut [T],
 }
 
-impl<T: Real, F: Function> Kernel for Backward<'_, T, F> {
+impl<T: Real, F: Function> Kernel for Gradients<'_, T, F> {
     type Output = ();
 
     #[inline(always)]

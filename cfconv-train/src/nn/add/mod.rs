@@ -10,12 +10,25 @@ pub trait AddOp: Memory {
     /// Computes `output = a + b`.
     ///
     /// # Errors
-    /// If the lengths differ.
-    fn add(&self, a: Span<'_, Self>, b: Span<'_, Self>, output: SpanMut<'_, Self>) -> Result<()>;
+    /// [`DeviceError::LengthMismatch`](crate::device::DeviceError::LengthMismatch) if the lengths differ.
+    fn add(&self, a: Span<'_, Self>, b: Span<'_, Self>, output: SpanMut<'_, Self>) -> Result<()> {
+        b.expect_len("add", "b", a.len())?;
+        output.expect_len("add", "output", a.len())?;
+        self.add_kernel(a, b, output)
+    }
 
-    /// Computes `target += source`: joins gradients of a value that is used twice.
+    /// Computes `target += source`: joins the gradients of a value that is used twice.
     ///
     /// # Errors
-    /// If the lengths differ.
-    fn add_assign(&self, source: Span<'_, Self>, target: SpanMut<'_, Self>) -> Result<()>;
+    /// As for [`add`](Self::add).
+    fn add_assign(&self, source: Span<'_, Self>, target: SpanMut<'_, Self>) -> Result<()> {
+        target.expect_len("add_assign", "target", source.len())?;
+        self.add_assign_kernel(source, target)
+    }
+
+    /// [`add`](Self::add) of checked operands.
+    fn add_kernel(&self, a: Span<'_, Self>, b: Span<'_, Self>, output: SpanMut<'_, Self>) -> Result<()>;
+
+    /// [`add_assign`](Self::add_assign) of checked operands.
+    fn add_assign_kernel(&self, source: Span<'_, Self>, target: SpanMut<'_, Self>) -> Result<()>;
 }

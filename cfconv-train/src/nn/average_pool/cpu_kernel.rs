@@ -5,62 +5,43 @@ use cfconv_fft::simd::{Isa, Kernel, dispatch};
 use rayon::prelude::*;
 
 use super::{AveragePoolOp, PoolSizes};
-use crate::device::{Cpu, Result, Span, SpanMut};
+use crate::device::{Cpu, Result};
+use crate::nn::Forward;
+use crate::nn::slices::ForwardSlices;
 
 impl AveragePoolOp for Cpu {
-    fn average_pool(
-        &self,
-        sizes: &PoolSizes,
-        batch: usize,
-        input: Span<'_, Self>,
-        output: SpanMut<'_, Self>,
-    ) -> Result<()> {
-        input.expect_len("average_pool", "input", sizes.input_len(batch))?;
-        output.expect_len("average_pool", "output", sizes.output_len(batch))?;
-        average_pool(sizes, batch, input.as_slice(), output.into_slice());
+    fn average_pool_kernel(&self, sizes: &PoolSizes, io: Forward<'_, Self>) -> Result<()> {
+        average_pool(sizes, io.into_slices());
         Ok(())
     }
 
-    fn average_pool_adjoint(
-        &self,
-        sizes: &PoolSizes,
-        batch: usize,
-        grad_output: Span<'_, Self>,
-        grad_input: SpanMut<'_, Self>,
-    ) -> Result<()> {
-        grad_output.expect_len("average_pool_adjoint", "grad_output", sizes.output_len(batch))?;
-        grad_input.expect_len("average_pool_adjoint", "grad_input", sizes.input_len(batch))?;
-        average_pool_adjoint(sizes, batch, grad_output.as_slice(), grad_input.into_slice());
+    fn average_pool_adjoint_kernel(&self, sizes: &PoolSizes, io: Forward<'_, Self>) -> Result<()> {
+        average_pool_adjoint(sizes, io.into_slices());
         Ok(())
     }
 }
 
 /// See [`AveragePoolOp::average_pool`].
-pub(crate) fn average_pool<T: Real>(sizes: &PoolSizes, batch: usize, input: &[T], output: &mut [T]) {
-    let input_plane = sizes.height * sizes.width * batch;
-    let output_plane = sizes.output_height() * sizes.output_width() * batch;
+fn average_pool<T: Real>(sizes: &PoolSizes, io: ForwardSlices<'_, T>) {
+    let ForwardSlices { batch, input, output, .. } = io;
+    let (input_plane, output_plane) = (sizes.input_plane(batch), sizes.output_plane(batch));
     output.par_chunks_mut(output_plane).zip(input.par_chunks(input_plane)).for_each(|(output, input)| {
-        dispatch(Forward { sizes, batch, input, output });
+        dispatch(Average { sizes, batch, input, output });
     });
 }
 
 /// See [`AveragePoolOp::average_pool_adjoint`].
-pub(crate) fn average_pool_adjoint<T: Real>(
-    sizes: &PoolSizes,
-    batch: usize,
-    grad_output: &[T],
-    grad_input: &mut [T],
-) {
-    let input_plane = sizes.height * sizes.width * batch;
-    let output_plane = sizes.output_height() * sizes.output_width() * batch;
+fn average_pool_adjoint<T: Real>(sizes: &PoolSizes, io: ForwardSlices<'_, T>) {
+    let ForwardSlices { batch, input: grad_output, output: grad_input, .. } = io;
+    let (input_plane, output_plane) = (sizes.input_plane(batch), sizes.output_plane(batch));
     grad_input.par_chunks_mut(input_plane).zip(grad_output.par_chunks(output_plane)).for_each(
         |(grad_input, grad_output)| {
-            dispatch(Backward { sizes, batch, grad_output, grad_input });
+            dispatch(Spread { sizes, batch, grad_output, grad_input });
         },
     );
 }
 
-struct Forward<'a, T> {
+struct Average<'a, T> {
     sizes: &'a PoolSizes,
     batch: usize,
     /// `[H, W, B]`
@@ -69,7 +50,7 @@ struct Forward<'a, T> {
     output: &'a mut [T],
 }
 
-impl<T: Real> Kernel for Forward<'_, T> {
+impl<T: Real> Kernel for Average<'_, T> {
     type Output = ();
 
     #[inline(always)]
@@ -94,7 +75,7 @@ impl<T: Real> Kernel for Forward<'_, T> {
     }
 }
 
-struct Backward<'a, T> {
+struct Spread<'a, T> {
     sizes: &'a PoolSizes,
     batch: usize,
     /// `[H', W', B]`
@@ -103,7 +84,7 @@ struct Backward<'a, T> {
     grad_input: &'a mut [T],
 }
 
-impl<T: Real> Kernel for Backward<'_, T> {
+impl<T: Real> Kernel for Spread<'_, T> {
     type Output = ();
 
     #[inline(always)]
@@ -128,7 +109,8 @@ impl<T: Real> Kernel for Backward<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nn::testing::{dot, noise};
+    use crate::nn::OpSizes;
+    use crate::nn::testing::assert_adjoint;
 
     #[test]
     fn adjoint_passes_dot_test() {
@@ -136,11 +118,9 @@ mod tests {
             [(1, 1, 1, 1, 1), (5, 4, 2, 2, 17), (7, 9, 3, 2, 2), (6, 6, 2, 3, 5), (4, 4, 3, 1, 16)]
         {
             let sizes = PoolSizes { channels: 2, height, width, size, stride };
-            let (x, g) = (noise(1, sizes.input_len(batch)), noise(2, sizes.output_len(batch)));
-            let (mut y, mut back) = (vec![f64::NAN; g.len()], vec![f64::NAN; x.len()]);
-            average_pool(&sizes, batch, &x, &mut y);
-            average_pool_adjoint(&sizes, batch, &g, &mut back);
-            assert!((dot(&y, &g) - dot(&x, &back)).abs() < 1e-12, "{sizes:?}");
+            let lens = (sizes.input_len(batch), sizes.output_len(batch));
+            let forward = |io: ForwardSlices<'_, f64>| average_pool(&sizes, io);
+            assert_adjoint(&sizes, batch, lens, forward, |io| average_pool_adjoint(&sizes, io));
         }
     }
 }

@@ -1,33 +1,20 @@
 //! Average pooling on the CUDA device.
 
 use super::{AveragePoolOp, PoolSizes};
+use crate::device::Result;
 use crate::device::cuda::{Grid, Launcher, count, launch};
-use crate::device::{Result, Span, SpanMut};
+use crate::nn::Forward;
 
 impl<L: Launcher> AveragePoolOp for L {
-    fn average_pool(
-        &self,
-        sizes: &PoolSizes,
-        batch: usize,
-        input: Span<'_, Self>,
-        output: SpanMut<'_, Self>,
-    ) -> Result<()> {
-        input.expect_len("average_pool", "input", sizes.input_len(batch))?;
-        output.expect_len("average_pool", "output", sizes.output_len(batch))?;
+    fn average_pool_kernel(&self, sizes: &PoolSizes, io: Forward<'_, Self>) -> Result<()> {
+        let Forward { batch, input, output, .. } = io;
         let PoolSizes { channels, height, width, size, stride } = *sizes;
         let grid = Grid::over(count(output.len()), L::THREADS);
         launch!(self, "average_pool", grid, input, output, channels, height, width, size, stride, batch)
     }
 
-    fn average_pool_adjoint(
-        &self,
-        sizes: &PoolSizes,
-        batch: usize,
-        grad_output: Span<'_, Self>,
-        grad_input: SpanMut<'_, Self>,
-    ) -> Result<()> {
-        grad_output.expect_len("average_pool_adjoint", "grad_output", sizes.output_len(batch))?;
-        grad_input.expect_len("average_pool_adjoint", "grad_input", sizes.input_len(batch))?;
+    fn average_pool_adjoint_kernel(&self, sizes: &PoolSizes, io: Forward<'_, Self>) -> Result<()> {
+        let Forward { batch, input: grad_output, output: grad_input, .. } = io;
         let PoolSizes { channels, height, width, size, stride } = *sizes;
         let grid = Grid::over(count(grad_input.len()), L::THREADS);
         launch!(

@@ -3,8 +3,8 @@
 mod cpu_kernel;
 mod cuda_kernel;
 
-use super::PoolSizes;
-use crate::device::{Memory, Result, Span, SpanMut};
+use super::{Backward, Forward, PoolSizes};
+use crate::device::{Memory, Result};
 
 /// Average pooling on a device.
 ///
@@ -14,24 +14,26 @@ pub trait AveragePoolOp: Memory {
     /// Computes each window's mean.
     ///
     /// # Errors
-    /// If a length is wrong.
-    fn average_pool(
-        &self,
-        sizes: &PoolSizes,
-        batch: usize,
-        input: Span<'_, Self>,
-        output: SpanMut<'_, Self>,
-    ) -> Result<()>;
+    /// As for [`Forward::check`].
+    fn average_pool(&self, sizes: &PoolSizes, io: Forward<'_, Self>) -> Result<()> {
+        io.check("average_pool", sizes)?;
+        self.average_pool_kernel(sizes, io)
+    }
 
     /// Spreads each window's gradient over its pixels: the adjoint.
     ///
     /// # Errors
-    /// If a length is wrong.
-    fn average_pool_adjoint(
-        &self,
-        sizes: &PoolSizes,
-        batch: usize,
-        grad_output: Span<'_, Self>,
-        grad_input: SpanMut<'_, Self>,
-    ) -> Result<()>;
+    /// As for [`Backward::check`].
+    fn average_pool_adjoint(&self, sizes: &PoolSizes, io: Backward<'_, Self>) -> Result<()> {
+        io.check("average_pool_adjoint", sizes)?;
+        let Some(io) = io.into_adjoint() else { return Ok(()) };
+        self.average_pool_adjoint_kernel(sizes, io)
+    }
+
+    /// [`average_pool`](Self::average_pool) of checked operands.
+    fn average_pool_kernel(&self, sizes: &PoolSizes, io: Forward<'_, Self>) -> Result<()>;
+
+    /// [`average_pool_adjoint`](Self::average_pool_adjoint) of checked operands: from the gradient of the output to that
+    /// of the input.
+    fn average_pool_adjoint_kernel(&self, sizes: &PoolSizes, io: Forward<'_, Self>) -> Result<()>;
 }

@@ -4,110 +4,54 @@ use cfconv_fft::Real;
 use cfconv_fft::simd::{Isa, Kernel, dispatch};
 use rayon::prelude::*;
 
-use super::{BatchNormOp, BatchNormSizes};
-use crate::device::{Cpu, Result, Span, SpanMut};
+use super::{BatchNormOp, BatchNormSizes, BatchStatistics};
+use crate::device::{Cpu, Result, Span};
 use crate::nn::activation::function::{Function, with_function};
 use crate::nn::lane_sum::{sum, sum_two};
+use crate::nn::slices::{BackwardSlices, ForwardSlices};
+use crate::nn::{Backward, Forward};
 
 impl BatchNormOp for Cpu {
-    fn batch_norm_train(
+    fn batch_norm_train_kernel(
         &self,
         sizes: &BatchNormSizes,
-        batch: usize,
-        input: Span<'_, Self>,
-        params: Span<'_, Self>,
-        running: SpanMut<'_, Self>,
-        saved: SpanMut<'_, Self>,
-        output: SpanMut<'_, Self>,
+        statistics: BatchStatistics<'_, Self>,
+        io: Forward<'_, Self>,
     ) -> Result<()> {
-        const OP: &str = "batch_norm_train";
-        input.expect_len(OP, "input", sizes.len(batch))?;
-        output.expect_len(OP, "output", sizes.len(batch))?;
-        params.expect_len(OP, "params", 2 * sizes.channels)?;
-        running.expect_len(OP, "running", 2 * sizes.channels)?;
-        saved.expect_len(OP, "saved", 2 * sizes.channels)?;
-        let (input, params) = (input.as_slice(), params.as_slice());
-        batch_norm_train(
-            sizes,
-            batch,
-            input,
-            params,
-            running.into_slice(),
-            saved.into_slice(),
-            output.into_slice(),
-        );
+        let BatchStatistics { running, saved } = statistics;
+        batch_norm_train(sizes, running.into_slice(), saved.into_slice(), io.into_slices());
         Ok(())
     }
 
-    fn batch_norm_vjp(
+    fn batch_norm_vjp_kernel(
         &self,
         sizes: &BatchNormSizes,
-        batch: usize,
-        input: Span<'_, Self>,
-        params: Span<'_, Self>,
         saved: Span<'_, Self>,
-        grad_output: Span<'_, Self>,
-        grad_input: Option<SpanMut<'_, Self>>,
-        grad_params: SpanMut<'_, Self>,
+        io: Backward<'_, Self>,
     ) -> Result<()> {
-        const OP: &str = "batch_norm_vjp";
-        input.expect_len(OP, "input", sizes.len(batch))?;
-        grad_output.expect_len(OP, "grad_output", sizes.len(batch))?;
-        if let Some(grad_input) = &grad_input {
-            grad_input.expect_len(OP, "grad_input", sizes.len(batch))?;
-        }
-        params.expect_len(OP, "params", 2 * sizes.channels)?;
-        saved.expect_len(OP, "saved", 2 * sizes.channels)?;
-        grad_params.expect_len(OP, "grad_params", 2 * sizes.channels)?;
-        batch_norm_vjp(
-            sizes,
-            batch,
-            input.as_slice(),
-            params.as_slice(),
-            saved.as_slice(),
-            grad_output.as_slice(),
-            grad_input.map(SpanMut::into_slice),
-            grad_params.into_slice(),
-        );
+        batch_norm_vjp(sizes, saved.as_slice(), io.into_slices());
         Ok(())
     }
 
-    fn batch_norm_eval(
+    fn batch_norm_eval_kernel(
         &self,
         sizes: &BatchNormSizes,
-        batch: usize,
-        input: Span<'_, Self>,
-        params: Span<'_, Self>,
         running: Span<'_, Self>,
-        output: SpanMut<'_, Self>,
+        io: Forward<'_, Self>,
     ) -> Result<()> {
-        const OP: &str = "batch_norm_eval";
-        input.expect_len(OP, "input", sizes.len(batch))?;
-        output.expect_len(OP, "output", sizes.len(batch))?;
-        params.expect_len(OP, "params", 2 * sizes.channels)?;
-        running.expect_len(OP, "running", 2 * sizes.channels)?;
-        batch_norm_eval(
-            sizes,
-            batch,
-            input.as_slice(),
-            params.as_slice(),
-            running.as_slice(),
-            output.into_slice(),
-        );
+        batch_norm_eval(sizes, running.as_slice(), io.into_slices());
         Ok(())
     }
 }
 
 /// See [`BatchNormOp::batch_norm_train`].
-pub(crate) fn batch_norm_train<T: Real>(
+fn batch_norm_train<T: Real>(
     sizes: &BatchNormSizes,
-    batch: usize,
-    input: &[T],
-    params: &[T],
     running: &mut [T],
     saved: &mut [T],
-    output: &mut [T],
+    io: ForwardSlices<'_, T>,
 ) {
+    let ForwardSlices { batch, input, params, output } = io;
     let (gamma, beta) = params.split_at(sizes.channels);
     let (running_mean, running_var) = running.split_at_mut(sizes.channels);
     let (saved_mean, saved_inv_std) = saved.split_at_mut(sizes.channels);
@@ -134,16 +78,8 @@ pub(crate) fn batch_norm_train<T: Real>(
 }
 
 /// See [`BatchNormOp::batch_norm_vjp`].
-pub(crate) fn batch_norm_vjp<T: Real>(
-    sizes: &BatchNormSizes,
-    batch: usize,
-    input: &[T],
-    params: &[T],
-    saved: &[T],
-    grad_output: &[T],
-    grad_input: Option<&mut [T]>,
-    grad_params: &mut [T],
-) {
+fn batch_norm_vjp<T: Real>(sizes: &BatchNormSizes, saved: &[T], io: BackwardSlices<'_, T>) {
+    let BackwardSlices { batch, input, params, grad_output, grad_input, grad_params } = io;
     let (gamma, beta) = params.split_at(sizes.channels);
     let (mean, inv_std) = saved.split_at(sizes.channels);
     let (grad_gamma, grad_beta) = grad_params.split_at_mut(sizes.channels);
@@ -182,14 +118,8 @@ pub(crate) fn batch_norm_vjp<T: Real>(
 }
 
 /// See [`BatchNormOp::batch_norm_eval`].
-pub(crate) fn batch_norm_eval<T: Real>(
-    sizes: &BatchNormSizes,
-    batch: usize,
-    input: &[T],
-    params: &[T],
-    running: &[T],
-    output: &mut [T],
-) {
+fn batch_norm_eval<T: Real>(sizes: &BatchNormSizes, running: &[T], io: ForwardSlices<'_, T>) {
+    let ForwardSlices { batch, input, params, output } = io;
     let (gamma, beta) = params.split_at(sizes.channels);
     let (mean, var) = running.split_at(sizes.channels);
     let plane = sizes.pixels * batch;
@@ -314,64 +244,43 @@ impl<T: Real, F: Function> Kernel for GradientInput<'_, T, F> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nn::Activation;
-    use crate::nn::testing::{assert_gradient, noise};
+    use crate::nn::testing::{assert_vjp, noise};
+    use crate::nn::{Activation, OpSizes};
 
     const BATCHES: [(usize, usize, usize); 4] = [(1, 5, 2), (3, 1, 17), (2, 49, 1), (5, 6, 16)];
 
-    fn sizes(channels: usize, pixels: usize, activation: Option<Activation>) -> BatchNormSizes {
-        BatchNormSizes { channels, pixels, epsilon: 1e-5, momentum: 0.1, activation }
-    }
-
-    fn forward(sizes: &BatchNormSizes, batch: usize, input: &[f64], params: &[f64]) -> (Vec<f64>, Vec<f64>) {
-        let mut running = vec![0.0; 2 * sizes.channels];
-        let mut saved = vec![f64::NAN; 2 * sizes.channels];
-        let mut output = vec![f64::NAN; input.len()];
-        batch_norm_train(sizes, batch, input, params, &mut running, &mut saved, &mut output);
-        (output, saved)
+    /// Computes the output and gives what is saved.
+    fn forward(sizes: &BatchNormSizes, io: ForwardSlices<'_, f64>) -> Vec<f64> {
+        let mut running = vec![0.0; sizes.num_statistics()];
+        let mut saved = vec![f64::NAN; sizes.num_statistics()];
+        batch_norm_train(sizes, &mut running, &mut saved, io);
+        saved
     }
 
     #[test]
     fn vjp_matches_central_differences() {
         for (channels, pixels, batch) in BATCHES {
-            for activation in [None, Some(Activation::Gelu), Some(Activation::Silu), Some(Activation::Relu)] {
-                let sizes = sizes(channels, pixels, activation);
-                let input = noise(1, sizes.len(batch));
-                let params = noise(2, 2 * channels);
-                let weights = noise(3, input.len());
-                let (_, saved) = forward(&sizes, batch, &input, &params);
-                let mut grad_input = vec![f64::NAN; input.len()];
-                let mut grad_params = vec![0.5; params.len()];
-                batch_norm_vjp(
-                    &sizes,
+            for activation in [
+                None,
+                Some(Activation::Gelu),
+                Some(Activation::Silu),
+                Some(Activation::Relu),
+                Some(Activation::Tanh),
+            ] {
+                let sizes = BatchNormSizes { channels, pixels, epsilon: 1e-5, momentum: 0.1, activation };
+                let (input, params) = (noise(1, sizes.input_len(batch)), noise(2, sizes.num_parameters()));
+                let mut output = vec![f64::NAN; input.len()];
+                let io = ForwardSlices { batch, input: &input, params: &params, output: &mut output };
+                let saved = forward(&sizes, io);
+                assert_vjp(
                     batch,
                     &input,
                     &params,
-                    &saved,
-                    &weights,
-                    Some(&mut grad_input),
-                    &mut grad_params,
+                    input.len(),
+                    |io| drop(forward(&sizes, io)),
+                    |io| batch_norm_vjp(&sizes, &saved, io),
                 );
-                let loss = |input: &[f64], params: &[f64]| -> f64 {
-                    forward(&sizes, batch, input, params).0.iter().zip(&weights).map(|(y, w)| y * w).sum()
-                };
-                assert_gradient(|x| loss(x, &params), &input, &grad_input);
-                // Gradients of parameters accumulate onto what was there.
-                let added: Vec<f64> = grad_params.iter().map(|g| g - 0.5).collect();
-                assert_gradient(|p| loss(&input, p), &params, &added);
             }
         }
-    }
-
-    #[test]
-    fn gradients_of_parameters_need_no_gradient_of_the_input() {
-        let sizes = sizes(3, 7, Some(Activation::Tanh));
-        let (input, params, grad) = (noise(1, 105), noise(2, 6), noise(3, 105));
-        let (_, saved) = forward(&sizes, 5, &input, &params);
-        let (mut with, mut without) = (vec![0.0; 6], vec![0.0; 6]);
-        let mut grad_input = vec![0.0; 105];
-        batch_norm_vjp(&sizes, 5, &input, &params, &saved, &grad, Some(&mut grad_input), &mut with);
-        batch_norm_vjp(&sizes, 5, &input, &params, &saved, &grad, None, &mut without);
-        assert_eq!(with, without);
     }
 }

@@ -1,28 +1,21 @@
 //! Batch normalisation on the CUDA device: sums of each channel in chunks, then one pass over the values.
 
-use super::{BatchNormOp, BatchNormSizes};
+use super::{BatchNormOp, BatchNormSizes, BatchStatistics};
 use crate::device::cuda::{ChannelSums, Grid, Launcher, Scratch, count, launch};
-use crate::device::{Result, Span, SpanMut};
+use crate::device::{Result, Span};
 use crate::nn::activation::cuda_kernel::number;
+use crate::nn::{Backward, Forward};
 
 impl<L: Launcher> BatchNormOp for L {
-    fn batch_norm_train(
+    fn batch_norm_train_kernel(
         &self,
         sizes: &BatchNormSizes,
-        batch: usize,
-        input: Span<'_, Self>,
-        params: Span<'_, Self>,
-        running: SpanMut<'_, Self>,
-        mut saved: SpanMut<'_, Self>,
-        output: SpanMut<'_, Self>,
+        statistics: BatchStatistics<'_, Self>,
+        io: Forward<'_, Self>,
     ) -> Result<()> {
-        const OP: &str = "batch_norm_train";
+        let BatchStatistics { running, mut saved } = statistics;
+        let Forward { batch, input, params, output } = io;
         let BatchNormSizes { channels, pixels, epsilon, momentum, activation } = *sizes;
-        input.expect_len(OP, "input", sizes.len(batch))?;
-        output.expect_len(OP, "output", sizes.len(batch))?;
-        params.expect_len(OP, "params", 2 * channels)?;
-        running.expect_len(OP, "running", 2 * channels)?;
-        saved.expect_len(OP, "saved", 2 * channels)?;
         let plane = pixels * batch;
         let sums = ChannelSums::new::<L>(channels, plane);
         let mut partial = sums.partial(self, 2)?;
@@ -58,27 +51,15 @@ impl<L: Launcher> BatchNormOp for L {
         )
     }
 
-    fn batch_norm_vjp(
+    fn batch_norm_vjp_kernel(
         &self,
         sizes: &BatchNormSizes,
-        batch: usize,
-        input: Span<'_, Self>,
-        params: Span<'_, Self>,
         saved: Span<'_, Self>,
-        grad_output: Span<'_, Self>,
-        grad_input: Option<SpanMut<'_, Self>>,
-        grad_params: SpanMut<'_, Self>,
+        io: Backward<'_, Self>,
     ) -> Result<()> {
-        const OP: &str = "batch_norm_vjp";
+        let input = io.checked_input();
+        let Backward { batch, params, grad_output, grad_input, grad_params, .. } = io;
         let BatchNormSizes { channels, pixels, activation, .. } = *sizes;
-        input.expect_len(OP, "input", sizes.len(batch))?;
-        grad_output.expect_len(OP, "grad_output", sizes.len(batch))?;
-        if let Some(grad_input) = &grad_input {
-            grad_input.expect_len(OP, "grad_input", sizes.len(batch))?;
-        }
-        params.expect_len(OP, "params", 2 * channels)?;
-        saved.expect_len(OP, "saved", 2 * channels)?;
-        grad_params.expect_len(OP, "grad_params", 2 * channels)?;
         let plane = pixels * batch;
         let sums = ChannelSums::new::<L>(channels, plane);
         let mut partial = sums.partial(self, 2)?;
@@ -123,21 +104,14 @@ impl<L: Launcher> BatchNormOp for L {
         )
     }
 
-    fn batch_norm_eval(
+    fn batch_norm_eval_kernel(
         &self,
         sizes: &BatchNormSizes,
-        batch: usize,
-        input: Span<'_, Self>,
-        params: Span<'_, Self>,
         running: Span<'_, Self>,
-        output: SpanMut<'_, Self>,
+        io: Forward<'_, Self>,
     ) -> Result<()> {
-        const OP: &str = "batch_norm_eval";
+        let Forward { batch, input, params, output } = io;
         let BatchNormSizes { channels, pixels, epsilon, activation, .. } = *sizes;
-        input.expect_len(OP, "input", sizes.len(batch))?;
-        output.expect_len(OP, "output", sizes.len(batch))?;
-        params.expect_len(OP, "params", 2 * channels)?;
-        running.expect_len(OP, "running", 2 * channels)?;
         launch!(
             self,
             "batch_norm_apply",

@@ -3,7 +3,8 @@
 mod cpu_kernel;
 mod cuda_kernel;
 
-use super::Activation;
+use super::operands::expect_positive;
+use super::{Activation, Backward, Forward, OpSizes};
 use crate::device::{Memory, Result, Span, SpanMut};
 
 /// Sizes and settings of a batch normalisation.
@@ -22,10 +23,35 @@ pub struct BatchNormSizes {
 }
 
 impl BatchNormSizes {
-    /// Values of a batch.
-    pub fn len(&self, batch: usize) -> usize {
+    /// Number of running statistics, and of saved ones.
+    pub fn num_statistics(&self) -> usize {
+        2 * self.channels
+    }
+}
+
+impl OpSizes for BatchNormSizes {
+    const BACKWARD_READS_INPUT: bool = true;
+
+    fn validate(&self, op: &'static str) -> Result<()> {
+        expect_positive(op, &[("channels", self.channels), ("pixels", self.pixels)])
+    }
+
+    fn input_len(&self, batch: usize) -> usize {
         self.channels * self.pixels * batch
     }
+
+    fn num_parameters(&self) -> usize {
+        2 * self.channels
+    }
+}
+
+/// What a normalisation in training writes besides its output.
+#[derive(Debug)]
+pub struct BatchStatistics<'a, D: Memory> {
+    /// The running statistics, which move towards those of the batch.
+    pub running: SpanMut<'a, D>,
+    /// What the backward pass reads; overwritten.
+    pub saved: SpanMut<'a, D>,
 }
 
 /// Batch normalisation on a device: per channel,
@@ -42,45 +68,73 @@ pub trait BatchNormOp: Memory {
     /// Normalises with the statistics of the batch and updates the running ones.
     ///
     /// # Errors
-    /// If a length is wrong.
+    /// As for [`Forward::check`], and if the statistics have wrong lengths.
     fn batch_norm_train(
         &self,
         sizes: &BatchNormSizes,
-        batch: usize,
-        input: Span<'_, Self>,
-        params: Span<'_, Self>,
-        running: SpanMut<'_, Self>,
-        saved: SpanMut<'_, Self>,
-        output: SpanMut<'_, Self>,
-    ) -> Result<()>;
+        statistics: BatchStatistics<'_, Self>,
+        io: Forward<'_, Self>,
+    ) -> Result<()> {
+        const OP: &str = "batch_norm_train";
+        io.check(OP, sizes)?;
+        statistics.running.expect_len(OP, "running", sizes.num_statistics())?;
+        statistics.saved.expect_len(OP, "saved", sizes.num_statistics())?;
+        self.batch_norm_train_kernel(sizes, statistics, io)
+    }
 
     /// Computes the gradients of [`batch_norm_train`](Self::batch_norm_train) from its input and `saved`.
     ///
     /// # Errors
-    /// If a length is wrong.
+    /// As for [`Backward::check`], and if `saved` has a wrong length.
     fn batch_norm_vjp(
         &self,
         sizes: &BatchNormSizes,
-        batch: usize,
-        input: Span<'_, Self>,
-        params: Span<'_, Self>,
         saved: Span<'_, Self>,
-        grad_output: Span<'_, Self>,
-        grad_input: Option<SpanMut<'_, Self>>,
-        grad_params: SpanMut<'_, Self>,
-    ) -> Result<()>;
+        io: Backward<'_, Self>,
+    ) -> Result<()> {
+        const OP: &str = "batch_norm_vjp";
+        io.check(OP, sizes)?;
+        saved.expect_len(OP, "saved", sizes.num_statistics())?;
+        self.batch_norm_vjp_kernel(sizes, saved, io)
+    }
 
     /// Normalises with the running statistics.
     ///
     /// # Errors
-    /// If a length is wrong.
+    /// As for [`Forward::check`], and if `running` has a wrong length.
     fn batch_norm_eval(
         &self,
         sizes: &BatchNormSizes,
-        batch: usize,
-        input: Span<'_, Self>,
-        params: Span<'_, Self>,
         running: Span<'_, Self>,
-        output: SpanMut<'_, Self>,
+        io: Forward<'_, Self>,
+    ) -> Result<()> {
+        const OP: &str = "batch_norm_eval";
+        io.check(OP, sizes)?;
+        running.expect_len(OP, "running", sizes.num_statistics())?;
+        self.batch_norm_eval_kernel(sizes, running, io)
+    }
+
+    /// [`batch_norm_train`](Self::batch_norm_train) of checked operands.
+    fn batch_norm_train_kernel(
+        &self,
+        sizes: &BatchNormSizes,
+        statistics: BatchStatistics<'_, Self>,
+        io: Forward<'_, Self>,
+    ) -> Result<()>;
+
+    /// [`batch_norm_vjp`](Self::batch_norm_vjp) of checked operands.
+    fn batch_norm_vjp_kernel(
+        &self,
+        sizes: &BatchNormSizes,
+        saved: Span<'_, Self>,
+        io: Backward<'_, Self>,
+    ) -> Result<()>;
+
+    /// [`batch_norm_eval`](Self::batch_norm_eval) of checked operands.
+    fn batch_norm_eval_kernel(
+        &self,
+        sizes: &BatchNormSizes,
+        running: Span<'_, Self>,
+        io: Forward<'_, Self>,
     ) -> Result<()>;
 }

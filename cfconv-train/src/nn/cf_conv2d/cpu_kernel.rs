@@ -9,7 +9,7 @@ use cfconv_mlp::ParameterSegment;
 
 use super::{CfConv2d, CfConv2dOp, CfConv2dState, EvaluationWeights};
 use crate::device::{Cpu, Result, Span, SpanMut, check_len};
-use crate::nn::verdict::gradient_factor;
+use crate::nn::verdict::{VERDICT_LEN, gradient_factor};
 
 /// The engine in `f32`.
 #[derive(Debug)]
@@ -75,7 +75,8 @@ impl CfConv2d for CpuCfConv2d {
     }
 
     fn undo_step_if_failed(&mut self, verdict: Span<'_, Cpu>) -> Result<()> {
-        if gradient_factor("CfConv2d::undo_step_if_failed", verdict)?.is_none() {
+        verdict.expect_len("CfConv2d::undo_step_if_failed", "verdict", VERDICT_LEN)?;
+        if gradient_factor(verdict).is_none() {
             self.engine.undo_step()?;
         }
         Ok(())

@@ -6,53 +6,23 @@ use rayon::prelude::*;
 
 use super::function::{Cardioid, ComplexFunction, Crelu, Modrelu, PhaseGate, Zrelu};
 use super::{ComplexActivation, ComplexActivationOp, ComplexActivationSizes};
-use crate::device::{Cpu, Result, Span, SpanMut};
+use crate::device::{Cpu, Result};
 use crate::nn::lane_sum::LaneSums;
+use crate::nn::slices::{BackwardSlices, ForwardSlices};
+use crate::nn::{Backward, Forward};
 
 impl ComplexActivationOp for Cpu {
-    fn complex_activation(
-        &self,
-        sizes: &ComplexActivationSizes,
-        batch: usize,
-        input: Span<'_, Self>,
-        params: Span<'_, Self>,
-        output: SpanMut<'_, Self>,
-    ) -> Result<()> {
-        const OP: &str = "complex_activation";
-        input.expect_len(OP, "input", sizes.spectrum.len(batch))?;
-        output.expect_len(OP, "output", sizes.spectrum.len(batch))?;
-        params.expect_len(OP, "params", sizes.num_parameters())?;
-        complex_activation(sizes, batch, input.as_slice(), params.as_slice(), output.into_slice());
+    fn complex_activation_kernel(&self, sizes: &ComplexActivationSizes, io: Forward<'_, Self>) -> Result<()> {
+        complex_activation(sizes, io.into_slices());
         Ok(())
     }
 
-    fn complex_activation_vjp(
+    fn complex_activation_vjp_kernel(
         &self,
         sizes: &ComplexActivationSizes,
-        batch: usize,
-        input: Span<'_, Self>,
-        params: Span<'_, Self>,
-        grad_output: Span<'_, Self>,
-        grad_input: Option<SpanMut<'_, Self>>,
-        grad_params: SpanMut<'_, Self>,
+        io: Backward<'_, Self>,
     ) -> Result<()> {
-        const OP: &str = "complex_activation_vjp";
-        input.expect_len(OP, "input", sizes.spectrum.len(batch))?;
-        grad_output.expect_len(OP, "grad_output", sizes.spectrum.len(batch))?;
-        if let Some(grad_input) = &grad_input {
-            grad_input.expect_len(OP, "grad_input", sizes.spectrum.len(batch))?;
-        }
-        params.expect_len(OP, "params", sizes.num_parameters())?;
-        grad_params.expect_len(OP, "grad_params", sizes.num_parameters())?;
-        complex_activation_vjp(
-            sizes,
-            batch,
-            input.as_slice(),
-            params.as_slice(),
-            grad_output.as_slice(),
-            grad_input.map(SpanMut::into_slice),
-            grad_params.into_slice(),
-        );
+        complex_activation_vjp(sizes, io.into_slices());
         Ok(())
     }
 }
@@ -72,55 +42,32 @@ macro_rules! with_function {
 }
 
 /// See [`ComplexActivationOp::complex_activation`].
-pub(crate) fn complex_activation<T: Real>(
-    sizes: &ComplexActivationSizes,
-    batch: usize,
-    input: &[T],
-    params: &[T],
-    output: &mut [T],
-) {
-    with_function!(sizes.function, forward::<T>(sizes, batch, input, params, output));
+fn complex_activation<T: Real>(sizes: &ComplexActivationSizes, io: ForwardSlices<'_, T>) {
+    with_function!(sizes.function, forward::<T>(sizes, io));
 }
 
 /// See [`ComplexActivationOp::complex_activation_vjp`].
-pub(crate) fn complex_activation_vjp<T: Real>(
-    sizes: &ComplexActivationSizes,
-    batch: usize,
-    input: &[T],
-    params: &[T],
-    grad_output: &[T],
-    grad_input: Option<&mut [T]>,
-    grad_params: &mut [T],
-) {
-    with_function!(
-        sizes.function,
-        backward::<T>(sizes, batch, input, params, grad_output, grad_input, grad_params)
-    );
+fn complex_activation_vjp<T: Real>(sizes: &ComplexActivationSizes, io: BackwardSlices<'_, T>) {
+    with_function!(sizes.function, backward::<T>(sizes, io));
 }
 
 fn forward<T: Real, const K: usize, F: ComplexFunction<T, K>>(
     sizes: &ComplexActivationSizes,
-    batch: usize,
-    input: &[T],
-    params: &[T],
-    output: &mut [T],
+    io: ForwardSlices<'_, T>,
 ) {
+    let ForwardSlices { batch, input, params, output } = io;
     let plane = sizes.spectrum.plane_len(batch);
     output.par_chunks_mut(plane).zip(input.par_chunks(plane)).enumerate().for_each(|(c, (output, input))| {
         let function = F::of_channel(params, sizes.spectrum.channels, c);
-        dispatch(Forward::<T, K, F> { function, batch, input, output });
+        dispatch(Values::<T, K, F> { function, batch, input, output });
     });
 }
 
 fn backward<T: Real, const K: usize, F: ComplexFunction<T, K>>(
     sizes: &ComplexActivationSizes,
-    batch: usize,
-    input: &[T],
-    params: &[T],
-    grad_output: &[T],
-    grad_input: Option<&mut [T]>,
-    grad_params: &mut [T],
+    io: BackwardSlices<'_, T>,
 ) {
+    let BackwardSlices { batch, input, params, grad_output, grad_input, grad_params } = io;
     let channels = sizes.spectrum.channels;
     let plane = sizes.spectrum.plane_len(batch);
     let mut planes: Vec<Option<&mut [T]>> = match grad_input {
@@ -151,14 +98,14 @@ fn backward<T: Real, const K: usize, F: ComplexFunction<T, K>>(
 }
 
 /// One channel, `[H, Wr, 2, B]`.
-struct Forward<'a, T, const K: usize, F> {
+struct Values<'a, T, const K: usize, F> {
     function: F,
     batch: usize,
     input: &'a [T],
     output: &'a mut [T],
 }
 
-impl<T: Real, const K: usize, F: ComplexFunction<T, K>> Kernel for Forward<'_, T, K, F> {
+impl<T: Real, const K: usize, F: ComplexFunction<T, K>> Kernel for Values<'_, T, K, F> {
     type Output = ();
 
     #[inline(always)]
@@ -228,8 +175,8 @@ impl<T: Real, const K: usize, F: ComplexFunction<T, K>> Kernel for GradientSums<
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nn::SpectrumSizes;
-    use crate::nn::testing::{assert_gradient, noise};
+    use crate::nn::testing::{assert_vjp, noise};
+    use crate::nn::{OpSizes, SpectrumSizes};
 
     const SIZES: [(usize, usize, usize, usize); 5] =
         [(1, 1, 1, 1), (3, 2, 5, 5), (2, 4, 4, 1), (2, 1, 2, 33), (1, 3, 4, 16)];
@@ -245,30 +192,9 @@ mod tests {
                 let input: Vec<f64> = noise(1, spectrum.len(batch)).iter().map(|&x| away(4.0 * x)).collect();
                 let params: Vec<f64> =
                     noise(2, sizes.num_parameters()).iter().map(|x| 0.05 * x + 0.02).collect();
-                let weights = noise(3, input.len());
-                let loss = |input: &[f64], params: &[f64]| -> f64 {
-                    let mut output = vec![f64::NAN; input.len()];
-                    complex_activation(&sizes, batch, input, params, &mut output);
-                    output.iter().zip(&weights).map(|(y, w)| y * w).sum()
-                };
-                let mut grad_input = vec![f64::NAN; input.len()];
-                let mut grad_params = vec![0.5; params.len()];
-                complex_activation_vjp(
-                    &sizes,
-                    batch,
-                    &input,
-                    &params,
-                    &weights,
-                    Some(&mut grad_input),
-                    &mut grad_params,
-                );
-                assert_gradient(|x| loss(x, &params), &input, &grad_input);
-                // Gradients of parameters accumulate onto what was there.
-                let added: Vec<f64> = grad_params.iter().map(|g| g - 0.5).collect();
-                assert_gradient(|p| loss(&input, p), &params, &added);
-                let mut alone = vec![0.5; params.len()];
-                complex_activation_vjp(&sizes, batch, &input, &params, &weights, None, &mut alone);
-                assert_eq!(alone, grad_params);
+                let forward = |io: ForwardSlices<'_, f64>| complex_activation(&sizes, io);
+                let backward = |io: BackwardSlices<'_, f64>| complex_activation_vjp(&sizes, io);
+                assert_vjp(batch, &input, &params, input.len(), forward, backward);
             }
         }
     }

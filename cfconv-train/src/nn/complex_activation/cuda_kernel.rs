@@ -1,8 +1,9 @@
 //! Complex activations on the CUDA device.
 
 use super::{ComplexActivation, ComplexActivationOp, ComplexActivationSizes};
+use crate::device::Result;
 use crate::device::cuda::{ChannelSums, Grid, Launcher, count, launch};
-use crate::device::{Result, Span, SpanMut};
+use crate::nn::{Backward, Forward};
 
 /// Sums of each channel: as many as the function with most parameters has.
 const SUMS: usize = 3;
@@ -19,18 +20,8 @@ fn number(function: ComplexActivation) -> u32 {
 }
 
 impl<L: Launcher> ComplexActivationOp for L {
-    fn complex_activation(
-        &self,
-        sizes: &ComplexActivationSizes,
-        batch: usize,
-        input: Span<'_, Self>,
-        params: Span<'_, Self>,
-        output: SpanMut<'_, Self>,
-    ) -> Result<()> {
-        const OP: &str = "complex_activation";
-        input.expect_len(OP, "input", sizes.spectrum.len(batch))?;
-        output.expect_len(OP, "output", sizes.spectrum.len(batch))?;
-        params.expect_len(OP, "params", sizes.num_parameters())?;
+    fn complex_activation_kernel(&self, sizes: &ComplexActivationSizes, io: Forward<'_, Self>) -> Result<()> {
+        let Forward { batch, input, params, output } = io;
         let (channels, bins) = (sizes.spectrum.channels, bins(sizes));
         let grid = Grid::over(count(input.len() / 2), L::THREADS);
         launch!(
@@ -47,24 +38,13 @@ impl<L: Launcher> ComplexActivationOp for L {
         )
     }
 
-    fn complex_activation_vjp(
+    fn complex_activation_vjp_kernel(
         &self,
         sizes: &ComplexActivationSizes,
-        batch: usize,
-        input: Span<'_, Self>,
-        params: Span<'_, Self>,
-        grad_output: Span<'_, Self>,
-        grad_input: Option<SpanMut<'_, Self>>,
-        grad_params: SpanMut<'_, Self>,
+        io: Backward<'_, Self>,
     ) -> Result<()> {
-        const OP: &str = "complex_activation_vjp";
-        input.expect_len(OP, "input", sizes.spectrum.len(batch))?;
-        grad_output.expect_len(OP, "grad_output", sizes.spectrum.len(batch))?;
-        if let Some(grad_input) = &grad_input {
-            grad_input.expect_len(OP, "grad_input", sizes.spectrum.len(batch))?;
-        }
-        params.expect_len(OP, "params", sizes.num_parameters())?;
-        grad_params.expect_len(OP, "grad_params", sizes.num_parameters())?;
+        let input = io.checked_input();
+        let Backward { batch, params, grad_output, grad_input, grad_params, .. } = io;
         let (channels, bins, function) = (sizes.spectrum.channels, bins(sizes), number(sizes.function));
         if let Some(grad_input) = grad_input {
             let grid = Grid::over(count(input.len() / 2), L::THREADS);

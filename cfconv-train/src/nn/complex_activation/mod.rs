@@ -6,8 +6,8 @@ mod function;
 
 use serde::{Deserialize, Serialize};
 
-use super::SpectrumSizes;
-use crate::device::{Memory, Result, Span, SpanMut};
+use super::{Backward, Forward, OpSizes, SpectrumSizes};
+use crate::device::{Memory, Result};
 
 /// A nonlinear function of each complex value z of a half spectrum.
 ///
@@ -68,9 +68,18 @@ pub struct ComplexActivationSizes {
     pub function: ComplexActivation,
 }
 
-impl ComplexActivationSizes {
-    /// Number of parameters.
-    pub fn num_parameters(&self) -> usize {
+impl OpSizes for ComplexActivationSizes {
+    const BACKWARD_READS_INPUT: bool = true;
+
+    fn validate(&self, op: &'static str) -> Result<()> {
+        self.spectrum.validate(op)
+    }
+
+    fn input_len(&self, batch: usize) -> usize {
+        self.spectrum.len(batch)
+    }
+
+    fn num_parameters(&self) -> usize {
         self.spectrum.channels * self.function.parameters().len()
     }
 }
@@ -84,28 +93,28 @@ pub trait ComplexActivationOp: Memory {
     /// Computes `output = f(input)`.
     ///
     /// # Errors
-    /// If a length is wrong.
-    fn complex_activation(
-        &self,
-        sizes: &ComplexActivationSizes,
-        batch: usize,
-        input: Span<'_, Self>,
-        params: Span<'_, Self>,
-        output: SpanMut<'_, Self>,
-    ) -> Result<()>;
+    /// As for [`Forward::check`].
+    fn complex_activation(&self, sizes: &ComplexActivationSizes, io: Forward<'_, Self>) -> Result<()> {
+        io.check("complex_activation", sizes)?;
+        self.complex_activation_kernel(sizes, io)
+    }
 
     /// Computes the gradient of the input, if it is wanted, and adds those of the parameters.
     ///
     /// # Errors
-    /// If a length is wrong.
-    fn complex_activation_vjp(
+    /// As for [`Backward::check`].
+    fn complex_activation_vjp(&self, sizes: &ComplexActivationSizes, io: Backward<'_, Self>) -> Result<()> {
+        io.check("complex_activation_vjp", sizes)?;
+        self.complex_activation_vjp_kernel(sizes, io)
+    }
+
+    /// [`complex_activation`](Self::complex_activation) of checked operands.
+    fn complex_activation_kernel(&self, sizes: &ComplexActivationSizes, io: Forward<'_, Self>) -> Result<()>;
+
+    /// [`complex_activation_vjp`](Self::complex_activation_vjp) of checked operands.
+    fn complex_activation_vjp_kernel(
         &self,
         sizes: &ComplexActivationSizes,
-        batch: usize,
-        input: Span<'_, Self>,
-        params: Span<'_, Self>,
-        grad_output: Span<'_, Self>,
-        grad_input: Option<SpanMut<'_, Self>>,
-        grad_params: SpanMut<'_, Self>,
+        io: Backward<'_, Self>,
     ) -> Result<()>;
 }

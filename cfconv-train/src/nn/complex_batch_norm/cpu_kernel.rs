@@ -6,107 +6,52 @@ use rayon::prelude::*;
 
 use super::whitening::{Matrix, Symmetric, inverse_root_gradient, product};
 use super::{ComplexBatchNormOp, ComplexBatchNormSizes};
-use crate::device::{Cpu, Result, Span, SpanMut};
+use crate::device::{Cpu, Result, Span};
 use crate::nn::lane_sum::LaneSums;
+use crate::nn::slices::{BackwardSlices, ForwardSlices};
+use crate::nn::{Backward, BatchStatistics, Forward};
 
 impl ComplexBatchNormOp for Cpu {
-    fn complex_batch_norm_train(
+    fn complex_batch_norm_train_kernel(
         &self,
         sizes: &ComplexBatchNormSizes,
-        batch: usize,
-        input: Span<'_, Self>,
-        params: Span<'_, Self>,
-        running: SpanMut<'_, Self>,
-        saved: SpanMut<'_, Self>,
-        output: SpanMut<'_, Self>,
+        statistics: BatchStatistics<'_, Self>,
+        io: Forward<'_, Self>,
     ) -> Result<()> {
-        const OP: &str = "complex_batch_norm_train";
-        input.expect_len(OP, "input", sizes.spectrum.len(batch))?;
-        output.expect_len(OP, "output", sizes.spectrum.len(batch))?;
-        params.expect_len(OP, "params", sizes.num_parameters())?;
-        running.expect_len(OP, "running", sizes.num_statistics())?;
-        saved.expect_len(OP, "saved", sizes.num_statistics())?;
-        complex_batch_norm_train(
-            sizes,
-            batch,
-            input.as_slice(),
-            params.as_slice(),
-            running.into_slice(),
-            saved.into_slice(),
-            output.into_slice(),
-        );
+        let BatchStatistics { running, saved } = statistics;
+        complex_batch_norm_train(sizes, running.into_slice(), saved.into_slice(), io.into_slices());
         Ok(())
     }
 
-    fn complex_batch_norm_vjp(
+    fn complex_batch_norm_vjp_kernel(
         &self,
         sizes: &ComplexBatchNormSizes,
-        batch: usize,
-        input: Span<'_, Self>,
-        params: Span<'_, Self>,
         saved: Span<'_, Self>,
-        grad_output: Span<'_, Self>,
-        grad_input: Option<SpanMut<'_, Self>>,
-        grad_params: SpanMut<'_, Self>,
+        io: Backward<'_, Self>,
     ) -> Result<()> {
-        const OP: &str = "complex_batch_norm_vjp";
-        input.expect_len(OP, "input", sizes.spectrum.len(batch))?;
-        grad_output.expect_len(OP, "grad_output", sizes.spectrum.len(batch))?;
-        if let Some(grad_input) = &grad_input {
-            grad_input.expect_len(OP, "grad_input", sizes.spectrum.len(batch))?;
-        }
-        params.expect_len(OP, "params", sizes.num_parameters())?;
-        saved.expect_len(OP, "saved", sizes.num_statistics())?;
-        grad_params.expect_len(OP, "grad_params", sizes.num_parameters())?;
-        complex_batch_norm_vjp(
-            sizes,
-            batch,
-            input.as_slice(),
-            params.as_slice(),
-            saved.as_slice(),
-            grad_output.as_slice(),
-            grad_input.map(SpanMut::into_slice),
-            grad_params.into_slice(),
-        );
+        complex_batch_norm_vjp(sizes, saved.as_slice(), io.into_slices());
         Ok(())
     }
 
-    fn complex_batch_norm_eval(
+    fn complex_batch_norm_eval_kernel(
         &self,
         sizes: &ComplexBatchNormSizes,
-        batch: usize,
-        input: Span<'_, Self>,
-        params: Span<'_, Self>,
         running: Span<'_, Self>,
-        output: SpanMut<'_, Self>,
+        io: Forward<'_, Self>,
     ) -> Result<()> {
-        const OP: &str = "complex_batch_norm_eval";
-        input.expect_len(OP, "input", sizes.spectrum.len(batch))?;
-        output.expect_len(OP, "output", sizes.spectrum.len(batch))?;
-        params.expect_len(OP, "params", sizes.num_parameters())?;
-        running.expect_len(OP, "running", sizes.num_statistics())?;
-        complex_batch_norm_eval(
-            sizes,
-            batch,
-            input.as_slice(),
-            params.as_slice(),
-            running.as_slice(),
-            output.into_slice(),
-        );
+        complex_batch_norm_eval(sizes, running.as_slice(), io.into_slices());
         Ok(())
     }
 }
 
 /// See [`ComplexBatchNormOp::complex_batch_norm_train`].
-pub(crate) fn complex_batch_norm_train<T: Real>(
+fn complex_batch_norm_train<T: Real>(
     sizes: &ComplexBatchNormSizes,
-    batch: usize,
-    input: &[T],
-    params: &[T],
     running: &mut [T],
     saved: &mut [T],
-    output: &mut [T],
+    io: ForwardSlices<'_, T>,
 ) {
+    let ForwardSlices { batch, input, params, output } = io;
     let (rings, channels) = (sizes.rings(), sizes.spectrum.channels);
     let ring_of_bins = sizes.ring_of_bins();
     let counts = ring_counts(&ring_of_bins, rings, batch);
@@ -144,16 +89,8 @@ pub(crate) fn complex_batch_norm_train<T: Real>(
 /// 1. dβ = Σ dy and dΓ = G·W, its two off-diagonal entries added;
 /// 2. X, the gradient of V, from Γ·G, that of W;
 /// 3. dz = W·Γ·(dy − Σ dy/n) + 2/n·X·x.
-pub(crate) fn complex_batch_norm_vjp<T: Real>(
-    sizes: &ComplexBatchNormSizes,
-    batch: usize,
-    input: &[T],
-    params: &[T],
-    saved: &[T],
-    grad_output: &[T],
-    grad_input: Option<&mut [T]>,
-    grad_params: &mut [T],
-) {
+fn complex_batch_norm_vjp<T: Real>(sizes: &ComplexBatchNormSizes, saved: &[T], io: BackwardSlices<'_, T>) {
+    let BackwardSlices { batch, input, params, grad_output, grad_input, grad_params } = io;
     let (rings, channels) = (sizes.rings(), sizes.spectrum.channels);
     let ring_of_bins = sizes.ring_of_bins();
     let counts = ring_counts(&ring_of_bins, rings, batch);
@@ -207,14 +144,8 @@ pub(crate) fn complex_batch_norm_vjp<T: Real>(
 }
 
 /// See [`ComplexBatchNormOp::complex_batch_norm_eval`].
-pub(crate) fn complex_batch_norm_eval<T: Real>(
-    sizes: &ComplexBatchNormSizes,
-    batch: usize,
-    input: &[T],
-    params: &[T],
-    running: &[T],
-    output: &mut [T],
-) {
+fn complex_batch_norm_eval<T: Real>(sizes: &ComplexBatchNormSizes, running: &[T], io: ForwardSlices<'_, T>) {
+    let ForwardSlices { batch, input, params, output } = io;
     let (rings, channels) = (sizes.rings(), sizes.spectrum.channels);
     let ring_of_bins = sizes.ring_of_bins();
     let plane = sizes.spectrum.plane_len(batch);
@@ -442,8 +373,8 @@ impl<T: Real> Kernel for GradientInput<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nn::testing::{assert_gradient, noise};
-    use crate::nn::{SpectrumSizes, SpectrumStatistics};
+    use crate::nn::testing::{assert_vjp, noise};
+    use crate::nn::{OpSizes, SpectrumSizes, SpectrumStatistics};
 
     const SIZES: [(usize, usize, usize, usize); 5] =
         [(1, 1, 1, 2), (2, 2, 5, 17), (3, 4, 4, 3), (1, 3, 2, 33), (2, 5, 6, 1)];
@@ -479,7 +410,8 @@ mod tests {
         let mut running = vec![0.0; 5 * len];
         running[2 * len..4 * len].fill(1.0);
         let (mut saved, mut output) = (vec![f64::NAN; 5 * len], vec![f64::NAN; input.len()]);
-        complex_batch_norm_train(sizes, batch, input, params, &mut running, &mut saved, &mut output);
+        let io = ForwardSlices { batch, input, params, output: &mut output };
+        complex_batch_norm_train(sizes, &mut running, &mut saved, io);
         [output, running, saved]
     }
 
@@ -545,30 +477,15 @@ mod tests {
     fn vjp_matches_central_differences() {
         for (sizes, batch) in all_sizes() {
             let (input, params) = (values(&sizes, batch), params(&sizes));
-            let weights = noise(3, input.len());
             let [_, _, saved] = train(&sizes, batch, &input, &params);
-            let mut grad_input = vec![f64::NAN; input.len()];
-            let mut grad_params = vec![0.5; params.len()];
-            complex_batch_norm_vjp(
-                &sizes,
+            assert_vjp(
                 batch,
                 &input,
                 &params,
-                &saved,
-                &weights,
-                Some(&mut grad_input),
-                &mut grad_params,
+                input.len(),
+                |io| io.output.copy_from_slice(&train(&sizes, batch, io.input, io.params)[0]),
+                |io| complex_batch_norm_vjp(&sizes, &saved, io),
             );
-            let loss = |input: &[f64], params: &[f64]| -> f64 {
-                train(&sizes, batch, input, params)[0].iter().zip(&weights).map(|(y, w)| y * w).sum()
-            };
-            assert_gradient(|x| loss(x, &params), &input, &grad_input);
-            // Gradients of parameters accumulate onto what was there.
-            let added: Vec<f64> = grad_params.iter().map(|g| g - 0.5).collect();
-            assert_gradient(|p| loss(&input, p), &params, &added);
-            let mut alone = vec![0.5; params.len()];
-            complex_batch_norm_vjp(&sizes, batch, &input, &params, &saved, &weights, None, &mut alone);
-            assert_eq!(alone, grad_params);
         }
     }
 
@@ -578,7 +495,8 @@ mod tests {
             let (input, params) = (values(&sizes, batch), params(&sizes));
             let [output, _, saved] = train(&sizes, batch, &input, &params);
             let mut evaluated = vec![f64::NAN; input.len()];
-            complex_batch_norm_eval(&sizes, batch, &input, &params, &saved, &mut evaluated);
+            let io = ForwardSlices { batch, input: &input, params: &params, output: &mut evaluated };
+            complex_batch_norm_eval(&sizes, &saved, io);
             assert_eq!(evaluated, output);
         }
     }
@@ -590,16 +508,15 @@ mod tests {
             let [output, _, saved] = train(&sizes, batch, &input, &params);
             let mut grad_input = vec![f64::NAN; input.len()];
             let mut grad_params = vec![0.0; params.len()];
-            complex_batch_norm_vjp(
-                &sizes,
+            let io = BackwardSlices {
                 batch,
-                &input,
-                &params,
-                &saved,
-                &noise(3, input.len()),
-                Some(&mut grad_input),
-                &mut grad_params,
-            );
+                input: &input,
+                params: &params,
+                grad_output: &noise(3, input.len()),
+                grad_input: Some(&mut grad_input),
+                grad_params: &mut grad_params,
+            };
+            complex_batch_norm_vjp(&sizes, &saved, io);
             assert!(output.iter().chain(&grad_input).chain(&grad_params).all(|x| x.is_finite()), "{sizes:?}");
         }
     }

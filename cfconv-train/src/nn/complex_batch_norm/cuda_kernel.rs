@@ -2,7 +2,8 @@
 
 use super::{ComplexBatchNormOp, ComplexBatchNormSizes};
 use crate::device::cuda::{Argument, Grid, Launcher, Scratch, count, launch};
-use crate::device::{IndexBuffer, Result, Span, SpanMut};
+use crate::device::{IndexBuffer, Result, Span};
+use crate::nn::{Backward, BatchStatistics, Forward};
 
 /// Numbers of a ring's map in each direction, and of its shares of the parameters' gradients.
 const MAP: usize = 4;
@@ -10,58 +11,37 @@ const GRADIENT_MAP: usize = 10;
 const SHARES: usize = 5;
 
 impl<L: Launcher> ComplexBatchNormOp for L {
-    fn complex_batch_norm_train(
+    fn complex_batch_norm_train_kernel(
         &self,
         sizes: &ComplexBatchNormSizes,
-        batch: usize,
-        input: Span<'_, Self>,
-        params: Span<'_, Self>,
-        running: SpanMut<'_, Self>,
-        mut saved: SpanMut<'_, Self>,
-        output: SpanMut<'_, Self>,
+        statistics: BatchStatistics<'_, Self>,
+        io: Forward<'_, Self>,
     ) -> Result<()> {
-        const OP: &str = "complex_batch_norm_train";
-        input.expect_len(OP, "input", sizes.spectrum.len(batch))?;
-        output.expect_len(OP, "output", sizes.spectrum.len(batch))?;
-        params.expect_len(OP, "params", sizes.num_parameters())?;
-        running.expect_len(OP, "running", sizes.num_statistics())?;
-        saved.expect_len(OP, "saved", sizes.num_statistics())?;
+        let BatchStatistics { running, mut saved } = statistics;
         let rings = rings_of_bins(self, sizes)?;
         launch!(
             self,
             "complex_batch_norm_statistics",
             ring_grid::<L>(sizes, 6),
-            input,
+            io.input,
             Argument::ReadIndices(&rings),
             running,
             saved.reborrow(),
             bins(sizes),
-            batch,
+            io.batch,
             sizes.momentum
         )?;
-        apply(self, sizes, batch, &rings, input, params, saved.into_span(), output)
+        apply(self, sizes, &rings, saved.into_span(), io)
     }
 
-    fn complex_batch_norm_vjp(
+    fn complex_batch_norm_vjp_kernel(
         &self,
         sizes: &ComplexBatchNormSizes,
-        batch: usize,
-        input: Span<'_, Self>,
-        params: Span<'_, Self>,
         saved: Span<'_, Self>,
-        grad_output: Span<'_, Self>,
-        grad_input: Option<SpanMut<'_, Self>>,
-        grad_params: SpanMut<'_, Self>,
+        io: Backward<'_, Self>,
     ) -> Result<()> {
-        const OP: &str = "complex_batch_norm_vjp";
-        input.expect_len(OP, "input", sizes.spectrum.len(batch))?;
-        grad_output.expect_len(OP, "grad_output", sizes.spectrum.len(batch))?;
-        if let Some(grad_input) = &grad_input {
-            grad_input.expect_len(OP, "grad_input", sizes.spectrum.len(batch))?;
-        }
-        params.expect_len(OP, "params", sizes.num_parameters())?;
-        saved.expect_len(OP, "saved", sizes.num_statistics())?;
-        grad_params.expect_len(OP, "grad_params", sizes.num_parameters())?;
+        let input = io.checked_input();
+        let Backward { batch, params, grad_output, grad_input, grad_params, .. } = io;
         let (channels, ring_count) = (sizes.spectrum.channels, sizes.rings());
         let rings = rings_of_bins(self, sizes)?;
         let mut shares = Scratch::new(self, SHARES * channels * ring_count)?;
@@ -101,22 +81,14 @@ impl<L: Launcher> ComplexBatchNormOp for L {
         )
     }
 
-    fn complex_batch_norm_eval(
+    fn complex_batch_norm_eval_kernel(
         &self,
         sizes: &ComplexBatchNormSizes,
-        batch: usize,
-        input: Span<'_, Self>,
-        params: Span<'_, Self>,
         running: Span<'_, Self>,
-        output: SpanMut<'_, Self>,
+        io: Forward<'_, Self>,
     ) -> Result<()> {
-        const OP: &str = "complex_batch_norm_eval";
-        input.expect_len(OP, "input", sizes.spectrum.len(batch))?;
-        output.expect_len(OP, "output", sizes.spectrum.len(batch))?;
-        params.expect_len(OP, "params", sizes.num_parameters())?;
-        running.expect_len(OP, "running", sizes.num_statistics())?;
         let rings = rings_of_bins(self, sizes)?;
-        apply(self, sizes, batch, &rings, input, params, running, output)
+        apply(self, sizes, &rings, running, io)
     }
 }
 
@@ -149,13 +121,11 @@ fn rings_of_bins<L: Launcher>(device: &L, sizes: &ComplexBatchNormSizes) -> Resu
 fn apply<L: Launcher>(
     device: &L,
     sizes: &ComplexBatchNormSizes,
-    batch: usize,
     rings: &IndexBuffer<L>,
-    input: Span<'_, L>,
-    params: Span<'_, L>,
     statistics: Span<'_, L>,
-    output: SpanMut<'_, L>,
+    io: Forward<'_, L>,
 ) -> Result<()> {
+    let Forward { batch, input, params, output } = io;
     let (channels, ring_count) = (sizes.spectrum.channels, sizes.rings());
     let mut maps = Scratch::new(device, MAP * channels * ring_count)?;
     let grid = Grid::over(count(channels * ring_count), L::THREADS);

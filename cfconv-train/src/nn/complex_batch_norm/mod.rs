@@ -6,8 +6,8 @@ mod whitening;
 
 use serde::{Deserialize, Serialize};
 
-use super::SpectrumSizes;
-use crate::device::{Memory, Result, Span, SpanMut};
+use super::{Backward, BatchStatistics, Forward, OpSizes, SpectrumSizes};
+use crate::device::{Memory, Result, Span};
 
 /// The values that share a mean and a covariance, always within a channel and over the batch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -61,11 +61,6 @@ impl ComplexBatchNormSizes {
         }
     }
 
-    /// Number of parameters.
-    pub fn num_parameters(&self) -> usize {
-        Self::PARAMETERS * self.spectrum.channels
-    }
-
     /// Number of running statistics.
     pub fn num_statistics(&self) -> usize {
         Self::STATISTICS * self.spectrum.channels * self.rings()
@@ -88,6 +83,22 @@ impl ComplexBatchNormSizes {
     }
 }
 
+impl OpSizes for ComplexBatchNormSizes {
+    const BACKWARD_READS_INPUT: bool = true;
+
+    fn validate(&self, op: &'static str) -> Result<()> {
+        self.spectrum.validate(op)
+    }
+
+    fn input_len(&self, batch: usize) -> usize {
+        self.spectrum.len(batch)
+    }
+
+    fn num_parameters(&self) -> usize {
+        Self::PARAMETERS * self.spectrum.channels
+    }
+}
+
 /// Complex batch normalisation on a device: with z as a vector (re, im), for each channel and ring
 /// `y = Γ·V^(−1/2)·(z − μ) + β`, where μ is the mean and V the 2×2 covariance of re and im over the batch and the
 /// ring's stored bins, with ε added to its diagonal.
@@ -107,46 +118,74 @@ pub trait ComplexBatchNormOp: Memory {
     /// Normalises with the statistics of the batch and updates the running ones.
     ///
     /// # Errors
-    /// If a length is wrong.
+    /// As for [`Forward::check`], and if the statistics have wrong lengths.
     fn complex_batch_norm_train(
         &self,
         sizes: &ComplexBatchNormSizes,
-        batch: usize,
-        input: Span<'_, Self>,
-        params: Span<'_, Self>,
-        running: SpanMut<'_, Self>,
-        saved: SpanMut<'_, Self>,
-        output: SpanMut<'_, Self>,
-    ) -> Result<()>;
+        statistics: BatchStatistics<'_, Self>,
+        io: Forward<'_, Self>,
+    ) -> Result<()> {
+        const OP: &str = "complex_batch_norm_train";
+        io.check(OP, sizes)?;
+        statistics.running.expect_len(OP, "running", sizes.num_statistics())?;
+        statistics.saved.expect_len(OP, "saved", sizes.num_statistics())?;
+        self.complex_batch_norm_train_kernel(sizes, statistics, io)
+    }
 
     /// Computes the gradients of [`complex_batch_norm_train`](Self::complex_batch_norm_train) from its input and
     /// `saved`.
     ///
     /// # Errors
-    /// If a length is wrong.
+    /// As for [`Backward::check`], and if `saved` has a wrong length.
     fn complex_batch_norm_vjp(
         &self,
         sizes: &ComplexBatchNormSizes,
-        batch: usize,
-        input: Span<'_, Self>,
-        params: Span<'_, Self>,
         saved: Span<'_, Self>,
-        grad_output: Span<'_, Self>,
-        grad_input: Option<SpanMut<'_, Self>>,
-        grad_params: SpanMut<'_, Self>,
-    ) -> Result<()>;
+        io: Backward<'_, Self>,
+    ) -> Result<()> {
+        const OP: &str = "complex_batch_norm_vjp";
+        io.check(OP, sizes)?;
+        saved.expect_len(OP, "saved", sizes.num_statistics())?;
+        self.complex_batch_norm_vjp_kernel(sizes, saved, io)
+    }
 
     /// Normalises with the running statistics.
     ///
     /// # Errors
-    /// If a length is wrong.
+    /// As for [`Forward::check`], and if `running` has a wrong length.
     fn complex_batch_norm_eval(
         &self,
         sizes: &ComplexBatchNormSizes,
-        batch: usize,
-        input: Span<'_, Self>,
-        params: Span<'_, Self>,
         running: Span<'_, Self>,
-        output: SpanMut<'_, Self>,
+        io: Forward<'_, Self>,
+    ) -> Result<()> {
+        const OP: &str = "complex_batch_norm_eval";
+        io.check(OP, sizes)?;
+        running.expect_len(OP, "running", sizes.num_statistics())?;
+        self.complex_batch_norm_eval_kernel(sizes, running, io)
+    }
+
+    /// [`complex_batch_norm_train`](Self::complex_batch_norm_train) of checked operands.
+    fn complex_batch_norm_train_kernel(
+        &self,
+        sizes: &ComplexBatchNormSizes,
+        statistics: BatchStatistics<'_, Self>,
+        io: Forward<'_, Self>,
+    ) -> Result<()>;
+
+    /// [`complex_batch_norm_vjp`](Self::complex_batch_norm_vjp) of checked operands.
+    fn complex_batch_norm_vjp_kernel(
+        &self,
+        sizes: &ComplexBatchNormSizes,
+        saved: Span<'_, Self>,
+        io: Backward<'_, Self>,
+    ) -> Result<()>;
+
+    /// [`complex_batch_norm_eval`](Self::complex_batch_norm_eval) of checked operands.
+    fn complex_batch_norm_eval_kernel(
+        &self,
+        sizes: &ComplexBatchNormSizes,
+        running: Span<'_, Self>,
+        io: Forward<'_, Self>,
     ) -> Result<()>;
 }

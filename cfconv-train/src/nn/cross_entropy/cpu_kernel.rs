@@ -2,29 +2,13 @@
 
 use cfconv_fft::Real;
 
-use super::CrossEntropyOp;
-use crate::device::{Cpu, IndexBuffer, Result, Span, SpanMut, check_len};
+use super::{CrossEntropy, CrossEntropyOp};
+use crate::device::{Cpu, Result, Span, SpanMut};
 
 impl CrossEntropyOp for Cpu {
-    fn cross_entropy(
-        &self,
-        batch: usize,
-        smoothing: f32,
-        logits: Span<'_, Self>,
-        labels: &IndexBuffer<Self>,
-        losses: SpanMut<'_, Self>,
-        correct: SpanMut<'_, Self>,
-        grad_logits: Option<SpanMut<'_, Self>>,
-    ) -> Result<()> {
-        const OP: &str = "cross_entropy";
-        check_len(OP, "labels", batch, labels.len().min(batch))?;
-        losses.expect_len(OP, "losses", batch)?;
-        correct.expect_len(OP, "correct", batch)?;
-        if let Some(grad_logits) = &grad_logits {
-            grad_logits.expect_len(OP, "grad_logits", logits.len())?;
-        }
+    fn cross_entropy_kernel(&self, operands: CrossEntropy<'_, Self>) -> Result<()> {
+        let CrossEntropy { batch, smoothing, logits, labels, losses, correct, grad_logits } = operands;
         cross_entropy(
-            batch,
             smoothing,
             logits.as_slice(),
             &labels[..batch],
@@ -35,8 +19,12 @@ impl CrossEntropyOp for Cpu {
         Ok(())
     }
 
-    fn softmax(&self, batch: usize, logits: Span<'_, Self>, probabilities: SpanMut<'_, Self>) -> Result<()> {
-        probabilities.expect_len("softmax", "probabilities", logits.len())?;
+    fn softmax_kernel(
+        &self,
+        batch: usize,
+        logits: Span<'_, Self>,
+        probabilities: SpanMut<'_, Self>,
+    ) -> Result<()> {
         let (logits, probabilities) = (logits.as_slice(), probabilities.into_slice());
         for image in 0..batch {
             let log_sum = log_sum_exp(logits, batch, image);
@@ -49,8 +37,7 @@ impl CrossEntropyOp for Cpu {
 }
 
 /// See [`CrossEntropyOp::cross_entropy`].
-pub(crate) fn cross_entropy<T: Real>(
-    batch: usize,
+fn cross_entropy<T: Real>(
     smoothing: f32,
     logits: &[T],
     labels: &[u32],
@@ -58,6 +45,7 @@ pub(crate) fn cross_entropy<T: Real>(
     correct: &mut [T],
     mut grad_logits: Option<&mut [T]>,
 ) {
+    let batch = labels.len();
     let classes = logits.len() / batch;
     let smoothing = f64::from(smoothing);
     for (image, &label) in labels.iter().enumerate() {
@@ -104,10 +92,10 @@ mod tests {
             let labels: Vec<u32> = (0..batch).map(|b| (b * 7 % classes) as u32).collect();
             let (mut losses, mut correct) = (vec![f64::NAN; batch], vec![f64::NAN; batch]);
             let mut grad = vec![f64::NAN; logits.len()];
-            cross_entropy(batch, smoothing, &logits, &labels, &mut losses, &mut correct, Some(&mut grad));
+            cross_entropy(smoothing, &logits, &labels, &mut losses, &mut correct, Some(&mut grad));
             let mean = |logits: &[f64]| {
                 let (mut losses, mut correct) = (vec![f64::NAN; batch], vec![f64::NAN; batch]);
-                cross_entropy(batch, smoothing, logits, &labels, &mut losses, &mut correct, None);
+                cross_entropy(smoothing, logits, &labels, &mut losses, &mut correct, None);
                 losses.iter().sum::<f64>() / batch as f64
             };
             assert_gradient(mean, &logits, &grad);

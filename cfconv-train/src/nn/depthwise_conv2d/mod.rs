@@ -3,40 +3,41 @@
 mod cpu_kernel;
 mod cuda_kernel;
 
-use super::conv2d::PaddingMode;
-use crate::device::{Memory, Result, Span, SpanMut};
+pub use cfconv_core::engine::DepthwiseConvSizes;
+
+use super::conv2d::expect_odd_kernel;
+use super::operands::expect_positive;
+use super::{Backward, Forward, OpPlan, OpSizes};
+use crate::device::{Memory, Result};
 
 /// Sizes of a depthwise convolution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DepthwiseConv2dSizes {
-    /// Channels of input and output.
-    pub channels: usize,
-    /// Rows of the image.
-    pub height: usize,
-    /// Columns of the image.
-    pub width: usize,
-    /// Rows and columns of the kernels; odd.
-    pub kernel_size: usize,
-    /// What lies beyond the edge.
-    pub padding: PaddingMode,
+    /// Sizes of images and kernels.
+    pub conv: DepthwiseConvSizes,
     /// Whether a learned constant is added to each channel.
     pub bias: bool,
 }
 
-impl DepthwiseConv2dSizes {
-    /// Number of weights, `[channels, k, k]`.
-    pub fn num_weights(&self) -> usize {
-        self.channels * self.kernel_size * self.kernel_size
+/// Depthwise convolutions of given sizes, prepared on a device.
+pub type DepthwiseConv2dPlan<D> =
+    OpPlan<DepthwiseConv2dSizes, <D as DepthwiseConv2dOp>::PreparedDepthwiseConv2d>;
+
+impl OpSizes for DepthwiseConv2dSizes {
+    const BACKWARD_READS_INPUT: bool = true;
+
+    fn validate(&self, op: &'static str) -> Result<()> {
+        let DepthwiseConvSizes { channels, height, width, kernel_size, .. } = self.conv;
+        expect_positive(op, &[("channels", channels), ("height", height), ("width", width)])?;
+        expect_odd_kernel(op, kernel_size)
     }
 
-    /// Number of parameters: weights, then biases if there are any.
-    pub fn num_parameters(&self) -> usize {
-        self.num_weights() + if self.bias { self.channels } else { 0 }
+    fn input_len(&self, batch: usize) -> usize {
+        self.conv.channels * self.conv.height * self.conv.width * batch
     }
 
-    /// Values of input or output of a batch.
-    pub fn len(&self, batch: usize) -> usize {
-        self.channels * self.height * self.width * batch
+    fn num_parameters(&self) -> usize {
+        self.conv.num_weights() + if self.bias { self.conv.channels } else { 0 }
     }
 }
 
@@ -47,40 +48,46 @@ impl DepthwiseConv2dSizes {
 /// Input and output `[C, H, W, B]`, `params`: weights `[C, k, k]`, then biases `[C]` if there are any.
 pub trait DepthwiseConv2dOp: Memory {
     /// What the device prepares once for given sizes.
-    type DepthwiseConv2dPlan: std::fmt::Debug + Send + Sync;
+    type PreparedDepthwiseConv2d: std::fmt::Debug + Send + Sync;
 
     /// Prepares convolutions of these sizes.
     ///
     /// # Errors
     /// [`DeviceError::UnsupportedSize`](crate::device::DeviceError::UnsupportedSize) if a size is zero or the
     /// kernels' size even.
-    fn plan_depthwise_conv2d(&self, sizes: &DepthwiseConv2dSizes) -> Result<Self::DepthwiseConv2dPlan>;
+    fn plan_depthwise_conv2d(&self, sizes: &DepthwiseConv2dSizes) -> Result<DepthwiseConv2dPlan<Self>> {
+        OpPlan::try_new("depthwise_conv2d", sizes, |sizes| self.prepare_depthwise_conv2d(sizes))
+    }
 
     /// Computes the output.
     ///
     /// # Errors
-    /// If a length is wrong.
-    fn depthwise_conv2d(
-        &self,
-        plan: &Self::DepthwiseConv2dPlan,
-        batch: usize,
-        input: Span<'_, Self>,
-        params: Span<'_, Self>,
-        output: SpanMut<'_, Self>,
-    ) -> Result<()>;
+    /// As for [`Forward::check`].
+    fn depthwise_conv2d(&self, plan: &DepthwiseConv2dPlan<Self>, io: Forward<'_, Self>) -> Result<()> {
+        io.check("depthwise_conv2d", &plan.sizes)?;
+        self.depthwise_conv2d_kernel(plan, io)
+    }
 
     /// Computes the gradient of the input and adds those of the parameters.
     ///
     /// # Errors
-    /// If a length is wrong.
-    fn depthwise_conv2d_vjp(
+    /// As for [`Backward::check`].
+    fn depthwise_conv2d_vjp(&self, plan: &DepthwiseConv2dPlan<Self>, io: Backward<'_, Self>) -> Result<()> {
+        io.check("depthwise_conv2d_vjp", &plan.sizes)?;
+        self.depthwise_conv2d_vjp_kernel(plan, io)
+    }
+
+    /// [`plan_depthwise_conv2d`](Self::plan_depthwise_conv2d) of checked sizes.
+    fn prepare_depthwise_conv2d(&self, sizes: &DepthwiseConv2dSizes)
+    -> Result<Self::PreparedDepthwiseConv2d>;
+
+    /// [`depthwise_conv2d`](Self::depthwise_conv2d) of checked operands.
+    fn depthwise_conv2d_kernel(&self, plan: &DepthwiseConv2dPlan<Self>, io: Forward<'_, Self>) -> Result<()>;
+
+    /// [`depthwise_conv2d_vjp`](Self::depthwise_conv2d_vjp) of checked operands.
+    fn depthwise_conv2d_vjp_kernel(
         &self,
-        plan: &Self::DepthwiseConv2dPlan,
-        batch: usize,
-        input: Span<'_, Self>,
-        params: Span<'_, Self>,
-        grad_output: Span<'_, Self>,
-        grad_input: Option<SpanMut<'_, Self>>,
-        grad_params: SpanMut<'_, Self>,
+        plan: &DepthwiseConv2dPlan<Self>,
+        io: Backward<'_, Self>,
     ) -> Result<()>;
 }

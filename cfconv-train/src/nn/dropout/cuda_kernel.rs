@@ -1,25 +1,24 @@
 //! Dropout on the CUDA device: the same stream of random words as on the CPU.
 
 use super::{DropoutOp, DropoutSizes};
+use crate::device::Result;
 use crate::device::cuda::{Grid, Launcher, count, launch};
-use crate::device::{Result, Span, SpanMut};
-use crate::nn::Purpose;
+use crate::nn::{Forward, Purpose};
 
 /// Words that ChaCha makes at a time.
 const WORDS_OF_A_BLOCK: u64 = 16;
 
 impl<L: Launcher> DropoutOp for L {
-    fn dropout(&self, sizes: &DropoutSizes, input: Span<'_, Self>, output: SpanMut<'_, Self>) -> Result<()> {
-        output.expect_len("dropout", "output", input.len())?;
+    fn dropout_kernel(&self, sizes: &DropoutSizes, io: Forward<'_, Self>) -> Result<()> {
         let threshold = (sizes.rate * 2.0_f64.powi(32)) as u32;
         let scale = (1.0 / (1.0 - sizes.rate)) as f32;
-        let len = count(input.len());
+        let len = count(io.input.len());
         launch!(
             self,
             "dropout",
             Grid::over(len.div_ceil(WORDS_OF_A_BLOCK), L::THREADS),
-            input,
-            output,
+            io.input,
+            io.output,
             sizes.run_seed,
             Purpose::Dropout as u64,
             sizes.layer,

@@ -4,52 +4,45 @@ use cfconv_fft::Real;
 use cfconv_fft::simd::{Isa, Kernel, dispatch};
 use rayon::prelude::*;
 
-use super::GlobalAveragePoolOp;
-use crate::device::{Cpu, Result, Span, SpanMut};
+use super::{GlobalAveragePoolOp, GlobalAveragePoolSizes};
+use crate::device::{Cpu, Result};
+use crate::nn::Forward;
+use crate::nn::slices::ForwardSlices;
 
 /// Pixels that are added up before their sum is added to the total.
 const PIXELS_PER_BLOCK: usize = 64;
 
 impl GlobalAveragePoolOp for Cpu {
-    fn global_average_pool(
+    fn global_average_pool_kernel(
         &self,
-        pixels: usize,
-        batch: usize,
-        input: Span<'_, Self>,
-        output: SpanMut<'_, Self>,
+        sizes: &GlobalAveragePoolSizes,
+        io: Forward<'_, Self>,
     ) -> Result<()> {
-        input.expect_len("global_average_pool", "input", output.len() * pixels)?;
-        global_average_pool(pixels, batch, input.as_slice(), output.into_slice());
+        global_average_pool(sizes.pixels, io.into_slices());
         Ok(())
     }
 
-    fn global_average_pool_adjoint(
+    fn global_average_pool_adjoint_kernel(
         &self,
-        pixels: usize,
-        batch: usize,
-        grad_output: Span<'_, Self>,
-        grad_input: SpanMut<'_, Self>,
+        sizes: &GlobalAveragePoolSizes,
+        io: Forward<'_, Self>,
     ) -> Result<()> {
-        grad_input.expect_len("global_average_pool_adjoint", "grad_input", grad_output.len() * pixels)?;
-        global_average_pool_adjoint(pixels, batch, grad_output.as_slice(), grad_input.into_slice());
+        global_average_pool_adjoint(sizes.pixels, io.into_slices());
         Ok(())
     }
 }
 
 /// See [`GlobalAveragePoolOp::global_average_pool`].
-pub(crate) fn global_average_pool<T: Real>(pixels: usize, batch: usize, input: &[T], output: &mut [T]) {
+fn global_average_pool<T: Real>(pixels: usize, io: ForwardSlices<'_, T>) {
+    let ForwardSlices { batch, input, output, .. } = io;
     output.par_chunks_mut(batch).zip(input.par_chunks(pixels * batch)).for_each(|(output, input)| {
         dispatch(Mean { pixels, batch, input, output });
     });
 }
 
 /// See [`GlobalAveragePoolOp::global_average_pool_adjoint`].
-pub(crate) fn global_average_pool_adjoint<T: Real>(
-    pixels: usize,
-    batch: usize,
-    grad_output: &[T],
-    grad_input: &mut [T],
-) {
+fn global_average_pool_adjoint<T: Real>(pixels: usize, io: ForwardSlices<'_, T>) {
+    let ForwardSlices { batch, input: grad_output, output: grad_input, .. } = io;
     let share = T::cast(1.0 / pixels as f64);
     grad_input.par_chunks_mut(pixels * batch).zip(grad_output.par_chunks(batch)).for_each(
         |(grad_input, grad_output)| {
@@ -101,16 +94,14 @@ impl<T: Real> Kernel for Mean<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nn::testing::{dot, noise};
+    use crate::nn::testing::assert_adjoint;
 
     #[test]
     fn adjoint_passes_dot_test() {
         for (channels, pixels, batch) in [(1, 1, 1), (3, 49, 17), (2, 300, 16), (5, 6, 2)] {
-            let (x, g) = (noise(1, channels * pixels * batch), noise(2, channels * batch));
-            let (mut y, mut back) = (vec![f64::NAN; g.len()], vec![f64::NAN; x.len()]);
-            global_average_pool(pixels, batch, &x, &mut y);
-            global_average_pool_adjoint(pixels, batch, &g, &mut back);
-            assert!((dot(&y, &g) - dot(&x, &back)).abs() < 1e-12);
+            let lens = (channels * pixels * batch, channels * batch);
+            let forward = |io: ForwardSlices<'_, f64>| global_average_pool(pixels, io);
+            assert_adjoint(&pixels, batch, lens, forward, |io| global_average_pool_adjoint(pixels, io));
         }
     }
 }

@@ -8,68 +8,29 @@ use cfconv_fft::simd::{Isa, Kernel, LANES, dispatch};
 use rayon::prelude::*;
 
 use super::{LayerNormOp, LayerNormSizes};
-use crate::device::{Cpu, Result, Span, SpanMut};
+use crate::device::{Cpu, Result};
 use crate::nn::lane_sum::sum_two;
+use crate::nn::slices::{BackwardSlices, ForwardSlices};
+use crate::nn::{Backward, Forward};
 
 /// Columns of one task. The gradients of parameters are sums over tasks in order, so this fixes the order.
 const COLUMNS: usize = 16 * LANES;
 
 impl LayerNormOp for Cpu {
-    fn layer_norm(
-        &self,
-        sizes: &LayerNormSizes,
-        batch: usize,
-        input: Span<'_, Self>,
-        params: Span<'_, Self>,
-        output: SpanMut<'_, Self>,
-    ) -> Result<()> {
-        const OP: &str = "layer_norm";
-        input.expect_len(OP, "input", sizes.len(batch))?;
-        params.expect_len(OP, "params", 2 * sizes.channels)?;
-        output.expect_len(OP, "output", sizes.len(batch))?;
-        layer_norm(sizes, batch, input.as_slice(), params.as_slice(), output.into_slice());
+    fn layer_norm_kernel(&self, sizes: &LayerNormSizes, io: Forward<'_, Self>) -> Result<()> {
+        layer_norm(sizes, io.into_slices());
         Ok(())
     }
 
-    fn layer_norm_vjp(
-        &self,
-        sizes: &LayerNormSizes,
-        batch: usize,
-        input: Span<'_, Self>,
-        params: Span<'_, Self>,
-        grad_output: Span<'_, Self>,
-        grad_input: Option<SpanMut<'_, Self>>,
-        grad_params: SpanMut<'_, Self>,
-    ) -> Result<()> {
-        const OP: &str = "layer_norm_vjp";
-        input.expect_len(OP, "input", sizes.len(batch))?;
-        params.expect_len(OP, "params", 2 * sizes.channels)?;
-        grad_output.expect_len(OP, "grad_output", sizes.len(batch))?;
-        if let Some(grad_input) = &grad_input {
-            grad_input.expect_len(OP, "grad_input", sizes.len(batch))?;
-        }
-        grad_params.expect_len(OP, "grad_params", 2 * sizes.channels)?;
-        layer_norm_vjp(
-            sizes,
-            batch,
-            input.as_slice(),
-            params.as_slice(),
-            grad_output.as_slice(),
-            grad_input.map(SpanMut::into_slice),
-            grad_params.into_slice(),
-        );
+    fn layer_norm_vjp_kernel(&self, sizes: &LayerNormSizes, io: Backward<'_, Self>) -> Result<()> {
+        layer_norm_vjp(sizes, io.into_slices());
         Ok(())
     }
 }
 
 /// See [`LayerNormOp::layer_norm`].
-pub(crate) fn layer_norm<T: Real>(
-    sizes: &LayerNormSizes,
-    batch: usize,
-    input: &[T],
-    params: &[T],
-    output: &mut [T],
-) {
+fn layer_norm<T: Real>(sizes: &LayerNormSizes, io: ForwardSlices<'_, T>) {
+    let ForwardSlices { batch, input, params, output } = io;
     let plane = sizes.pixels * batch;
     let mut tasks = split_columns(output, plane);
     tasks.par_iter_mut().enumerate().for_each_init(
@@ -83,15 +44,8 @@ pub(crate) fn layer_norm<T: Real>(
 }
 
 /// See [`LayerNormOp::layer_norm_vjp`].
-pub(crate) fn layer_norm_vjp<T: Real>(
-    sizes: &LayerNormSizes,
-    batch: usize,
-    input: &[T],
-    params: &[T],
-    grad_output: &[T],
-    grad_input: Option<&mut [T]>,
-    grad_params: &mut [T],
-) {
+fn layer_norm_vjp<T: Real>(sizes: &LayerNormSizes, io: BackwardSlices<'_, T>) {
+    let BackwardSlices { batch, input, params, grad_output, grad_input, grad_params } = io;
     let plane = sizes.pixels * batch;
     let mut tasks = match grad_input {
         Some(grad_input) => split_columns(grad_input, plane),
@@ -243,29 +197,17 @@ impl<T: Real> Kernel for Gradients<'_, '_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nn::testing::{assert_gradient, dot, noise};
+    use crate::nn::OpSizes;
+    use crate::nn::testing::{assert_vjp, noise};
 
     #[test]
     fn vjp_matches_central_differences() {
         // Channels, pixels, batch: one channel gives β alone; more columns than one task.
         for (channels, pixels, batch) in [(1, 3, 2), (2, 1, 1), (7, 6, 3), (5, 1, 17), (3, 15, 18)] {
             let sizes = LayerNormSizes { channels, pixels, epsilon: 1e-2 };
-            let (input, params) = (noise(1, sizes.len(batch)), noise(2, 2 * channels));
-            let weights = noise(3, input.len());
-            let (mut grad_input, mut grad_params) = (vec![f64::NAN; input.len()], vec![2.0; params.len()]);
-            let wanted = Some(&mut grad_input[..]);
-            layer_norm_vjp(&sizes, batch, &input, &params, &weights, wanted, &mut grad_params);
-            let loss = |input: &[f64], params: &[f64]| {
-                let mut output = vec![f64::NAN; weights.len()];
-                layer_norm(&sizes, batch, input, params, &mut output);
-                dot(&output, &weights)
-            };
-            assert_gradient(|x| loss(x, &params), &input, &grad_input);
-            let added: Vec<f64> = grad_params.iter().map(|g| g - 2.0).collect();
-            assert_gradient(|p| loss(&input, p), &params, &added);
-            let mut without = vec![2.0; params.len()];
-            layer_norm_vjp(&sizes, batch, &input, &params, &weights, None, &mut without);
-            assert_eq!(without, grad_params);
+            let (input, params) = (noise(1, sizes.input_len(batch)), noise(2, sizes.num_parameters()));
+            let forward = |io: ForwardSlices<'_, f64>| layer_norm(&sizes, io);
+            assert_vjp(batch, &input, &params, input.len(), forward, |io| layer_norm_vjp(&sizes, io));
         }
     }
 }

@@ -3,20 +3,11 @@
 use super::{LayerNormOp, LayerNormSizes};
 use crate::device::cuda::{ChannelSums, Grid, Launcher, Scratch, count, launch};
 use crate::device::{Result, Span, SpanMut};
+use crate::nn::{Backward, Forward};
 
 impl<L: Launcher> LayerNormOp for L {
-    fn layer_norm(
-        &self,
-        sizes: &LayerNormSizes,
-        batch: usize,
-        input: Span<'_, Self>,
-        params: Span<'_, Self>,
-        output: SpanMut<'_, Self>,
-    ) -> Result<()> {
-        const OP: &str = "layer_norm";
-        input.expect_len(OP, "input", sizes.len(batch))?;
-        params.expect_len(OP, "params", 2 * sizes.channels)?;
-        output.expect_len(OP, "output", sizes.len(batch))?;
+    fn layer_norm_kernel(&self, sizes: &LayerNormSizes, io: Forward<'_, Self>) -> Result<()> {
+        let Forward { batch, input, params, output } = io;
         let statistics = statistics(self, sizes, batch, input)?;
         let (grid, plane) = (Grid::over(count(input.len()), L::THREADS), sizes.pixels * batch);
         launch!(
@@ -32,25 +23,10 @@ impl<L: Launcher> LayerNormOp for L {
         )
     }
 
-    fn layer_norm_vjp(
-        &self,
-        sizes: &LayerNormSizes,
-        batch: usize,
-        input: Span<'_, Self>,
-        params: Span<'_, Self>,
-        grad_output: Span<'_, Self>,
-        grad_input: Option<SpanMut<'_, Self>>,
-        grad_params: SpanMut<'_, Self>,
-    ) -> Result<()> {
-        const OP: &str = "layer_norm_vjp";
+    fn layer_norm_vjp_kernel(&self, sizes: &LayerNormSizes, io: Backward<'_, Self>) -> Result<()> {
+        let input = io.checked_input();
+        let Backward { batch, params, grad_output, grad_input, grad_params, .. } = io;
         let channels = sizes.channels;
-        input.expect_len(OP, "input", sizes.len(batch))?;
-        params.expect_len(OP, "params", 2 * channels)?;
-        grad_output.expect_len(OP, "grad_output", sizes.len(batch))?;
-        if let Some(grad_input) = &grad_input {
-            grad_input.expect_len(OP, "grad_input", sizes.len(batch))?;
-        }
-        grad_params.expect_len(OP, "grad_params", 2 * channels)?;
         let plane = sizes.pixels * batch;
         let statistics = statistics(self, sizes, batch, input)?;
         // 1. dγ = Σ dy·x̂ and dβ = Σ dy.

@@ -3,7 +3,9 @@
 mod cpu_kernel;
 mod cuda_kernel;
 
-use crate::device::{Memory, Result, Span, SpanMut};
+use super::operands::expect_positive;
+use super::{Backward, Forward, OpSizes};
+use crate::device::{Memory, Result};
 
 /// Sizes and settings of a layer normalisation.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -16,17 +18,26 @@ pub struct LayerNormSizes {
     pub epsilon: f32,
 }
 
-impl LayerNormSizes {
-    /// Values of a batch.
-    pub fn len(&self, batch: usize) -> usize {
+impl OpSizes for LayerNormSizes {
+    const BACKWARD_READS_INPUT: bool = true;
+
+    fn validate(&self, op: &'static str) -> Result<()> {
+        expect_positive(op, &[("channels", self.channels), ("pixels", self.pixels)])
+    }
+
+    fn input_len(&self, batch: usize) -> usize {
         self.channels * self.pixels * batch
+    }
+
+    fn num_parameters(&self) -> usize {
+        2 * self.channels
     }
 }
 
 /// Layer normalisation on a device: at each pixel of each image, `y[c] = γ[c]·(x[c] − μ)/√(σ² + ε) + β[c]` with mean
 /// μ and variance σ² over the channels.
 ///
-/// Nothing is kept from the forward pass: the vector-Jacobian product computes μ and σ² anew.
+/// Nothing is kept from the forward pass: the vector-Jacobian product computes μ and σ² again.
 ///
 /// # Shapes
 /// Values `[C, H, W, B]`; `params` `[2, C]`: γ, then β.
@@ -38,28 +49,24 @@ pub trait LayerNormOp: Memory {
     /// Normalises.
     ///
     /// # Errors
-    /// If a length is wrong.
-    fn layer_norm(
-        &self,
-        sizes: &LayerNormSizes,
-        batch: usize,
-        input: Span<'_, Self>,
-        params: Span<'_, Self>,
-        output: SpanMut<'_, Self>,
-    ) -> Result<()>;
+    /// As for [`Forward::check`].
+    fn layer_norm(&self, sizes: &LayerNormSizes, io: Forward<'_, Self>) -> Result<()> {
+        io.check("layer_norm", sizes)?;
+        self.layer_norm_kernel(sizes, io)
+    }
 
     /// Computes the gradient of the input and adds those of the parameters.
     ///
     /// # Errors
-    /// If a length is wrong.
-    fn layer_norm_vjp(
-        &self,
-        sizes: &LayerNormSizes,
-        batch: usize,
-        input: Span<'_, Self>,
-        params: Span<'_, Self>,
-        grad_output: Span<'_, Self>,
-        grad_input: Option<SpanMut<'_, Self>>,
-        grad_params: SpanMut<'_, Self>,
-    ) -> Result<()>;
+    /// As for [`Backward::check`].
+    fn layer_norm_vjp(&self, sizes: &LayerNormSizes, io: Backward<'_, Self>) -> Result<()> {
+        io.check("layer_norm_vjp", sizes)?;
+        self.layer_norm_vjp_kernel(sizes, io)
+    }
+
+    /// [`layer_norm`](Self::layer_norm) of checked operands.
+    fn layer_norm_kernel(&self, sizes: &LayerNormSizes, io: Forward<'_, Self>) -> Result<()>;
+
+    /// [`layer_norm_vjp`](Self::layer_norm_vjp) of checked operands.
+    fn layer_norm_vjp_kernel(&self, sizes: &LayerNormSizes, io: Backward<'_, Self>) -> Result<()>;
 }

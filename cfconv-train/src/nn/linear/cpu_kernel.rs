@@ -6,66 +6,28 @@ use cfconv_fft::simd::{Isa, Kernel, LANES, dispatch};
 use rayon::prelude::*;
 
 use super::{LinearOp, LinearSizes};
-use crate::device::{Cpu, Result, Span, SpanMut};
+use crate::device::{Cpu, Result};
+use crate::nn::slices::{BackwardSlices, ForwardSlices};
+use crate::nn::{Backward, Forward};
 
 /// Rows of a matrix whose sums are held in registers together.
 const ROWS: usize = 4;
 
 impl LinearOp for Cpu {
-    fn linear(
-        &self,
-        sizes: &LinearSizes,
-        batch: usize,
-        input: Span<'_, Self>,
-        params: Span<'_, Self>,
-        output: SpanMut<'_, Self>,
-    ) -> Result<()> {
-        input.expect_len("linear", "input", sizes.in_features * batch)?;
-        params.expect_len("linear", "params", sizes.num_parameters())?;
-        output.expect_len("linear", "output", sizes.out_features * batch)?;
-        linear(sizes, batch, input.as_slice(), params.as_slice(), output.into_slice());
+    fn linear_kernel(&self, sizes: &LinearSizes, io: Forward<'_, Self>) -> Result<()> {
+        linear(sizes, io.into_slices());
         Ok(())
     }
 
-    fn linear_vjp(
-        &self,
-        sizes: &LinearSizes,
-        batch: usize,
-        input: Span<'_, Self>,
-        params: Span<'_, Self>,
-        grad_output: Span<'_, Self>,
-        grad_input: Option<SpanMut<'_, Self>>,
-        grad_params: SpanMut<'_, Self>,
-    ) -> Result<()> {
-        const OP: &str = "linear_vjp";
-        input.expect_len(OP, "input", sizes.in_features * batch)?;
-        params.expect_len(OP, "params", sizes.num_parameters())?;
-        grad_output.expect_len(OP, "grad_output", sizes.out_features * batch)?;
-        if let Some(grad_input) = &grad_input {
-            grad_input.expect_len(OP, "grad_input", sizes.in_features * batch)?;
-        }
-        grad_params.expect_len(OP, "grad_params", sizes.num_parameters())?;
-        linear_vjp(
-            sizes,
-            batch,
-            input.as_slice(),
-            params.as_slice(),
-            grad_output.as_slice(),
-            grad_input.map(SpanMut::into_slice),
-            grad_params.into_slice(),
-        );
+    fn linear_vjp_kernel(&self, sizes: &LinearSizes, io: Backward<'_, Self>) -> Result<()> {
+        linear_vjp(sizes, io.into_slices());
         Ok(())
     }
 }
 
 /// See [`LinearOp::linear`].
-pub(crate) fn linear<T: Real>(
-    sizes: &LinearSizes,
-    batch: usize,
-    input: &[T],
-    params: &[T],
-    output: &mut [T],
-) {
+fn linear<T: Real>(sizes: &LinearSizes, io: ForwardSlices<'_, T>) {
+    let ForwardSlices { batch, input, params, output } = io;
     let (weight, bias) = params.split_at(sizes.num_weights());
     let in_features = sizes.in_features;
     output.par_chunks_mut(ROWS * batch).enumerate().for_each(|(block, output)| {
@@ -78,15 +40,8 @@ pub(crate) fn linear<T: Real>(
 }
 
 /// See [`LinearOp::linear_vjp`].
-pub(crate) fn linear_vjp<T: Real>(
-    sizes: &LinearSizes,
-    batch: usize,
-    input: &[T],
-    params: &[T],
-    grad_output: &[T],
-    grad_input: Option<&mut [T]>,
-    grad_params: &mut [T],
-) {
+fn linear_vjp<T: Real>(sizes: &LinearSizes, io: BackwardSlices<'_, T>) {
+    let BackwardSlices { batch, input, params, grad_output, grad_input, grad_params } = io;
     let LinearSizes { in_features, out_features, .. } = *sizes;
     let weight = &params[..sizes.num_weights()];
     let (grad_weight, grad_bias) = grad_params.split_at_mut(sizes.num_weights());
@@ -191,7 +146,8 @@ impl<T: Real> Kernel for AddRowProducts<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nn::testing::{assert_gradient, dot, noise};
+    use crate::nn::OpSizes;
+    use crate::nn::testing::{assert_vjp, noise};
 
     #[test]
     fn vjp_matches_central_differences() {
@@ -199,18 +155,9 @@ mod tests {
             [(1, 1, 1, true), (7, 5, 17, true), (16, 4, 2, false), (3, 9, 16, true)]
         {
             let sizes = LinearSizes { in_features, out_features, bias };
-            let (input, params) = (noise(1, in_features * batch), noise(2, sizes.num_parameters()));
-            let weights = noise(3, out_features * batch);
-            let (mut grad_input, mut grad_params) = (vec![f64::NAN; input.len()], vec![2.0; params.len()]);
-            linear_vjp(&sizes, batch, &input, &params, &weights, Some(&mut grad_input), &mut grad_params);
-            let loss = |input: &[f64], params: &[f64]| {
-                let mut output = vec![f64::NAN; weights.len()];
-                linear(&sizes, batch, input, params, &mut output);
-                dot(&output, &weights)
-            };
-            assert_gradient(|x| loss(x, &params), &input, &grad_input);
-            let added: Vec<f64> = grad_params.iter().map(|g| g - 2.0).collect();
-            assert_gradient(|p| loss(&input, p), &params, &added);
+            let (input, params) = (noise(1, sizes.input_len(batch)), noise(2, sizes.num_parameters()));
+            let len = sizes.output_len(batch);
+            assert_vjp(batch, &input, &params, len, |io| linear(&sizes, io), |io| linear_vjp(&sizes, io));
         }
     }
 }

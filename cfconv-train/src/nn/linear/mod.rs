@@ -3,7 +3,9 @@
 mod cpu_kernel;
 mod cuda_kernel;
 
-use crate::device::{Memory, Result, Span, SpanMut};
+use super::operands::expect_positive;
+use super::{Backward, Forward, OpSizes};
+use crate::device::{Memory, Result};
 
 /// Sizes of a fully connected layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,9 +23,25 @@ impl LinearSizes {
     pub fn num_weights(&self) -> usize {
         self.out_features * self.in_features
     }
+}
 
-    /// Number of parameters: weights, then biases if there are any.
-    pub fn num_parameters(&self) -> usize {
+impl OpSizes for LinearSizes {
+    const BACKWARD_READS_INPUT: bool = true;
+
+    fn validate(&self, op: &'static str) -> Result<()> {
+        let sizes = [("in_features", self.in_features), ("out_features", self.out_features)];
+        expect_positive(op, &sizes)
+    }
+
+    fn input_len(&self, batch: usize) -> usize {
+        self.in_features * batch
+    }
+
+    fn output_len(&self, batch: usize) -> usize {
+        self.out_features * batch
+    }
+
+    fn num_parameters(&self) -> usize {
         self.num_weights() + if self.bias { self.out_features } else { 0 }
     }
 }
@@ -37,28 +55,24 @@ pub trait LinearOp: Memory {
     /// Computes the output.
     ///
     /// # Errors
-    /// If a length is wrong.
-    fn linear(
-        &self,
-        sizes: &LinearSizes,
-        batch: usize,
-        input: Span<'_, Self>,
-        params: Span<'_, Self>,
-        output: SpanMut<'_, Self>,
-    ) -> Result<()>;
+    /// As for [`Forward::check`].
+    fn linear(&self, sizes: &LinearSizes, io: Forward<'_, Self>) -> Result<()> {
+        io.check("linear", sizes)?;
+        self.linear_kernel(sizes, io)
+    }
 
     /// Computes the gradient of the input and adds those of the parameters.
     ///
     /// # Errors
-    /// If a length is wrong.
-    fn linear_vjp(
-        &self,
-        sizes: &LinearSizes,
-        batch: usize,
-        input: Span<'_, Self>,
-        params: Span<'_, Self>,
-        grad_output: Span<'_, Self>,
-        grad_input: Option<SpanMut<'_, Self>>,
-        grad_params: SpanMut<'_, Self>,
-    ) -> Result<()>;
+    /// As for [`Backward::check`].
+    fn linear_vjp(&self, sizes: &LinearSizes, io: Backward<'_, Self>) -> Result<()> {
+        io.check("linear_vjp", sizes)?;
+        self.linear_vjp_kernel(sizes, io)
+    }
+
+    /// [`linear`](Self::linear) of checked operands.
+    fn linear_kernel(&self, sizes: &LinearSizes, io: Forward<'_, Self>) -> Result<()>;
+
+    /// [`linear_vjp`](Self::linear_vjp) of checked operands.
+    fn linear_vjp_kernel(&self, sizes: &LinearSizes, io: Backward<'_, Self>) -> Result<()>;
 }

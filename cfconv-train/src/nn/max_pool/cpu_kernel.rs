@@ -5,91 +5,63 @@ use cfconv_fft::simd::{Isa, Kernel, LANES, dispatch};
 use rayon::prelude::*;
 
 use super::{MaxPoolOp, PoolSizes};
-use crate::device::{Cpu, IndexBuffer, Result, Span, SpanMut, check_len};
+use crate::device::{Cpu, IndexBuffer, Result};
+use crate::nn::Forward;
+use crate::nn::slices::ForwardSlices;
 
 impl MaxPoolOp for Cpu {
-    fn max_pool(
+    fn max_pool_kernel(
         &self,
         sizes: &PoolSizes,
-        batch: usize,
-        input: Span<'_, Self>,
         winners: Option<&mut IndexBuffer<Self>>,
-        output: SpanMut<'_, Self>,
+        io: Forward<'_, Self>,
     ) -> Result<()> {
-        let len = sizes.output_len(batch);
-        input.expect_len("max_pool", "input", sizes.input_len(batch))?;
-        output.expect_len("max_pool", "output", len)?;
-        let winners = match winners {
-            Some(winners) => {
-                check_len("max_pool", "winners", len, winners.len().min(len))?;
-                Some(&mut winners[..len])
-            }
-            None => None,
-        };
-        max_pool(sizes, batch, input.as_slice(), winners, output.into_slice());
+        max_pool(sizes, winners.map(|winners| &mut winners[..]), io.into_slices());
         Ok(())
     }
 
-    fn max_pool_vjp(
+    fn max_pool_vjp_kernel(
         &self,
         sizes: &PoolSizes,
-        batch: usize,
         winners: &IndexBuffer<Self>,
-        grad_output: Span<'_, Self>,
-        grad_input: SpanMut<'_, Self>,
+        io: Forward<'_, Self>,
     ) -> Result<()> {
-        let len = sizes.output_len(batch);
-        grad_output.expect_len("max_pool_vjp", "grad_output", len)?;
-        grad_input.expect_len("max_pool_vjp", "grad_input", sizes.input_len(batch))?;
-        check_len("max_pool_vjp", "winners", len, winners.len().min(len))?;
-        max_pool_vjp(sizes, batch, &winners[..len], grad_output.as_slice(), grad_input.into_slice());
+        max_pool_vjp(sizes, winners, io.into_slices());
         Ok(())
     }
 }
 
 /// See [`MaxPoolOp::max_pool`].
-pub(crate) fn max_pool<T: Real>(
-    sizes: &PoolSizes,
-    batch: usize,
-    input: &[T],
-    winners: Option<&mut [u32]>,
-    output: &mut [T],
-) {
-    let input_plane = sizes.height * sizes.width * batch;
-    let output_plane = sizes.output_height() * sizes.output_width() * batch;
+fn max_pool<T: Real>(sizes: &PoolSizes, winners: Option<&mut [u32]>, io: ForwardSlices<'_, T>) {
+    let ForwardSlices { batch, input, output, .. } = io;
+    let (input_plane, output_plane) = (sizes.input_plane(batch), sizes.output_plane(batch));
     let planes = output.par_chunks_mut(output_plane).zip(input.par_chunks(input_plane));
     match winners {
         Some(winners) => {
             planes.zip(winners.par_chunks_mut(output_plane)).for_each(|((output, input), winners)| {
-                dispatch(Forward { sizes, batch, input, winners, output });
+                dispatch(Maxima { sizes, batch, input, winners, output });
             });
         }
         None => planes.for_each(|(output, input)| {
-            dispatch(Forward { sizes, batch, input, winners: &mut [], output });
+            dispatch(Maxima { sizes, batch, input, winners: &mut [], output });
         }),
     }
 }
 
 /// See [`MaxPoolOp::max_pool_vjp`].
-pub(crate) fn max_pool_vjp<T: Real>(
-    sizes: &PoolSizes,
-    batch: usize,
-    winners: &[u32],
-    grad_output: &[T],
-    grad_input: &mut [T],
-) {
-    let input_plane = sizes.height * sizes.width * batch;
-    let output_plane = sizes.output_height() * sizes.output_width() * batch;
+fn max_pool_vjp<T: Real>(sizes: &PoolSizes, winners: &[u32], io: ForwardSlices<'_, T>) {
+    let ForwardSlices { batch, input: grad_output, output: grad_input, .. } = io;
+    let (input_plane, output_plane) = (sizes.input_plane(batch), sizes.output_plane(batch));
     grad_input
         .par_chunks_mut(input_plane)
         .zip(grad_output.par_chunks(output_plane))
         .zip(winners.par_chunks(output_plane))
         .for_each(|((grad_input, grad_output), winners)| {
-            dispatch(Backward { sizes, batch, winners, grad_output, grad_input });
+            dispatch(ToWinners { sizes, batch, winners, grad_output, grad_input });
         });
 }
 
-struct Forward<'a, T> {
+struct Maxima<'a, T> {
     sizes: &'a PoolSizes,
     batch: usize,
     /// `[H, W, B]`
@@ -100,7 +72,7 @@ struct Forward<'a, T> {
     output: &'a mut [T],
 }
 
-impl<T: Real> Kernel for Forward<'_, T> {
+impl<T: Real> Kernel for Maxima<'_, T> {
     type Output = ();
 
     #[inline(always)]
@@ -143,7 +115,7 @@ fn take_larger<T: Real>(value: T, tap: u32, best: &mut T, winner: &mut u32) {
     *winner = if larger { tap } else { *winner };
 }
 
-struct Backward<'a, T> {
+struct ToWinners<'a, T> {
     sizes: &'a PoolSizes,
     batch: usize,
     /// `[H', W', B]`
@@ -154,7 +126,7 @@ struct Backward<'a, T> {
     grad_input: &'a mut [T],
 }
 
-impl<T: Real> Kernel for Backward<'_, T> {
+impl<T: Real> Kernel for ToWinners<'_, T> {
     type Output = ();
 
     #[inline(always)]
@@ -192,6 +164,7 @@ impl<T: Real> Kernel for Backward<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::nn::OpSizes;
 
     #[test]
     fn vjp_matches_central_differences() {
@@ -208,13 +181,15 @@ mod tests {
             let grad_output: Vec<f64> = (0..len).map(|n| (n % 11) as f64 * 0.3 - 1.0).collect();
             let loss = |input: &[f64]| -> f64 {
                 let mut output = vec![f64::NAN; len];
-                max_pool(&sizes, batch, input, None, &mut output);
+                max_pool(&sizes, None, ForwardSlices { batch, input, params: &[], output: &mut output });
                 output.iter().zip(&grad_output).map(|(y, g)| y * g).sum()
             };
             let (mut output, mut winners) = (vec![f64::NAN; len], vec![0; len]);
-            max_pool(&sizes, batch, &input, Some(&mut winners), &mut output);
+            let io = ForwardSlices { batch, input: &input, params: &[], output: &mut output };
+            max_pool(&sizes, Some(&mut winners), io);
             let mut grad_input = vec![f64::NAN; count];
-            max_pool_vjp(&sizes, batch, &winners, &grad_output, &mut grad_input);
+            let io = ForwardSlices { batch, input: &grad_output, params: &[], output: &mut grad_input };
+            max_pool_vjp(&sizes, &winners, io);
             for n in (0..count).step_by(3) {
                 let value = input[n];
                 input[n] = value + 0.25;

@@ -3,33 +3,25 @@
 use cfconv_fft::simd::{Isa, Kernel, dispatch};
 use rayon::prelude::*;
 
-use super::{AdamStep, OptimizerOp, SgdStep};
+use super::{AdamMoments, AdamStep, OptimizerOp, SgdStep, Update};
 use crate::device::{Cpu, Result, Span, SpanMut};
 use crate::nn::VALUES_PER_TASK;
 use crate::nn::verdict::gradient_factor;
 
 impl OptimizerOp for Cpu {
-    fn adam_step(
+    fn adam_step_kernel(
         &self,
         step: &AdamStep,
-        verdict: Span<'_, Self>,
-        grads: Span<'_, Self>,
-        decay: Span<'_, Self>,
-        first_moment: SpanMut<'_, Self>,
-        second_moment: SpanMut<'_, Self>,
-        params: SpanMut<'_, Self>,
+        moments: AdamMoments<'_, Self>,
+        update: Update<'_, Self>,
     ) -> Result<()> {
-        const OP: &str = "adam_step";
-        grads.expect_len(OP, "grads", params.len())?;
-        decay.expect_len(OP, "decay", params.len())?;
-        first_moment.expect_len(OP, "first_moment", params.len())?;
-        second_moment.expect_len(OP, "second_moment", params.len())?;
-        let Some(gradient_factor) = gradient_factor(OP, verdict)? else { return Ok(()) };
+        let Update { verdict, grads, decay, params } = update;
+        let Some(gradient_factor) = gradient_factor(verdict) else { return Ok(()) };
         params
             .into_slice()
             .par_chunks_mut(VALUES_PER_TASK)
-            .zip(first_moment.into_slice().par_chunks_mut(VALUES_PER_TASK))
-            .zip(second_moment.into_slice().par_chunks_mut(VALUES_PER_TASK))
+            .zip(moments.first.into_slice().par_chunks_mut(VALUES_PER_TASK))
+            .zip(moments.second.into_slice().par_chunks_mut(VALUES_PER_TASK))
             .zip(grads.as_slice().par_chunks(VALUES_PER_TASK))
             .zip(decay.as_slice().par_chunks(VALUES_PER_TASK))
             .for_each(|((((params, first_moment), second_moment), grads), decay)| {
@@ -38,19 +30,14 @@ impl OptimizerOp for Cpu {
         Ok(())
     }
 
-    fn sgd_step(
+    fn sgd_step_kernel(
         &self,
         step: &SgdStep,
-        verdict: Span<'_, Self>,
-        grads: Span<'_, Self>,
-        decay: Span<'_, Self>,
         velocity: SpanMut<'_, Self>,
-        params: SpanMut<'_, Self>,
+        update: Update<'_, Self>,
     ) -> Result<()> {
-        grads.expect_len("sgd_step", "grads", params.len())?;
-        decay.expect_len("sgd_step", "decay", params.len())?;
-        velocity.expect_len("sgd_step", "velocity", params.len())?;
-        let Some(gradient_factor) = gradient_factor("sgd_step", verdict)? else { return Ok(()) };
+        let Update { verdict, grads, decay, params } = update;
+        let Some(gradient_factor) = gradient_factor(verdict) else { return Ok(()) };
         params
             .into_slice()
             .par_chunks_mut(VALUES_PER_TASK)
@@ -63,15 +50,14 @@ impl OptimizerOp for Cpu {
         Ok(())
     }
 
-    fn average_step(
+    fn average_step_kernel(
         &self,
         weight: f32,
         verdict: Span<'_, Self>,
         params: Span<'_, Self>,
         average: SpanMut<'_, Self>,
     ) -> Result<()> {
-        average.expect_len("average_step", "average", params.len())?;
-        if gradient_factor("average_step", verdict)?.is_none() {
+        if gradient_factor(verdict).is_none() {
             return Ok(());
         }
         average

@@ -1,27 +1,17 @@
 //! Optimiser steps on the CUDA device.
 
-use super::{AdamStep, OptimizerOp, SgdStep};
+use super::{AdamMoments, AdamStep, OptimizerOp, SgdStep, Update};
 use crate::device::cuda::{Grid, Launcher, count, launch};
 use crate::device::{Result, Span, SpanMut};
-use crate::nn::verdict::VERDICT_LEN;
 
 impl<L: Launcher> OptimizerOp for L {
-    fn adam_step(
+    fn adam_step_kernel(
         &self,
         step: &AdamStep,
-        verdict: Span<'_, Self>,
-        grads: Span<'_, Self>,
-        decay: Span<'_, Self>,
-        first_moment: SpanMut<'_, Self>,
-        second_moment: SpanMut<'_, Self>,
-        params: SpanMut<'_, Self>,
+        moments: AdamMoments<'_, Self>,
+        update: Update<'_, Self>,
     ) -> Result<()> {
-        const OP: &str = "adam_step";
-        verdict.expect_len(OP, "verdict", VERDICT_LEN)?;
-        grads.expect_len(OP, "grads", params.len())?;
-        decay.expect_len(OP, "decay", params.len())?;
-        first_moment.expect_len(OP, "first_moment", params.len())?;
-        second_moment.expect_len(OP, "second_moment", params.len())?;
+        let Update { verdict, grads, decay, params } = update;
         let (coupled, decoupled) = step.decays();
         let len = count(params.len());
         launch!(
@@ -31,8 +21,8 @@ impl<L: Launcher> OptimizerOp for L {
             verdict,
             grads,
             decay,
-            first_moment,
-            second_moment,
+            moments.first,
+            moments.second,
             params,
             step.learning_rate / step.correction_1,
             step.beta_1,
@@ -45,19 +35,13 @@ impl<L: Launcher> OptimizerOp for L {
         )
     }
 
-    fn sgd_step(
+    fn sgd_step_kernel(
         &self,
         step: &SgdStep,
-        verdict: Span<'_, Self>,
-        grads: Span<'_, Self>,
-        decay: Span<'_, Self>,
         velocity: SpanMut<'_, Self>,
-        params: SpanMut<'_, Self>,
+        update: Update<'_, Self>,
     ) -> Result<()> {
-        verdict.expect_len("sgd_step", "verdict", VERDICT_LEN)?;
-        grads.expect_len("sgd_step", "grads", params.len())?;
-        decay.expect_len("sgd_step", "decay", params.len())?;
-        velocity.expect_len("sgd_step", "velocity", params.len())?;
+        let Update { verdict, grads, decay, params } = update;
         let len = count(params.len());
         launch!(
             self,
@@ -75,15 +59,13 @@ impl<L: Launcher> OptimizerOp for L {
         )
     }
 
-    fn average_step(
+    fn average_step_kernel(
         &self,
         weight: f32,
         verdict: Span<'_, Self>,
         params: Span<'_, Self>,
         average: SpanMut<'_, Self>,
     ) -> Result<()> {
-        verdict.expect_len("average_step", "verdict", VERDICT_LEN)?;
-        average.expect_len("average_step", "average", params.len())?;
         let len = count(params.len());
         launch!(self, "average_step", Grid::over(len, L::THREADS), verdict, params, average, weight, len)
     }

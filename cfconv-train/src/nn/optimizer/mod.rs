@@ -3,6 +3,7 @@
 mod cpu_kernel;
 mod cuda_kernel;
 
+use super::verdict::VERDICT_LEN;
 use crate::device::{Memory, Result, Span, SpanMut};
 
 /// The numbers of one step of Adam.
@@ -44,12 +45,38 @@ pub struct SgdStep {
     pub weight_decay: f32,
 }
 
+/// What a step of every optimiser reads and writes. Except for `verdict`, operands have one value for each parameter.
+#[derive(Debug)]
+pub struct Update<'a, D: Memory> {
+    /// As in [`VerdictOp`](crate::nn::VerdictOp): nothing changes if a step has failed, and gradients are multiplied by
+    /// its factor first.
+    pub verdict: Span<'a, D>,
+    /// Gradients.
+    pub grads: Span<'a, D>,
+    /// What the weight decay is multiplied by: 1 for parameters that decay, 0 for the others.
+    pub decay: Span<'a, D>,
+    /// Parameters.
+    pub params: SpanMut<'a, D>,
+}
+
+/// The moments that Adam keeps, one value of each for each parameter.
+#[derive(Debug)]
+pub struct AdamMoments<'a, D: Memory> {
+    /// m.
+    pub first: SpanMut<'a, D>,
+    /// v.
+    pub second: SpanMut<'a, D>,
+}
+
+impl<D: Memory> Update<'_, D> {
+    fn check(&self, op: &'static str) -> Result<()> {
+        self.verdict.expect_len(op, "verdict", VERDICT_LEN)?;
+        self.grads.expect_len(op, "grads", self.params.len())?;
+        self.decay.expect_len(op, "decay", self.params.len())
+    }
+}
+
 /// Optimiser steps on a device.
-///
-/// # Shapes
-/// `verdict` as in [`VerdictOp`](crate::nn::VerdictOp): nothing changes if a step has failed, and gradients are
-/// multiplied by its factor first. All other operands have one value for each parameter. `decay` is what the weight
-/// decay is multiplied by: 1 for parameters that decay, 0 for the others.
 pub trait OptimizerOp: Memory {
     /// `g ← factor·grad (+ λ·decay·p)`, `m ← β₁m + (1 − β₁)g`, `v ← β₂v + (1 − β₂)g²`,
     /// `p ← (1 − ηλ·decay)p − η·(m/(1 − β₁ᵗ))/(√(v/(1 − β₂ᵗ)) + ε)`; of the two decays only one is taken.
@@ -59,33 +86,60 @@ pub trait OptimizerOp: Memory {
     fn adam_step(
         &self,
         step: &AdamStep,
-        verdict: Span<'_, Self>,
-        grads: Span<'_, Self>,
-        decay: Span<'_, Self>,
-        first_moment: SpanMut<'_, Self>,
-        second_moment: SpanMut<'_, Self>,
-        params: SpanMut<'_, Self>,
-    ) -> Result<()>;
+        moments: AdamMoments<'_, Self>,
+        update: Update<'_, Self>,
+    ) -> Result<()> {
+        const OP: &str = "adam_step";
+        update.check(OP)?;
+        moments.first.expect_len(OP, "first_moment", update.params.len())?;
+        moments.second.expect_len(OP, "second_moment", update.params.len())?;
+        self.adam_step_kernel(step, moments, update)
+    }
 
     /// `g ← factor·grad + λ·decay·p`, `v ← μv + g`, `p ← p − ηv`.
     ///
     /// # Errors
     /// If the lengths differ.
-    fn sgd_step(
-        &self,
-        step: &SgdStep,
-        verdict: Span<'_, Self>,
-        grads: Span<'_, Self>,
-        decay: Span<'_, Self>,
-        velocity: SpanMut<'_, Self>,
-        params: SpanMut<'_, Self>,
-    ) -> Result<()>;
+    fn sgd_step(&self, step: &SgdStep, velocity: SpanMut<'_, Self>, update: Update<'_, Self>) -> Result<()> {
+        update.check("sgd_step")?;
+        velocity.expect_len("sgd_step", "velocity", update.params.len())?;
+        self.sgd_step_kernel(step, velocity, update)
+    }
 
-    /// `average ← average + weight·(params − average)`.
+    /// `average ← average + weight·(params − average)`, unless `verdict` says that a step has failed.
     ///
     /// # Errors
     /// If the lengths differ.
     fn average_step(
+        &self,
+        weight: f32,
+        verdict: Span<'_, Self>,
+        params: Span<'_, Self>,
+        average: SpanMut<'_, Self>,
+    ) -> Result<()> {
+        verdict.expect_len("average_step", "verdict", VERDICT_LEN)?;
+        average.expect_len("average_step", "average", params.len())?;
+        self.average_step_kernel(weight, verdict, params, average)
+    }
+
+    /// [`adam_step`](Self::adam_step) of checked operands.
+    fn adam_step_kernel(
+        &self,
+        step: &AdamStep,
+        moments: AdamMoments<'_, Self>,
+        update: Update<'_, Self>,
+    ) -> Result<()>;
+
+    /// [`sgd_step`](Self::sgd_step) of checked operands.
+    fn sgd_step_kernel(
+        &self,
+        step: &SgdStep,
+        velocity: SpanMut<'_, Self>,
+        update: Update<'_, Self>,
+    ) -> Result<()>;
+
+    /// [`average_step`](Self::average_step) of checked operands.
+    fn average_step_kernel(
         &self,
         weight: f32,
         verdict: Span<'_, Self>,

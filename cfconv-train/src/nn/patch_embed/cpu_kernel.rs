@@ -4,140 +4,86 @@ use cfconv_core::engine::{DirectConv, DirectConvSizes, PaddingMode};
 use cfconv_fft::Real;
 use rayon::prelude::*;
 
-use super::{PatchEmbedOp, PatchEmbedSizes};
-use crate::device::{Cpu, DeviceError, Result, Span, SpanMut};
-
-/// The convolution of patches, one pixel each.
-#[derive(Clone, Debug)]
-pub struct CpuPatchEmbedPlan<T: Real = f32> {
-    sizes: PatchEmbedSizes,
-    conv: DirectConv<T>,
-}
+use super::{PatchEmbedOp, PatchEmbedPlan, PatchEmbedSizes};
+use crate::device::{Cpu, Result, SpanMut};
+use crate::nn::slices::{BackwardSlices, ForwardSlices};
+use crate::nn::{Backward, Forward};
 
 impl PatchEmbedOp for Cpu {
-    type PatchEmbedPlan = CpuPatchEmbedPlan;
+    /// The convolution of patches, one pixel each.
+    type PreparedPatchEmbed = DirectConv<f32>;
 
-    fn plan_patch_embed(&self, sizes: &PatchEmbedSizes) -> Result<CpuPatchEmbedPlan> {
-        const OP: &str = "patch_embed";
-        for (name, got) in [
-            ("in_channels", sizes.in_channels),
-            ("out_channels", sizes.out_channels),
-            ("height", sizes.height),
-            ("width", sizes.width),
-            ("size", sizes.size),
-        ] {
-            if got == 0 {
-                return Err(DeviceError::UnsupportedSize { op: OP, name, expected: "at least 1", got });
-            }
-        }
-        for (name, got) in [("height", sizes.height), ("width", sizes.width)] {
-            if !got.is_multiple_of(sizes.size) {
-                let expected = "a multiple of the size of a patch";
-                return Err(DeviceError::UnsupportedSize { op: OP, name, expected, got });
-            }
-        }
-        Ok(CpuPatchEmbedPlan::new(*sizes))
+    fn patch_embed_scratch_bytes(&self, plan: &PatchEmbedPlan<Self>) -> usize {
+        plan.prepared.scratch_bytes()
     }
 
-    fn patch_embed_scratch_bytes(&self, plan: &CpuPatchEmbedPlan) -> usize {
-        plan.conv.scratch_bytes()
+    fn patch_embed_planned_bytes(&self, plan: &PatchEmbedPlan<Self>) -> usize {
+        plan.prepared.planned_scratch_bytes(rayon::current_num_threads())
     }
 
-    fn patch_embed_planned_bytes(&self, plan: &CpuPatchEmbedPlan) -> usize {
-        plan.conv.planned_scratch_bytes(rayon::current_num_threads())
+    fn prepare_patch_embed(&self, sizes: &PatchEmbedSizes) -> Result<DirectConv<f32>> {
+        Ok(convolution_of_patches(sizes))
     }
 
-    fn patch_embed(
+    fn patch_embed_kernel(
         &self,
-        plan: &CpuPatchEmbedPlan,
-        batch: usize,
-        input: Span<'_, Self>,
-        params: Span<'_, Self>,
+        plan: &PatchEmbedPlan<Self>,
         scratch: SpanMut<'_, Self>,
-        output: SpanMut<'_, Self>,
+        io: Forward<'_, Self>,
     ) -> Result<()> {
-        const OP: &str = "patch_embed";
-        let sizes = &plan.sizes;
-        input.expect_len(OP, "input", sizes.input_len(batch))?;
-        params.expect_len(OP, "params", sizes.num_parameters())?;
-        scratch.expect_len(OP, "scratch", sizes.input_len(batch))?;
-        output.expect_len(OP, "output", sizes.output_len(batch))?;
-        plan.forward(batch, input.as_slice(), params.as_slice(), scratch.into_slice(), output.into_slice());
+        patch_embed(&plan.sizes, &plan.prepared, scratch.into_slice(), io.into_slices());
         Ok(())
     }
 
-    fn patch_embed_vjp(
+    fn patch_embed_vjp_kernel(
         &self,
-        plan: &CpuPatchEmbedPlan,
-        batch: usize,
-        input: Span<'_, Self>,
-        params: Span<'_, Self>,
+        plan: &PatchEmbedPlan<Self>,
         scratch: SpanMut<'_, Self>,
-        grad_output: Span<'_, Self>,
-        grad_input: Option<SpanMut<'_, Self>>,
-        grad_params: SpanMut<'_, Self>,
+        io: Backward<'_, Self>,
     ) -> Result<()> {
-        const OP: &str = "patch_embed_vjp";
-        let sizes = &plan.sizes;
-        input.expect_len(OP, "input", sizes.input_len(batch))?;
-        params.expect_len(OP, "params", sizes.num_parameters())?;
-        scratch.expect_len(OP, "scratch", sizes.input_len(batch))?;
-        grad_output.expect_len(OP, "grad_output", sizes.output_len(batch))?;
-        if let Some(grad_input) = &grad_input {
-            grad_input.expect_len(OP, "grad_input", sizes.input_len(batch))?;
-        }
-        grad_params.expect_len(OP, "grad_params", sizes.num_parameters())?;
-        plan.backward(
-            batch,
-            input.as_slice(),
-            params.as_slice(),
-            scratch.into_slice(),
-            grad_output.as_slice(),
-            grad_input.map(SpanMut::into_slice),
-            grad_params.into_slice(),
-        );
+        patch_embed_vjp(&plan.sizes, &plan.prepared, scratch.into_slice(), io.into_slices());
         Ok(())
     }
 }
 
-impl<T: Real> CpuPatchEmbedPlan<T> {
-    fn new(sizes: PatchEmbedSizes) -> Self {
-        let conv = DirectConv::new(DirectConvSizes {
-            in_channels: sizes.patch_len(),
-            out_channels: sizes.out_channels,
-            height: sizes.output_height(),
-            width: sizes.output_width(),
-            kernel_size: 1,
-            padding: PaddingMode::Zeros,
-        });
-        Self { sizes, conv }
-    }
+fn convolution_of_patches<T: Real>(sizes: &PatchEmbedSizes) -> DirectConv<T> {
+    DirectConv::new(DirectConvSizes {
+        in_channels: sizes.patch_len(),
+        out_channels: sizes.out_channels,
+        height: sizes.output_height(),
+        width: sizes.output_width(),
+        kernel_size: 1,
+        padding: PaddingMode::Zeros,
+    })
+}
 
-    fn forward(&self, batch: usize, input: &[T], params: &[T], scratch: &mut [T], output: &mut [T]) {
-        let (weight, bias) = params.split_at(self.sizes.num_weights());
-        gather(&self.sizes, batch, input, scratch);
-        self.conv.forward(batch, scratch, weight, self.sizes.bias.then_some(bias), output);
-    }
+/// See [`PatchEmbedOp::patch_embed`].
+fn patch_embed<T: Real>(
+    sizes: &PatchEmbedSizes,
+    conv: &DirectConv<T>,
+    scratch: &mut [T],
+    io: ForwardSlices<'_, T>,
+) {
+    let ForwardSlices { batch, input, params, output } = io;
+    let (weight, bias) = params.split_at(sizes.num_weights());
+    gather(sizes, batch, input, scratch);
+    conv.forward(batch, scratch, weight, sizes.bias.then_some(bias), output);
+}
 
-    fn backward(
-        &self,
-        batch: usize,
-        input: &[T],
-        params: &[T],
-        scratch: &mut [T],
-        grad_output: &[T],
-        grad_input: Option<&mut [T]>,
-        grad_params: &mut [T],
-    ) {
-        let (grad_weight, grad_bias) = grad_params.split_at_mut(self.sizes.num_weights());
-        let grad_bias = self.sizes.bias.then_some(grad_bias);
-        gather(&self.sizes, batch, input, scratch);
-        self.conv.backward_weight(batch, scratch, grad_output, grad_weight, grad_bias);
-        if let Some(grad_input) = grad_input {
-            let weight = &params[..self.sizes.num_weights()];
-            self.conv.backward_input(batch, grad_output, weight, scratch);
-            scatter(&self.sizes, batch, scratch, grad_input);
-        }
+/// See [`PatchEmbedOp::patch_embed_vjp`].
+fn patch_embed_vjp<T: Real>(
+    sizes: &PatchEmbedSizes,
+    conv: &DirectConv<T>,
+    scratch: &mut [T],
+    io: BackwardSlices<'_, T>,
+) {
+    let BackwardSlices { batch, input, params, grad_output, grad_input, grad_params } = io;
+    let (grad_weight, grad_bias) = grad_params.split_at_mut(sizes.num_weights());
+    gather(sizes, batch, input, scratch);
+    conv.backward_weight(batch, scratch, grad_output, grad_weight, sizes.bias.then_some(grad_bias));
+    if let Some(grad_input) = grad_input {
+        conv.backward_input(batch, grad_output, &params[..sizes.num_weights()], scratch);
+        scatter(sizes, batch, scratch, grad_input);
     }
 }
 
@@ -172,7 +118,8 @@ fn scatter<T: Real>(sizes: &PatchEmbedSizes, batch: usize, patches: &[T], images
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nn::testing::{assert_gradient, dot, noise};
+    use crate::nn::OpSizes;
+    use crate::nn::testing::{assert_vjp, noise};
 
     #[test]
     fn vjp_matches_central_differences() {
@@ -182,22 +129,17 @@ mod tests {
             let (height, width) = (rows * size, columns * size);
             let sizes =
                 PatchEmbedSizes { in_channels, out_channels, height, width, size, bias: out_channels != 5 };
-            let plan = CpuPatchEmbedPlan::<f64>::new(sizes);
+            let conv = convolution_of_patches(&sizes);
             let (input, params) = (noise(1, sizes.input_len(batch)), noise(2, sizes.num_parameters()));
-            let weights = noise(3, sizes.output_len(batch));
-            let mut scratch = vec![f64::NAN; input.len()];
-            let (mut grad_input, mut grad_params) = (vec![f64::NAN; input.len()], vec![2.0; params.len()]);
-            let wanted = Some(&mut grad_input[..]);
-            plan.backward(batch, &input, &params, &mut scratch, &weights, wanted, &mut grad_params);
-            let loss = |input: &[f64], params: &[f64]| {
-                let mut scratch = vec![f64::NAN; input.len()];
-                let mut output = vec![f64::NAN; weights.len()];
-                plan.forward(batch, input, params, &mut scratch, &mut output);
-                dot(&output, &weights)
-            };
-            assert_gradient(|x| loss(x, &params), &input, &grad_input);
-            let added: Vec<f64> = grad_params.iter().map(|g| g - 2.0).collect();
-            assert_gradient(|p| loss(&input, p), &params, &added);
+            let scratch = || vec![f64::NAN; input.len()];
+            assert_vjp(
+                batch,
+                &input,
+                &params,
+                sizes.output_len(batch),
+                |io| patch_embed(&sizes, &conv, &mut scratch(), io),
+                |io| patch_embed_vjp(&sizes, &conv, &mut scratch(), io),
+            );
         }
     }
 }

@@ -3,7 +3,9 @@
 mod cpu_kernel;
 mod cuda_kernel;
 
-use crate::device::{Memory, Result, Span, SpanMut};
+use super::operands::expect_positive;
+use super::{Backward, Forward, OpPlan, OpSizes};
+use crate::device::{DeviceError, Memory, Result, SpanMut};
 
 /// Sizes of a patch embedding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,20 +44,45 @@ impl PatchEmbedSizes {
     pub fn num_weights(&self) -> usize {
         self.out_channels * self.patch_len()
     }
+}
 
-    /// Number of parameters: weights, then biases if there are any.
-    pub fn num_parameters(&self) -> usize {
-        self.num_weights() + if self.bias { self.out_channels } else { 0 }
+/// Embeddings of given sizes, prepared on a device.
+pub type PatchEmbedPlan<D> = OpPlan<PatchEmbedSizes, <D as PatchEmbedOp>::PreparedPatchEmbed>;
+
+impl OpSizes for PatchEmbedSizes {
+    const BACKWARD_READS_INPUT: bool = true;
+
+    fn validate(&self, op: &'static str) -> Result<()> {
+        let Self { in_channels, out_channels, height, width, size, .. } = *self;
+        expect_positive(
+            op,
+            &[
+                ("in_channels", in_channels),
+                ("out_channels", out_channels),
+                ("height", height),
+                ("width", width),
+                ("size", size),
+            ],
+        )?;
+        for (name, got) in [("height", height), ("width", width)] {
+            if !got.is_multiple_of(size) {
+                let expected = "a multiple of the size of a patch";
+                return Err(DeviceError::UnsupportedSize { op, name, expected, got });
+            }
+        }
+        Ok(())
     }
 
-    /// Values of the input of a batch, and of the scratch.
-    pub fn input_len(&self, batch: usize) -> usize {
+    fn input_len(&self, batch: usize) -> usize {
         self.in_channels * self.height * self.width * batch
     }
 
-    /// Values of the output of a batch.
-    pub fn output_len(&self, batch: usize) -> usize {
+    fn output_len(&self, batch: usize) -> usize {
         self.out_channels * self.output_height() * self.output_width() * batch
+    }
+
+    fn num_parameters(&self) -> usize {
+        self.num_weights() + if self.bias { self.out_channels } else { 0 }
     }
 }
 
@@ -70,48 +97,70 @@ impl PatchEmbedSizes {
 /// Dosovitskiy et al., "An image is worth 16x16 words", 2021, eq. 1; without a class token.
 pub trait PatchEmbedOp: Memory {
     /// What the device prepares once for given sizes, with its working memory.
-    type PatchEmbedPlan: std::fmt::Debug + Send + Sync;
+    type PreparedPatchEmbed: std::fmt::Debug + Send + Sync;
 
     /// Prepares embeddings of these sizes.
     ///
     /// # Errors
-    /// [`DeviceError::UnsupportedSize`](crate::device::DeviceError::UnsupportedSize) if a size is zero or the image
-    /// not a whole number of patches.
-    fn plan_patch_embed(&self, sizes: &PatchEmbedSizes) -> Result<Self::PatchEmbedPlan>;
-
-    /// Bytes of working memory that a plan holds.
-    fn patch_embed_scratch_bytes(&self, plan: &Self::PatchEmbedPlan) -> usize;
-
-    /// Bytes of working memory that a plan grows to.
-    fn patch_embed_planned_bytes(&self, plan: &Self::PatchEmbedPlan) -> usize;
+    /// [`DeviceError::UnsupportedSize`] if a size is zero or the image is not a whole number of patches.
+    fn plan_patch_embed(&self, sizes: &PatchEmbedSizes) -> Result<PatchEmbedPlan<Self>> {
+        OpPlan::try_new("patch_embed", sizes, |sizes| self.prepare_patch_embed(sizes))
+    }
 
     /// Computes the output.
     ///
     /// # Errors
-    /// If a length is wrong.
+    /// As for [`Forward::check`], and if the scratch has a wrong length.
     fn patch_embed(
         &self,
-        plan: &Self::PatchEmbedPlan,
-        batch: usize,
-        input: Span<'_, Self>,
-        params: Span<'_, Self>,
+        plan: &PatchEmbedPlan<Self>,
         scratch: SpanMut<'_, Self>,
-        output: SpanMut<'_, Self>,
-    ) -> Result<()>;
+        io: Forward<'_, Self>,
+    ) -> Result<()> {
+        const OP: &str = "patch_embed";
+        io.check(OP, &plan.sizes)?;
+        scratch.expect_len(OP, "scratch", plan.sizes.input_len(io.batch))?;
+        self.patch_embed_kernel(plan, scratch, io)
+    }
 
     /// Computes the gradient of the input and adds those of the parameters.
     ///
     /// # Errors
-    /// If a length is wrong.
+    /// As for [`Backward::check`], and if the scratch has a wrong length.
     fn patch_embed_vjp(
         &self,
-        plan: &Self::PatchEmbedPlan,
-        batch: usize,
-        input: Span<'_, Self>,
-        params: Span<'_, Self>,
+        plan: &PatchEmbedPlan<Self>,
         scratch: SpanMut<'_, Self>,
-        grad_output: Span<'_, Self>,
-        grad_input: Option<SpanMut<'_, Self>>,
-        grad_params: SpanMut<'_, Self>,
+        io: Backward<'_, Self>,
+    ) -> Result<()> {
+        const OP: &str = "patch_embed_vjp";
+        io.check(OP, &plan.sizes)?;
+        scratch.expect_len(OP, "scratch", plan.sizes.input_len(io.batch))?;
+        self.patch_embed_vjp_kernel(plan, scratch, io)
+    }
+
+    /// Bytes of working memory that a plan holds.
+    fn patch_embed_scratch_bytes(&self, plan: &PatchEmbedPlan<Self>) -> usize;
+
+    /// Bytes of working memory that a plan grows to.
+    fn patch_embed_planned_bytes(&self, plan: &PatchEmbedPlan<Self>) -> usize;
+
+    /// [`plan_patch_embed`](Self::plan_patch_embed) of checked sizes.
+    fn prepare_patch_embed(&self, sizes: &PatchEmbedSizes) -> Result<Self::PreparedPatchEmbed>;
+
+    /// [`patch_embed`](Self::patch_embed) of checked operands.
+    fn patch_embed_kernel(
+        &self,
+        plan: &PatchEmbedPlan<Self>,
+        scratch: SpanMut<'_, Self>,
+        io: Forward<'_, Self>,
+    ) -> Result<()>;
+
+    /// [`patch_embed_vjp`](Self::patch_embed_vjp) of checked operands.
+    fn patch_embed_vjp_kernel(
+        &self,
+        plan: &PatchEmbedPlan<Self>,
+        scratch: SpanMut<'_, Self>,
+        io: Backward<'_, Self>,
     ) -> Result<()>;
 }

@@ -5,42 +5,28 @@ use rayon::prelude::*;
 
 use super::PositionEmbeddingOp;
 use crate::device::{Cpu, Result, Span, SpanMut};
-use crate::nn::VALUES_PER_TASK;
+use crate::nn::slices::ForwardSlices;
+use crate::nn::{Forward, VALUES_PER_TASK};
 
 impl PositionEmbeddingOp for Cpu {
-    fn position_embedding(
-        &self,
-        batch: usize,
-        input: Span<'_, Self>,
-        params: Span<'_, Self>,
-        output: SpanMut<'_, Self>,
-    ) -> Result<()> {
-        const OP: &str = "position_embedding";
-        input.expect_len(OP, "input", params.len() * batch)?;
-        output.expect_len(OP, "output", params.len() * batch)?;
-        position_embedding(batch, input.as_slice(), params.as_slice(), output.into_slice());
+    fn position_embedding_kernel(&self, io: Forward<'_, Self>) -> Result<()> {
+        position_embedding(io.into_slices());
         Ok(())
     }
 
-    fn position_embedding_vjp(
+    fn add_sums_over_images(
         &self,
         batch: usize,
-        grad_output: Span<'_, Self>,
-        grad_input: Option<SpanMut<'_, Self>>,
-        grad_params: SpanMut<'_, Self>,
+        values: Span<'_, Self>,
+        sums: SpanMut<'_, Self>,
     ) -> Result<()> {
-        const OP: &str = "position_embedding_vjp";
-        grad_output.expect_len(OP, "grad_output", grad_params.len() * batch)?;
-        if let Some(grad_input) = grad_input {
-            grad_input.expect_len(OP, "grad_input", grad_output.len())?;
-            grad_input.into_slice().copy_from_slice(grad_output.as_slice());
-        }
-        add_sums_over_images(batch, grad_output.as_slice(), grad_params.into_slice());
+        add_sums_over_images(batch, values.as_slice(), sums.into_slice());
         Ok(())
     }
 }
 
-fn position_embedding<T: Real>(batch: usize, input: &[T], params: &[T], output: &mut [T]) {
+fn position_embedding<T: Real>(io: ForwardSlices<'_, T>) {
+    let ForwardSlices { batch, input, params, output } = io;
     let positions = (VALUES_PER_TASK / batch).max(1);
     output
         .par_chunks_mut(positions * batch)
@@ -56,37 +42,32 @@ fn position_embedding<T: Real>(batch: usize, input: &[T], params: &[T], output: 
         });
 }
 
-fn add_sums_over_images<T: Real>(batch: usize, grad_output: &[T], grad_params: &mut [T]) {
+fn add_sums_over_images<T: Real>(batch: usize, values: &[T], sums: &mut [T]) {
     let positions = (VALUES_PER_TASK / batch).max(1);
-    grad_params.par_chunks_mut(positions).zip(grad_output.par_chunks(positions * batch)).for_each(
-        |(grad_params, grad_output)| {
-            for (grad_param, row) in grad_params.iter_mut().zip(grad_output.chunks_exact(batch)) {
-                *grad_param += row.iter().copied().sum::<T>();
-            }
-        },
-    );
+    sums.par_chunks_mut(positions).zip(values.par_chunks(positions * batch)).for_each(|(sums, values)| {
+        for (sum, row) in sums.iter_mut().zip(values.chunks_exact(batch)) {
+            *sum += row.iter().copied().sum::<T>();
+        }
+    });
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nn::testing::{assert_gradient, dot, noise};
+    use crate::nn::slices::BackwardSlices;
+    use crate::nn::testing::{assert_vjp, noise};
 
     #[test]
     fn vjp_matches_central_differences() {
         for (positions, batch) in [(1, 1), (7, 17), (30, 2)] {
             let (input, params) = (noise(1, positions * batch), noise(2, positions));
-            let weights = noise(3, input.len());
-            let loss = |input: &[f64], params: &[f64]| {
-                let mut output = vec![f64::NAN; weights.len()];
-                position_embedding(batch, input, params, &mut output);
-                dot(&output, &weights)
+            let backward = |io: BackwardSlices<'_, f64>| {
+                if let Some(grad_input) = io.grad_input {
+                    grad_input.copy_from_slice(io.grad_output);
+                }
+                add_sums_over_images(batch, io.grad_output, io.grad_params);
             };
-            let mut grad_params = vec![2.0; positions];
-            add_sums_over_images(batch, &weights, &mut grad_params);
-            let added: Vec<f64> = grad_params.iter().map(|g| g - 2.0).collect();
-            assert_gradient(|x| loss(x, &params), &input, &weights);
-            assert_gradient(|p| loss(&input, p), &params, &added);
+            assert_vjp(batch, &input, &params, input.len(), position_embedding, backward);
         }
     }
 }

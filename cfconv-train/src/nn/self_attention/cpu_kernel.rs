@@ -9,9 +9,11 @@ use cfconv_fft::lanes::{load_lanes, store_lanes};
 use cfconv_fft::simd::{LANES, dispatch};
 use rayon::prelude::*;
 
-use super::head::{Backward, Forward, HeadSizes};
-use super::{SelfAttentionOp, SelfAttentionSizes};
-use crate::device::{Cpu, DeviceError, Result, Span, SpanMut};
+use super::head::{HeadBackward, HeadForward, HeadSizes};
+use super::{SelfAttentionMemory, SelfAttentionOp, SelfAttentionPlan, SelfAttentionSizes};
+use crate::device::{Cpu, Result};
+use crate::nn::slices::{BackwardSlices, ForwardSlices};
+use crate::nn::{Backward, Forward, OpSizes};
 
 /// q, k, v and o.
 const PARTS: usize = 4;
@@ -19,111 +21,59 @@ const PARTS: usize = 4;
 /// The place of o among the parts.
 const OUTPUTS: usize = 3;
 
+impl SelfAttentionOp for Cpu {
+    type PreparedSelfAttention = SelfAttention;
+
+    fn self_attention_saved_len(&self, plan: &SelfAttentionPlan<Self>, batch: usize) -> usize {
+        plan.prepared.saved_len(batch)
+    }
+
+    fn self_attention_scratch_bytes(&self, plan: &SelfAttentionPlan<Self>) -> usize {
+        plan.prepared.projection.scratch_bytes() + plan.prepared.output_projection.scratch_bytes()
+    }
+
+    fn self_attention_planned_bytes(&self, plan: &SelfAttentionPlan<Self>) -> usize {
+        let SelfAttention { projection, output_projection, .. } = &plan.prepared;
+        let threads = rayon::current_num_threads();
+        projection.planned_scratch_bytes(threads) + output_projection.planned_scratch_bytes(threads)
+    }
+
+    fn prepare_self_attention(&self, sizes: &SelfAttentionSizes) -> Result<SelfAttention> {
+        Ok(SelfAttention::new(*sizes))
+    }
+
+    fn self_attention_kernel(
+        &self,
+        plan: &SelfAttentionPlan<Self>,
+        memory: SelfAttentionMemory<'_, Self>,
+        io: Forward<'_, Self>,
+    ) -> Result<()> {
+        let SelfAttentionMemory { saved, scratch } = memory;
+        plan.prepared.forward(saved.into_slice(), scratch.into_slice(), io.into_slices());
+        Ok(())
+    }
+
+    fn self_attention_vjp_kernel(
+        &self,
+        plan: &SelfAttentionPlan<Self>,
+        memory: SelfAttentionMemory<'_, Self>,
+        io: Backward<'_, Self>,
+    ) -> Result<()> {
+        let SelfAttentionMemory { saved, scratch } = memory;
+        plan.prepared.backward(saved.into_slice(), scratch.into_slice(), io.into_slices());
+        Ok(())
+    }
+}
+
 /// Both projections.
 #[derive(Clone, Debug)]
-pub struct CpuSelfAttentionPlan<T: Real = f32> {
+pub struct SelfAttention<T: Real = f32> {
     sizes: SelfAttentionSizes,
     projection: DirectConv<T>,
     output_projection: DirectConv<T>,
 }
 
-impl SelfAttentionOp for Cpu {
-    type SelfAttentionPlan = CpuSelfAttentionPlan;
-
-    fn plan_self_attention(&self, sizes: &SelfAttentionSizes) -> Result<CpuSelfAttentionPlan> {
-        const OP: &str = "self_attention";
-        let SelfAttentionSizes { channels, height, width, heads, .. } = *sizes;
-        for (name, got) in [("channels", channels), ("height", height), ("width", width), ("heads", heads)] {
-            if got == 0 {
-                return Err(DeviceError::UnsupportedSize { op: OP, name, expected: "at least 1", got });
-            }
-        }
-        if !channels.is_multiple_of(heads) {
-            let (name, expected) = ("heads", "a divisor of the number of channels");
-            return Err(DeviceError::UnsupportedSize { op: OP, name, expected, got: heads });
-        }
-        Ok(CpuSelfAttentionPlan::new(*sizes))
-    }
-
-    fn self_attention_saved_len(&self, plan: &CpuSelfAttentionPlan, batch: usize) -> usize {
-        plan.saved_len(batch)
-    }
-
-    fn self_attention_scratch_bytes(&self, plan: &CpuSelfAttentionPlan) -> usize {
-        plan.projection.scratch_bytes() + plan.output_projection.scratch_bytes()
-    }
-
-    fn self_attention_planned_bytes(&self, plan: &CpuSelfAttentionPlan) -> usize {
-        let threads = rayon::current_num_threads();
-        plan.projection.planned_scratch_bytes(threads) + plan.output_projection.planned_scratch_bytes(threads)
-    }
-
-    fn self_attention(
-        &self,
-        plan: &CpuSelfAttentionPlan,
-        batch: usize,
-        input: Span<'_, Self>,
-        params: Span<'_, Self>,
-        saved: SpanMut<'_, Self>,
-        scratch: SpanMut<'_, Self>,
-        output: SpanMut<'_, Self>,
-    ) -> Result<()> {
-        const OP: &str = "self_attention";
-        let sizes = &plan.sizes;
-        input.expect_len(OP, "input", sizes.len(batch))?;
-        params.expect_len(OP, "params", sizes.num_parameters())?;
-        saved.expect_len(OP, "saved", plan.saved_len(batch))?;
-        scratch.expect_len(OP, "scratch", sizes.scratch_len(batch))?;
-        output.expect_len(OP, "output", sizes.len(batch))?;
-        plan.forward(
-            batch,
-            input.as_slice(),
-            params.as_slice(),
-            saved.into_slice(),
-            scratch.into_slice(),
-            output.into_slice(),
-        );
-        Ok(())
-    }
-
-    fn self_attention_vjp(
-        &self,
-        plan: &CpuSelfAttentionPlan,
-        batch: usize,
-        input: Span<'_, Self>,
-        params: Span<'_, Self>,
-        saved: SpanMut<'_, Self>,
-        scratch: SpanMut<'_, Self>,
-        grad_output: Span<'_, Self>,
-        grad_input: Option<SpanMut<'_, Self>>,
-        grad_params: SpanMut<'_, Self>,
-    ) -> Result<()> {
-        const OP: &str = "self_attention_vjp";
-        let sizes = &plan.sizes;
-        input.expect_len(OP, "input", sizes.len(batch))?;
-        params.expect_len(OP, "params", sizes.num_parameters())?;
-        saved.expect_len(OP, "saved", plan.saved_len(batch))?;
-        scratch.expect_len(OP, "scratch", sizes.scratch_len(batch))?;
-        grad_output.expect_len(OP, "grad_output", sizes.len(batch))?;
-        if let Some(grad_input) = &grad_input {
-            grad_input.expect_len(OP, "grad_input", sizes.len(batch))?;
-        }
-        grad_params.expect_len(OP, "grad_params", sizes.num_parameters())?;
-        plan.backward(
-            batch,
-            input.as_slice(),
-            params.as_slice(),
-            saved.into_slice(),
-            scratch.into_slice(),
-            grad_output.as_slice(),
-            grad_input.map(SpanMut::into_slice),
-            grad_params.into_slice(),
-        );
-        Ok(())
-    }
-}
-
-impl<T: Real> CpuSelfAttentionPlan<T> {
+impl<T: Real> SelfAttention<T> {
     fn new(sizes: SelfAttentionSizes) -> Self {
         let pointwise = |out_channels| {
             DirectConv::new(DirectConvSizes {
@@ -148,7 +98,7 @@ impl<T: Real> CpuSelfAttentionPlan<T> {
 
     /// Blocks of lanes are always whole.
     fn saved_len(&self, batch: usize) -> usize {
-        PARTS * self.sizes.len(batch.next_multiple_of(LANES))
+        PARTS * self.sizes.input_len(batch.next_multiple_of(LANES))
     }
 
     /// Lanes of one head of one block.
@@ -157,15 +107,8 @@ impl<T: Real> CpuSelfAttentionPlan<T> {
     }
 
     /// See [`SelfAttentionOp::self_attention`].
-    fn forward(
-        &self,
-        batch: usize,
-        input: &[T],
-        params: &[T],
-        saved: &mut [T],
-        scratch: &mut [T],
-        output: &mut [T],
-    ) {
+    fn forward(&self, saved: &mut [T], scratch: &mut [T], io: ForwardSlices<'_, T>) {
+        let ForwardSlices { batch, input, params, output } = io;
         let sizes = &self.sizes;
         let (weights, biases) = params.split_at(sizes.num_weights());
         let (qkv_weight, out_weight) = weights.split_at(3 * sizes.channels * sizes.channels);
@@ -176,25 +119,16 @@ impl<T: Real> CpuSelfAttentionPlan<T> {
         let head = self.head();
         saved.par_chunks_mut(self.head_len()).for_each_init(
             || vec![[T::ZERO; LANES]; head.forward_scratch_len()],
-            |scratch, parts| dispatch(Forward { sizes: head, parts, scratch }),
+            |scratch, parts| dispatch(HeadForward { sizes: head, parts, scratch }),
         );
-        let heads = &mut scratch[..sizes.len(batch)];
+        let heads = &mut scratch[..sizes.input_len(batch)];
         self.unpack(batch, OUTPUTS, saved, heads);
         self.output_projection.forward(batch, heads, out_weight, biases.map(|(_, out)| out), output);
     }
 
     /// See [`SelfAttentionOp::self_attention_vjp`].
-    fn backward(
-        &self,
-        batch: usize,
-        input: &[T],
-        params: &[T],
-        saved: &mut [T],
-        scratch: &mut [T],
-        grad_output: &[T],
-        grad_input: Option<&mut [T]>,
-        grad_params: &mut [T],
-    ) {
+    fn backward(&self, saved: &mut [T], scratch: &mut [T], io: BackwardSlices<'_, T>) {
+        let BackwardSlices { batch, input, params, grad_output, grad_input, grad_params } = io;
         let sizes = &self.sizes;
         let qkv_len = 3 * sizes.channels * sizes.channels;
         let (qkv_weight, out_weight) = params[..sizes.num_weights()].split_at(qkv_len);
@@ -206,7 +140,7 @@ impl<T: Real> CpuSelfAttentionPlan<T> {
         };
         let saved = saved.as_chunks_mut::<LANES>().0;
         // 1. The projection behind the heads.
-        let heads = &mut scratch[..sizes.len(batch)];
+        let heads = &mut scratch[..sizes.input_len(batch)];
         self.unpack(batch, OUTPUTS, saved, heads);
         self.output_projection.backward_weight(batch, heads, grad_output, grad_out_weight, grad_out_bias);
         self.output_projection.backward_input(batch, grad_output, out_weight, heads);
@@ -215,7 +149,7 @@ impl<T: Real> CpuSelfAttentionPlan<T> {
         let head = self.head();
         saved.par_chunks_mut(self.head_len()).for_each_init(
             || vec![[T::ZERO; LANES]; head.backward_scratch_len()],
-            |scratch, parts| dispatch(Backward { sizes: head, parts, scratch }),
+            |scratch, parts| dispatch(HeadBackward { sizes: head, parts, scratch }),
         );
         // 3. The projection to queries, keys and values.
         self.unpack(batch, 0, saved, scratch);
@@ -228,7 +162,7 @@ impl<T: Real> CpuSelfAttentionPlan<T> {
     /// Copies planes `[n·C, T, B]` to n parts from number `first` on. Lanes without an image are zero.
     fn pack(&self, batch: usize, first: usize, planes: &[T], packed: &mut [[T; LANES]]) {
         let HeadSizes { tokens, channels } = self.head();
-        let parts = planes.len() / self.sizes.len(batch);
+        let parts = planes.len() / self.sizes.input_len(batch);
         packed.par_chunks_mut(self.head_len()).enumerate().for_each(|(index, packed)| {
             let (block, head) = (index / self.sizes.heads, index % self.sizes.heads);
             let lanes = block * LANES..batch.min((block + 1) * LANES);
@@ -267,7 +201,7 @@ impl<T: Real> CpuSelfAttentionPlan<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nn::testing::{assert_gradient, dot, noise};
+    use crate::nn::testing::{assert_vjp, noise};
 
     /// Channels, rows, columns, heads, batch: one token, one head, one channel a head, a prime number of tokens,
     /// more tokens than a tile of queries.
@@ -285,41 +219,22 @@ mod tests {
         for (channels, height, width, heads, batch) in SHAPES {
             for bias in [true, false] {
                 let sizes = SelfAttentionSizes { channels, height, width, heads, bias };
-                let plan = CpuSelfAttentionPlan::<f64>::new(sizes);
+                let plan = SelfAttention::<f64>::new(sizes);
                 let large = |seed, len| noise(seed, len).iter().map(|x| 3.0 * x).collect::<Vec<_>>();
-                let (input, params) = (large(1, sizes.len(batch)), large(2, sizes.num_parameters()));
-                let weights = noise(3, input.len());
-                let forward = |input: &[f64], params: &[f64], saved: &mut [f64]| {
-                    let mut scratch = vec![f64::NAN; sizes.scratch_len(batch)];
-                    let mut output = vec![f64::NAN; weights.len()];
-                    plan.forward(batch, input, params, saved, &mut scratch, &mut output);
-                    dot(&output, &weights)
-                };
+                let (input, params) = (large(1, sizes.input_len(batch)), large(2, sizes.num_parameters()));
+                let scratch = || vec![f64::NAN; sizes.scratch_len(batch)];
                 let mut saved = vec![f64::NAN; plan.saved_len(batch)];
-                forward(&input, &params, &mut saved);
-                let (mut with, mut without) = (vec![2.0; params.len()], vec![2.0; params.len()]);
-                let mut grad_input = vec![f64::NAN; input.len()];
-                for (grad_input, grad_params) in
-                    [(None, &mut without), (Some(&mut grad_input[..]), &mut with)]
-                {
-                    let mut scratch = vec![f64::NAN; sizes.scratch_len(batch)];
-                    let mut saved = saved.clone();
-                    plan.backward(
-                        batch,
-                        &input,
-                        &params,
-                        &mut saved,
-                        &mut scratch,
-                        &weights,
-                        grad_input,
-                        grad_params,
-                    );
-                }
-                assert_eq!(with, without);
-                let loss = |input: &[f64], params: &[f64]| forward(input, params, &mut saved.clone());
-                assert_gradient(|x| loss(x, &params), &input, &grad_input);
-                let added: Vec<f64> = with.iter().map(|g| g - 2.0).collect();
-                assert_gradient(|p| loss(&input, p), &params, &added);
+                let mut output = vec![f64::NAN; input.len()];
+                let io = ForwardSlices { batch, input: &input, params: &params, output: &mut output };
+                plan.forward(&mut saved, &mut scratch(), io);
+                assert_vjp(
+                    batch,
+                    &input,
+                    &params,
+                    input.len(),
+                    |io| plan.forward(&mut saved.clone(), &mut scratch(), io),
+                    |io| plan.backward(&mut saved.clone(), &mut scratch(), io),
+                );
             }
         }
     }

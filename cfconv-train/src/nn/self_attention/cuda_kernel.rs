@@ -1,87 +1,68 @@
 //! Self-attention on the CUDA device: projections are matrix products, between them a thread takes one token of one
 //! head of one image.
 
-use super::{SelfAttentionOp, SelfAttentionSizes};
+use super::{SelfAttentionMemory, SelfAttentionOp, SelfAttentionPlan, SelfAttentionSizes};
+use crate::device::Result;
 use crate::device::cuda::{
-    Convolution, Grid, Launcher, Scratch, add_channel_sums, count, launch, part, part_mut,
+    Convolution, Grid, Launcher, Scratch, SpatialConvolution, add_channel_sums, count, launch, part, part_mut,
 };
-use crate::device::{DeviceError, Result, Span, SpanMut};
+use crate::nn::{Backward, Forward, OpPlan, OpSizes};
 
 /// Both projections.
 #[derive(Clone, Copy, Debug)]
-pub struct CudaSelfAttentionPlan {
-    sizes: SelfAttentionSizes,
+pub struct CudaSelfAttention {
     projection: Convolution,
     output_projection: Convolution,
 }
 
-impl CudaSelfAttentionPlan {
+impl SelfAttentionSizes {
     /// Where queries, keys and values end, then the heads' outputs; behind them the rows' sums of exponentials.
     fn saved_ends(&self, batch: usize) -> (usize, usize, usize) {
-        let len = self.sizes.len(batch);
-        (3 * len, 4 * len, 4 * len + self.sizes.heads * self.sizes.tokens() * batch)
+        let len = self.input_len(batch);
+        (3 * len, 4 * len, 4 * len + self.heads * self.tokens() * batch)
     }
 
     /// Where the weights of the first projection end, then of both; behind them the biases of both.
     fn weight_ends(&self) -> (usize, usize) {
-        (3 * self.sizes.channels * self.sizes.channels, self.sizes.num_weights())
+        (3 * self.channels * self.channels, self.num_weights())
     }
 }
 
 impl<L: Launcher> SelfAttentionOp for L {
-    type SelfAttentionPlan = CudaSelfAttentionPlan;
+    type PreparedSelfAttention = CudaSelfAttention;
 
-    fn plan_self_attention(&self, sizes: &SelfAttentionSizes) -> Result<CudaSelfAttentionPlan> {
-        const OP: &str = "self_attention";
-        let SelfAttentionSizes { channels, height, width, heads, .. } = *sizes;
-        for (name, got) in [("channels", channels), ("height", height), ("width", width), ("heads", heads)] {
-            if got == 0 {
-                return Err(DeviceError::UnsupportedSize { op: OP, name, expected: "at least 1", got });
-            }
-        }
-        if !channels.is_multiple_of(heads) {
-            let (name, expected) = ("heads", "a divisor of the number of channels");
-            return Err(DeviceError::UnsupportedSize { op: OP, name, expected, got: heads });
-        }
-        let pointwise = |outputs| Convolution::pointwise(channels, outputs, sizes.tokens());
-        Ok(CudaSelfAttentionPlan {
-            sizes: *sizes,
-            projection: pointwise(3 * channels),
-            output_projection: pointwise(channels),
-        })
+    fn self_attention_saved_len(&self, plan: &SelfAttentionPlan<Self>, batch: usize) -> usize {
+        plan.sizes.saved_ends(batch).2
     }
 
-    fn self_attention_saved_len(&self, plan: &CudaSelfAttentionPlan, batch: usize) -> usize {
-        plan.saved_ends(batch).2
-    }
-
-    fn self_attention_scratch_bytes(&self, _plan: &CudaSelfAttentionPlan) -> usize {
+    fn self_attention_scratch_bytes(&self, _plan: &SelfAttentionPlan<Self>) -> usize {
         0
     }
 
-    fn self_attention_planned_bytes(&self, plan: &CudaSelfAttentionPlan) -> usize {
-        plan.projection.planned_bytes().max(plan.output_projection.planned_bytes())
+    fn self_attention_planned_bytes(&self, plan: &SelfAttentionPlan<Self>) -> usize {
+        let CudaSelfAttention { projection, output_projection } = plan.prepared;
+        projection.planned_bytes().max(output_projection.planned_bytes())
     }
 
-    fn self_attention(
+    fn prepare_self_attention(&self, sizes: &SelfAttentionSizes) -> Result<CudaSelfAttention> {
+        let pointwise = |outputs| Convolution::pointwise(sizes.channels, outputs, sizes.tokens());
+        Ok(CudaSelfAttention {
+            projection: pointwise(3 * sizes.channels),
+            output_projection: pointwise(sizes.channels),
+        })
+    }
+
+    fn self_attention_kernel(
         &self,
-        plan: &CudaSelfAttentionPlan,
-        batch: usize,
-        input: Span<'_, Self>,
-        params: Span<'_, Self>,
-        mut saved: SpanMut<'_, Self>,
-        mut scratch: SpanMut<'_, Self>,
-        output: SpanMut<'_, Self>,
+        plan: &SelfAttentionPlan<Self>,
+        memory: SelfAttentionMemory<'_, Self>,
+        io: Forward<'_, Self>,
     ) -> Result<()> {
-        const OP: &str = "self_attention";
-        let sizes = &plan.sizes;
-        input.expect_len(OP, "input", sizes.len(batch))?;
-        params.expect_len(OP, "params", sizes.num_parameters())?;
-        saved.expect_len(OP, "saved", plan.saved_ends(batch).2)?;
-        scratch.expect_len(OP, "scratch", sizes.scratch_len(batch))?;
-        output.expect_len(OP, "output", sizes.len(batch))?;
-        let (qkv_end, heads_end, end) = plan.saved_ends(batch);
-        let (first_end, weights) = plan.weight_ends();
+        let SelfAttentionMemory { mut saved, mut scratch } = memory;
+        let Forward { batch, input, params, output } = io;
+        let OpPlan { sizes, prepared: plan } = plan;
+        let (qkv_end, heads_end, end) = sizes.saved_ends(batch);
+        let (first_end, weights) = sizes.weight_ends();
         let bias = |range| sizes.bias.then(|| part(params, range));
         let first_bias = bias(weights..weights + 3 * sizes.channels);
         let weight = part(params, 0..first_end);
@@ -89,7 +70,7 @@ impl<L: Launcher> SelfAttentionOp for L {
         self.copy(scratch.reborrow().into_span(), part_mut(&mut saved, 0..qkv_end))?;
         let grid = Grid::over(count(end - heads_end), L::THREADS);
         // Two parts of one buffer cannot be written at once: the outputs go through scratch of their own.
-        let mut heads = Scratch::new(self, sizes.len(batch))?;
+        let mut heads = Scratch::new(self, sizes.input_len(batch))?;
         launch!(
             self,
             "attention_forward",
@@ -108,31 +89,18 @@ impl<L: Launcher> SelfAttentionOp for L {
         plan.output_projection.forward(self, batch, heads.all(), weight, out_bias, output)
     }
 
-    fn self_attention_vjp(
+    fn self_attention_vjp_kernel(
         &self,
-        plan: &CudaSelfAttentionPlan,
-        batch: usize,
-        input: Span<'_, Self>,
-        params: Span<'_, Self>,
-        saved: SpanMut<'_, Self>,
-        mut scratch: SpanMut<'_, Self>,
-        grad_output: Span<'_, Self>,
-        grad_input: Option<SpanMut<'_, Self>>,
-        mut grad_params: SpanMut<'_, Self>,
+        plan: &SelfAttentionPlan<Self>,
+        memory: SelfAttentionMemory<'_, Self>,
+        io: Backward<'_, Self>,
     ) -> Result<()> {
-        const OP: &str = "self_attention_vjp";
-        let sizes = &plan.sizes;
-        input.expect_len(OP, "input", sizes.len(batch))?;
-        params.expect_len(OP, "params", sizes.num_parameters())?;
-        saved.expect_len(OP, "saved", plan.saved_ends(batch).2)?;
-        scratch.expect_len(OP, "scratch", sizes.scratch_len(batch))?;
-        grad_output.expect_len(OP, "grad_output", sizes.len(batch))?;
-        if let Some(grad_input) = &grad_input {
-            grad_input.expect_len(OP, "grad_input", sizes.len(batch))?;
-        }
-        grad_params.expect_len(OP, "grad_params", sizes.num_parameters())?;
-        let (qkv_end, heads_end, end) = plan.saved_ends(batch);
-        let (first_end, weights) = plan.weight_ends();
+        let input = io.checked_input();
+        let SelfAttentionMemory { saved, mut scratch } = memory;
+        let Backward { batch, params, grad_output, grad_input, mut grad_params, .. } = io;
+        let OpPlan { sizes, prepared: plan } = plan;
+        let (qkv_end, heads_end, end) = sizes.saved_ends(batch);
+        let (first_end, weights) = sizes.weight_ends();
         let saved = saved.into_span();
         let heads = part(saved, qkv_end..heads_end);
         // 1. The projection behind the heads.
@@ -144,7 +112,7 @@ impl<L: Launcher> SelfAttentionOp for L {
             let grad_bias = part_mut(&mut grad_params, weights + 3 * sizes.channels..len);
             add_channel_sums(self, grad_output, plane, grad_bias)?;
         }
-        let mut grad_heads = Scratch::new(self, sizes.len(batch))?;
+        let mut grad_heads = Scratch::new(self, sizes.input_len(batch))?;
         let weight = part(params, first_end..weights);
         plan.output_projection.backward_input(self, batch, grad_output, weight, grad_heads.all_mut())?;
         // 2. The heads.

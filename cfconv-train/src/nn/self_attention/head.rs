@@ -23,12 +23,12 @@ impl HeadSizes {
         self.tokens * self.channels
     }
 
-    /// Lanes of scratch that [`Forward`] needs.
+    /// Lanes of scratch that [`HeadForward`] needs.
     pub(super) fn forward_scratch_len(self) -> usize {
         QUERIES * self.tokens
     }
 
-    /// Lanes of scratch that [`Backward`] needs.
+    /// Lanes of scratch that [`HeadBackward`] needs.
     pub(super) fn backward_scratch_len(self) -> usize {
         2 * QUERIES * self.tokens + 2 * self.part_len() + QUERIES * self.channels
     }
@@ -63,14 +63,14 @@ impl HeadSizes {
 }
 
 /// `o[t] = Σ_s softmax_s(q[t]·k[s]/√d)·v[s]`.
-pub(super) struct Forward<'a, T> {
+pub(super) struct HeadForward<'a, T> {
     pub(super) sizes: HeadSizes,
     /// q, k, v, and o, which is overwritten.
     pub(super) parts: &'a mut [[T; LANES]],
     pub(super) scratch: &'a mut [[T; LANES]],
 }
 
-impl<T: Real> Kernel for Forward<'_, T> {
+impl<T: Real> Kernel for HeadForward<'_, T> {
     type Output = ();
 
     #[inline(always)]
@@ -90,14 +90,14 @@ impl<T: Real> Kernel for Forward<'_, T> {
 }
 
 /// Gradients of q, k and v from that of o.
-pub(super) struct Backward<'a, T> {
+pub(super) struct HeadBackward<'a, T> {
     pub(super) sizes: HeadSizes,
     /// q, k, v, and the gradient of o; the first three are overwritten with their gradients.
     pub(super) parts: &'a mut [[T; LANES]],
     pub(super) scratch: &'a mut [[T; LANES]],
 }
 
-impl<T: Real> Kernel for Backward<'_, T> {
+impl<T: Real> Kernel for HeadBackward<'_, T> {
     type Output = ();
 
     #[inline(always)]

@@ -3,62 +3,46 @@
 use cfconv_fft::Real;
 use rayon::prelude::*;
 
-use super::SpectralCropOp;
-use crate::device::{Cpu, Result, Span, SpanMut};
-use crate::nn::spectral_pool::{KeptRow, check_smaller, kept_rows};
-use crate::nn::{SpectralPoolSizes, SpectrumSizes};
+use super::{SpectralCropOp, SpectralCropPlan, SpectralCropSizes};
+use crate::device::{Cpu, Result};
+use crate::nn::slices::ForwardSlices;
+use crate::nn::spectral_pool::{KeptRow, kept_rows};
+use crate::nn::{Forward, SpectrumSizes};
 
 /// Which rows and columns are kept.
 #[derive(Clone, Debug)]
-pub struct CpuSpectralCropPlan {
+pub struct SpectralCrop {
     large: SpectrumSizes,
     small: SpectrumSizes,
     rows: Vec<KeptRow>,
 }
 
 impl SpectralCropOp for Cpu {
-    type SpectralCropPlan = CpuSpectralCropPlan;
+    type PreparedSpectralCrop = SpectralCrop;
 
-    fn plan_spectral_crop(&self, sizes: &SpectralPoolSizes) -> Result<CpuSpectralCropPlan> {
-        check_smaller("spectral_crop", sizes)?;
-        Ok(CpuSpectralCropPlan::new(sizes))
+    fn prepare_spectral_crop(&self, sizes: &SpectralCropSizes) -> Result<SpectralCrop> {
+        Ok(SpectralCrop::new(sizes))
     }
 
-    fn spectral_crop(
-        &self,
-        plan: &CpuSpectralCropPlan,
-        batch: usize,
-        input: Span<'_, Self>,
-        output: SpanMut<'_, Self>,
-    ) -> Result<()> {
-        input.expect_len("spectral_crop", "input", plan.large.len(batch))?;
-        output.expect_len("spectral_crop", "output", plan.small.len(batch))?;
-        plan.forward(batch, input.as_slice(), output.into_slice());
+    fn spectral_crop_kernel(&self, plan: &SpectralCropPlan<Self>, io: Forward<'_, Self>) -> Result<()> {
+        plan.prepared.forward(io.into_slices());
         Ok(())
     }
 
-    fn spectral_crop_adjoint(
+    fn spectral_crop_adjoint_kernel(
         &self,
-        plan: &CpuSpectralCropPlan,
-        batch: usize,
-        grad_output: Span<'_, Self>,
-        grad_input: SpanMut<'_, Self>,
+        plan: &SpectralCropPlan<Self>,
+        io: Forward<'_, Self>,
     ) -> Result<()> {
-        grad_output.expect_len("spectral_crop_adjoint", "grad_output", plan.small.len(batch))?;
-        grad_input.expect_len("spectral_crop_adjoint", "grad_input", plan.large.len(batch))?;
-        plan.adjoint(batch, grad_output.as_slice(), grad_input.into_slice());
+        plan.prepared.adjoint(io.into_slices());
         Ok(())
     }
 }
 
-impl CpuSpectralCropPlan {
-    fn new(sizes: &SpectralPoolSizes) -> Self {
-        let SpectralPoolSizes { channels, height, width, output_height, output_width } = *sizes;
-        Self {
-            large: SpectrumSizes { channels, height, width },
-            small: SpectrumSizes { channels, height: output_height, width: output_width },
-            rows: kept_rows(height, output_height),
-        }
+impl SpectralCrop {
+    fn new(sizes: &SpectralCropSizes) -> Self {
+        let (large, small) = (sizes.large(), sizes.small());
+        Self { large, small, rows: kept_rows(large.height, small.height) }
     }
 
     fn scale<T: Real>(&self) -> T {
@@ -72,7 +56,8 @@ impl CpuSpectralCropPlan {
         (width.is_multiple_of(2) && width < self.large.width).then_some(width / 2)
     }
 
-    fn forward<T: Real>(&self, batch: usize, input: &[T], output: &mut [T]) {
+    fn forward<T: Real>(&self, io: ForwardSlices<'_, T>) {
+        let ForwardSlices { batch, input, output, .. } = io;
         let (large_row, small_row) = (
             self.large.plane_len(batch) / self.large.height,
             self.small.plane_len(batch) / self.small.height,
@@ -105,7 +90,8 @@ impl CpuSpectralCropPlan {
     }
 
     /// The scatter of what forward gathers; the Hermitian part of a column is its own adjoint.
-    fn adjoint<T: Real>(&self, batch: usize, grad_output: &[T], grad_input: &mut [T]) {
+    fn adjoint<T: Real>(&self, io: ForwardSlices<'_, T>) {
+        let ForwardSlices { batch, input: grad_output, output: grad_input, .. } = io;
         let (large_row, small_row) = (
             self.large.plane_len(batch) / self.large.height,
             self.small.plane_len(batch) / self.small.height,
@@ -160,7 +146,8 @@ fn hermitian_column<T: Real>(spectrum: &mut [T], row_len: usize, at: usize, batc
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nn::testing::{dot, noise};
+    use crate::nn::SpectralPoolSizes;
+    use crate::nn::testing::{assert_adjoint, noise};
 
     const SIZES: [(usize, usize, usize, usize, usize); 9] = [
         (1, 1, 1, 1, 1),
@@ -176,14 +163,9 @@ mod tests {
 
     fn plan(
         (height, width, output_height, output_width, _): (usize, usize, usize, usize, usize),
-    ) -> CpuSpectralCropPlan {
-        CpuSpectralCropPlan::new(&SpectralPoolSizes {
-            channels: 2,
-            height,
-            width,
-            output_height,
-            output_width,
-        })
+    ) -> SpectralCrop {
+        let sizes = SpectralPoolSizes { channels: 2, height, width, output_height, output_width };
+        SpectralCrop::new(&SpectralCropSizes(sizes))
     }
 
     #[test]
@@ -193,7 +175,7 @@ mod tests {
             let plan = plan(shape);
             let z = noise(1, plan.large.len(batch));
             let mut y = vec![f64::NAN; plan.small.len(batch)];
-            plan.forward(batch, &z, &mut y);
+            plan.forward(ForwardSlices { batch, input: &z, params: &[], output: &mut y });
             // Real (part 0) or imaginary part of a bin of signed frequencies, q possibly negative.
             let large = |c: usize, p: i64, q: i64, part: usize, b: usize| -> f64 {
                 let (row, sign) = if q < 0 { (-p, [1.0, -1.0][part]) } else { (p, 1.0) };
@@ -229,11 +211,8 @@ mod tests {
     fn adjoint_passes_dot_test() {
         for shape in SIZES {
             let (plan, batch) = (plan(shape), shape.4);
-            let (z, g) = (noise(1, plan.large.len(batch)), noise(2, plan.small.len(batch)));
-            let (mut y, mut back) = (vec![f64::NAN; g.len()], vec![f64::NAN; z.len()]);
-            plan.forward(batch, &z, &mut y);
-            plan.adjoint(batch, &g, &mut back);
-            assert!((dot(&y, &g) - dot(&z, &back)).abs() < 1e-12, "{shape:?}");
+            let lens = (plan.large.len(batch), plan.small.len(batch));
+            assert_adjoint(&shape, batch, lens, |io| plan.forward(io), |io| plan.adjoint(io));
         }
     }
 }

@@ -3,8 +3,45 @@
 mod cpu_kernel;
 mod cuda_kernel;
 
-use super::SpectralPoolSizes;
-use crate::device::{Memory, Result, Span, SpanMut};
+use super::{Backward, Forward, OpPlan, OpSizes, SpectralPoolSizes, SpectrumSizes};
+use crate::device::{Memory, Result};
+
+/// Sizes of a cropping: the half spectra of the images of [`SpectralPoolSizes`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SpectralCropSizes(pub SpectralPoolSizes);
+
+/// Croppings of given sizes, prepared on a device.
+pub type SpectralCropPlan<D> = OpPlan<SpectralCropSizes, <D as SpectralCropOp>::PreparedSpectralCrop>;
+
+impl SpectralCropSizes {
+    /// The half spectra before.
+    pub fn large(&self) -> SpectrumSizes {
+        let SpectralPoolSizes { channels, height, width, .. } = self.0;
+        SpectrumSizes { channels, height, width }
+    }
+
+    /// The half spectra after.
+    pub fn small(&self) -> SpectrumSizes {
+        let SpectralPoolSizes { channels, output_height, output_width, .. } = self.0;
+        SpectrumSizes { channels, height: output_height, width: output_width }
+    }
+}
+
+impl OpSizes for SpectralCropSizes {
+    const BACKWARD_READS_INPUT: bool = false;
+
+    fn validate(&self, op: &'static str) -> Result<()> {
+        self.0.validate(op)
+    }
+
+    fn input_len(&self, batch: usize) -> usize {
+        self.large().len(batch)
+    }
+
+    fn output_len(&self, batch: usize) -> usize {
+        self.small().len(batch)
+    }
+}
 
 /// Spectral pooling within the frequency domain on a device: of orthonormal half spectra the bins of the smaller
 /// grid are kept, times √(H'·W'/(H·W)), so that a constant image stays that constant.
@@ -22,36 +59,47 @@ use crate::device::{Memory, Result, Span, SpanMut};
 /// Rippel, Snoek and Adams, "Spectral representations for convolutional neural networks", 2015, section 4.
 pub trait SpectralCropOp: Memory {
     /// What the device prepares once for given sizes.
-    type SpectralCropPlan: std::fmt::Debug + Send + Sync;
+    type PreparedSpectralCrop: std::fmt::Debug + Send + Sync;
 
-    /// Prepares croppings between spectra of images of these sizes.
+    /// Prepares croppings between half spectra of images of these sizes.
     ///
     /// # Errors
     /// [`DeviceError::UnsupportedSize`](crate::device::DeviceError::UnsupportedSize) if an output size is zero or
     /// larger than the input's.
-    fn plan_spectral_crop(&self, sizes: &SpectralPoolSizes) -> Result<Self::SpectralCropPlan>;
+    fn plan_spectral_crop(&self, sizes: &SpectralPoolSizes) -> Result<SpectralCropPlan<Self>> {
+        let sizes = SpectralCropSizes(*sizes);
+        OpPlan::try_new("spectral_crop", &sizes, |sizes| self.prepare_spectral_crop(sizes))
+    }
 
     /// Computes the smaller half spectra.
     ///
     /// # Errors
-    /// If a length is wrong.
-    fn spectral_crop(
-        &self,
-        plan: &Self::SpectralCropPlan,
-        batch: usize,
-        input: Span<'_, Self>,
-        output: SpanMut<'_, Self>,
-    ) -> Result<()>;
+    /// As for [`Forward::check`].
+    fn spectral_crop(&self, plan: &SpectralCropPlan<Self>, io: Forward<'_, Self>) -> Result<()> {
+        io.check("spectral_crop", &plan.sizes)?;
+        self.spectral_crop_kernel(plan, io)
+    }
 
     /// Computes the gradient of the larger half spectra: the adjoint.
     ///
     /// # Errors
-    /// If a length is wrong.
-    fn spectral_crop_adjoint(
+    /// As for [`Backward::check`].
+    fn spectral_crop_adjoint(&self, plan: &SpectralCropPlan<Self>, io: Backward<'_, Self>) -> Result<()> {
+        io.check("spectral_crop_adjoint", &plan.sizes)?;
+        let Some(io) = io.into_adjoint() else { return Ok(()) };
+        self.spectral_crop_adjoint_kernel(plan, io)
+    }
+
+    /// [`plan_spectral_crop`](Self::plan_spectral_crop) of checked sizes.
+    fn prepare_spectral_crop(&self, sizes: &SpectralCropSizes) -> Result<Self::PreparedSpectralCrop>;
+
+    /// [`spectral_crop`](Self::spectral_crop) of checked operands.
+    fn spectral_crop_kernel(&self, plan: &SpectralCropPlan<Self>, io: Forward<'_, Self>) -> Result<()>;
+
+    /// [`spectral_crop_adjoint`](Self::spectral_crop_adjoint) of checked operands: from the gradient of the output to that of the input.
+    fn spectral_crop_adjoint_kernel(
         &self,
-        plan: &Self::SpectralCropPlan,
-        batch: usize,
-        grad_output: Span<'_, Self>,
-        grad_input: SpanMut<'_, Self>,
+        plan: &SpectralCropPlan<Self>,
+        io: Forward<'_, Self>,
     ) -> Result<()>;
 }

@@ -4,56 +4,37 @@ use cfconv_fft::Real;
 use cfconv_fft::lanes::{LanesRfft2, Point};
 use rayon::prelude::*;
 
-use super::kept_rows::{KeptRow, check_smaller, kept_rows};
-use super::{SpectralPoolOp, SpectralPoolSizes};
-use crate::device::{Cpu, Result, Span, SpanMut};
+use super::kept_rows::{KeptRow, kept_rows};
+use super::{SpectralPoolOp, SpectralPoolPlan, SpectralPoolSizes};
+use crate::device::{Cpu, Result};
+use crate::nn::Forward;
+use crate::nn::slices::ForwardSlices;
+
+impl SpectralPoolOp for Cpu {
+    type PreparedSpectralPool = SpectralPool<f32>;
+
+    fn prepare_spectral_pool(&self, sizes: &SpectralPoolSizes) -> Result<SpectralPool<f32>> {
+        SpectralPool::try_new(sizes)
+    }
+
+    fn spectral_pool_kernel(&self, plan: &SpectralPoolPlan<Self>, io: Forward<'_, Self>) -> Result<()> {
+        plan.prepared.forward(io.into_slices());
+        Ok(())
+    }
+
+    fn spectral_pool_adjoint_kernel(
+        &self,
+        plan: &SpectralPoolPlan<Self>,
+        io: Forward<'_, Self>,
+    ) -> Result<()> {
+        plan.prepared.adjoint(io.into_slices());
+        Ok(())
+    }
+}
 
 /// Transforms of both sizes.
 #[derive(Clone, Debug)]
-pub struct CpuSpectralPoolPlan {
-    sizes: SpectralPoolSizes,
-    pool: SpectralPool<f32>,
-}
-
-impl SpectralPoolOp for Cpu {
-    type SpectralPoolPlan = CpuSpectralPoolPlan;
-
-    fn plan_spectral_pool(&self, sizes: &SpectralPoolSizes) -> Result<CpuSpectralPoolPlan> {
-        check_smaller("spectral_pool", sizes)?;
-        Ok(CpuSpectralPoolPlan { sizes: *sizes, pool: SpectralPool::try_new(sizes)? })
-    }
-
-    fn spectral_pool(
-        &self,
-        plan: &CpuSpectralPoolPlan,
-        batch: usize,
-        input: Span<'_, Self>,
-        output: SpanMut<'_, Self>,
-    ) -> Result<()> {
-        input.expect_len("spectral_pool", "input", plan.sizes.input_len(batch))?;
-        output.expect_len("spectral_pool", "output", plan.sizes.output_len(batch))?;
-        plan.pool.forward(batch, input.as_slice(), output.into_slice());
-        Ok(())
-    }
-
-    fn spectral_pool_adjoint(
-        &self,
-        plan: &CpuSpectralPoolPlan,
-        batch: usize,
-        grad_output: Span<'_, Self>,
-        grad_input: SpanMut<'_, Self>,
-    ) -> Result<()> {
-        const OP: &str = "spectral_pool_adjoint";
-        grad_output.expect_len(OP, "grad_output", plan.sizes.output_len(batch))?;
-        grad_input.expect_len(OP, "grad_input", plan.sizes.input_len(batch))?;
-        plan.pool.adjoint(batch, grad_output.as_slice(), grad_input.into_slice());
-        Ok(())
-    }
-}
-
-/// The operation for any scalar.
-#[derive(Clone, Debug)]
-struct SpectralPool<T> {
+pub struct SpectralPool<T> {
     large: LanesRfft2<T>,
     small: LanesRfft2<T>,
     rows: Vec<KeptRow>,
@@ -99,7 +80,8 @@ impl<T: Real> SpectralPool<T> {
         self.small.height() * self.small.width() * batch
     }
 
-    fn forward(&self, batch: usize, input: &[T], output: &mut [T]) {
+    fn forward(&self, io: ForwardSlices<'_, T>) {
+        let ForwardSlices { batch, input, output, .. } = io;
         let bin = 2 * batch;
         let (large_row, small_row) = (self.large.half_width() * bin, self.small.half_width() * bin);
         output
@@ -127,7 +109,8 @@ impl<T: Real> SpectralPool<T> {
             );
     }
 
-    fn adjoint(&self, batch: usize, grad_output: &[T], grad_input: &mut [T]) {
+    fn adjoint(&self, io: ForwardSlices<'_, T>) {
+        let ForwardSlices { batch, input: grad_output, output: grad_input, .. } = io;
         let bin = 2 * batch;
         let (large_row, small_row) = (self.large.half_width() * bin, self.small.half_width() * bin);
         // The smaller grid's Nyquist column, if the larger grid has it twice: at +1/2 and −1/2.
@@ -168,7 +151,7 @@ impl<T: Real> SpectralPool<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nn::testing::{dot, noise};
+    use crate::nn::testing::{assert_adjoint, noise};
     use std::f64::consts::TAU;
 
     const SIZES: [(usize, usize, usize, usize, usize); 9] = [
@@ -231,7 +214,7 @@ mod tests {
             let pool = pool(shape);
             let x = noise(1, 2 * height * width * batch);
             let mut y = vec![f64::NAN; 2 * output_height * output_width * batch];
-            pool.forward(batch, &x, &mut y);
+            pool.forward(ForwardSlices { batch, input: &x, params: &[], output: &mut y });
             let (rows, columns) = (axis(height, output_height), axis(width, output_width));
             for (index, &got) in y.iter().enumerate() {
                 let (b, pixel) = (index % batch, index / batch);
@@ -254,12 +237,8 @@ mod tests {
         for shape in SIZES {
             let (height, width, output_height, output_width, batch) = shape;
             let pool = pool(shape);
-            let x = noise(1, 2 * height * width * batch);
-            let g = noise(2, 2 * output_height * output_width * batch);
-            let (mut y, mut back) = (vec![f64::NAN; g.len()], vec![f64::NAN; x.len()]);
-            pool.forward(batch, &x, &mut y);
-            pool.adjoint(batch, &g, &mut back);
-            assert!((dot(&y, &g) - dot(&x, &back)).abs() < 1e-12, "{shape:?}");
+            let lens = (2 * height * width * batch, 2 * output_height * output_width * batch);
+            assert_adjoint(&shape, batch, lens, |io| pool.forward(io), |io| pool.adjoint(io));
         }
     }
 }

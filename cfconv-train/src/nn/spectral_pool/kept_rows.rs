@@ -1,8 +1,5 @@
 //! Which rows of a larger spectrum a smaller one keeps.
 
-use super::SpectralPoolSizes;
-use crate::device::{DeviceError, Result};
-
 /// One row of the smaller spectrum and where it comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct KeptRow {
@@ -10,20 +7,6 @@ pub(crate) struct KeptRow {
     /// The row of frequency +1/2 of the smaller grid, if this is its Nyquist row and the larger grid tells
     /// the two apart.
     pub(crate) mirror: Option<usize>,
-}
-
-/// Checks that the output is not empty and not larger than the input.
-pub(crate) fn check_smaller(op: &'static str, sizes: &SpectralPoolSizes) -> Result<()> {
-    for (name, got, largest) in [
-        ("output_height", sizes.output_height, sizes.height),
-        ("output_width", sizes.output_width, sizes.width),
-    ] {
-        if got == 0 || got > largest {
-            let expected = "1 to the size of the input";
-            return Err(DeviceError::UnsupportedSize { op, name, expected, got });
-        }
-    }
-    Ok(())
 }
 
 /// For each row of the smaller spectrum (fftfreq order), the row of the larger one of the same frequency.

@@ -4,9 +4,11 @@ mod cpu_kernel;
 mod cuda_kernel;
 mod kept_rows;
 
-pub(crate) use kept_rows::{KeptRow, check_smaller, kept_rows};
+pub(crate) use kept_rows::{KeptRow, kept_rows};
 
-use crate::device::{Memory, Result, Span, SpanMut};
+use super::operands::expect_positive;
+use super::{Backward, Forward, OpPlan, OpSizes};
+use crate::device::{DeviceError, Memory, Result};
 
 /// Sizes of a spectral pooling.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,14 +25,31 @@ pub struct SpectralPoolSizes {
     pub output_width: usize,
 }
 
-impl SpectralPoolSizes {
-    /// Values of the input of a batch.
-    pub fn input_len(&self, batch: usize) -> usize {
+/// Poolings of given sizes, prepared on a device.
+pub type SpectralPoolPlan<D> = OpPlan<SpectralPoolSizes, <D as SpectralPoolOp>::PreparedSpectralPool>;
+
+impl OpSizes for SpectralPoolSizes {
+    const BACKWARD_READS_INPUT: bool = false;
+
+    fn validate(&self, op: &'static str) -> Result<()> {
+        expect_positive(op, &[("channels", self.channels)])?;
+        for (name, got, largest) in [
+            ("output_height", self.output_height, self.height),
+            ("output_width", self.output_width, self.width),
+        ] {
+            if got == 0 || got > largest {
+                let expected = "1 to the size of the input";
+                return Err(DeviceError::UnsupportedSize { op, name, expected, got });
+            }
+        }
+        Ok(())
+    }
+
+    fn input_len(&self, batch: usize) -> usize {
         self.channels * self.height * self.width * batch
     }
 
-    /// Values of the output of a batch.
-    pub fn output_len(&self, batch: usize) -> usize {
+    fn output_len(&self, batch: usize) -> usize {
         self.channels * self.output_height * self.output_width * batch
     }
 }
@@ -50,36 +69,45 @@ impl SpectralPoolSizes {
 /// the Nyquist terms are treated by a list of cases, here by the mean.
 pub trait SpectralPoolOp: Memory {
     /// What the device prepares once for given sizes.
-    type SpectralPoolPlan: std::fmt::Debug + Send + Sync;
+    type PreparedSpectralPool: std::fmt::Debug + Send + Sync;
 
     /// Prepares poolings of these sizes.
     ///
     /// # Errors
-    /// [`DeviceError::UnsupportedSize`](crate::device::DeviceError::UnsupportedSize) if an output size is zero or
-    /// larger than the input's.
-    fn plan_spectral_pool(&self, sizes: &SpectralPoolSizes) -> Result<Self::SpectralPoolPlan>;
+    /// [`DeviceError::UnsupportedSize`] if an output size is zero or larger than the input's.
+    fn plan_spectral_pool(&self, sizes: &SpectralPoolSizes) -> Result<SpectralPoolPlan<Self>> {
+        OpPlan::try_new("spectral_pool", sizes, |sizes| self.prepare_spectral_pool(sizes))
+    }
 
     /// Computes the smaller image.
     ///
     /// # Errors
-    /// If a length is wrong.
-    fn spectral_pool(
-        &self,
-        plan: &Self::SpectralPoolPlan,
-        batch: usize,
-        input: Span<'_, Self>,
-        output: SpanMut<'_, Self>,
-    ) -> Result<()>;
+    /// As for [`Forward::check`].
+    fn spectral_pool(&self, plan: &SpectralPoolPlan<Self>, io: Forward<'_, Self>) -> Result<()> {
+        io.check("spectral_pool", &plan.sizes)?;
+        self.spectral_pool_kernel(plan, io)
+    }
 
     /// Computes the gradient of the larger image: the adjoint.
     ///
     /// # Errors
-    /// If a length is wrong.
-    fn spectral_pool_adjoint(
+    /// As for [`Backward::check`].
+    fn spectral_pool_adjoint(&self, plan: &SpectralPoolPlan<Self>, io: Backward<'_, Self>) -> Result<()> {
+        io.check("spectral_pool_adjoint", &plan.sizes)?;
+        let Some(io) = io.into_adjoint() else { return Ok(()) };
+        self.spectral_pool_adjoint_kernel(plan, io)
+    }
+
+    /// [`plan_spectral_pool`](Self::plan_spectral_pool) of checked sizes.
+    fn prepare_spectral_pool(&self, sizes: &SpectralPoolSizes) -> Result<Self::PreparedSpectralPool>;
+
+    /// [`spectral_pool`](Self::spectral_pool) of checked operands.
+    fn spectral_pool_kernel(&self, plan: &SpectralPoolPlan<Self>, io: Forward<'_, Self>) -> Result<()>;
+
+    /// [`spectral_pool_adjoint`](Self::spectral_pool_adjoint) of checked operands: from the gradient of the output to that of the input.
+    fn spectral_pool_adjoint_kernel(
         &self,
-        plan: &Self::SpectralPoolPlan,
-        batch: usize,
-        grad_output: Span<'_, Self>,
-        grad_input: SpanMut<'_, Self>,
+        plan: &SpectralPoolPlan<Self>,
+        io: Forward<'_, Self>,
     ) -> Result<()>;
 }

@@ -4,80 +4,50 @@ use cfconv_fft::lanes::{LanesRfft2, Point};
 use cfconv_fft::{Real, multiplicity};
 use rayon::prelude::*;
 
-use super::SpectrumTransformOp;
-use crate::device::{Cpu, Result, Span, SpanMut};
-use crate::nn::SpectrumSizes;
+use super::{SpectrumTransformOp, SpectrumTransformPlan};
+use crate::device::{Cpu, Result};
+use crate::nn::slices::ForwardSlices;
+use crate::nn::{Forward, SpectrumSizes};
+
+impl SpectrumTransformOp for Cpu {
+    type PreparedSpectrumTransform = SpectrumTransform<f32>;
+
+    fn prepare_spectrum_transform(&self, sizes: &SpectrumSizes) -> Result<SpectrumTransform<f32>> {
+        SpectrumTransform::try_new(sizes)
+    }
+
+    fn to_spectrum_kernel(&self, plan: &SpectrumTransformPlan<Self>, io: Forward<'_, Self>) -> Result<()> {
+        plan.prepared.to_spectrum(io.into_slices());
+        Ok(())
+    }
+
+    fn to_spectrum_adjoint_kernel(
+        &self,
+        plan: &SpectrumTransformPlan<Self>,
+        io: Forward<'_, Self>,
+    ) -> Result<()> {
+        plan.prepared.to_spectrum_adjoint(io.into_slices());
+        Ok(())
+    }
+
+    fn to_image_kernel(&self, plan: &SpectrumTransformPlan<Self>, io: Forward<'_, Self>) -> Result<()> {
+        plan.prepared.to_image(io.into_slices());
+        Ok(())
+    }
+
+    fn to_image_adjoint_kernel(
+        &self,
+        plan: &SpectrumTransformPlan<Self>,
+        io: Forward<'_, Self>,
+    ) -> Result<()> {
+        plan.prepared.to_image_adjoint(io.into_slices());
+        Ok(())
+    }
+}
 
 /// Transforms of one size.
 #[derive(Clone, Debug)]
-pub struct CpuSpectrumTransformPlan {
-    sizes: SpectrumSizes,
-    transform: SpectrumTransform<f32>,
-}
-
-impl SpectrumTransformOp for Cpu {
-    type SpectrumTransformPlan = CpuSpectrumTransformPlan;
-
-    fn plan_spectrum_transform(&self, sizes: &SpectrumSizes) -> Result<CpuSpectrumTransformPlan> {
-        Ok(CpuSpectrumTransformPlan { sizes: *sizes, transform: SpectrumTransform::try_new(sizes)? })
-    }
-
-    fn to_spectrum(
-        &self,
-        plan: &CpuSpectrumTransformPlan,
-        batch: usize,
-        images: Span<'_, Self>,
-        spectra: SpanMut<'_, Self>,
-    ) -> Result<()> {
-        images.expect_len("to_spectrum", "images", plan.sizes.image_len(batch))?;
-        spectra.expect_len("to_spectrum", "spectra", plan.sizes.len(batch))?;
-        plan.transform.to_spectrum(batch, images.as_slice(), spectra.into_slice());
-        Ok(())
-    }
-
-    fn to_spectrum_adjoint(
-        &self,
-        plan: &CpuSpectrumTransformPlan,
-        batch: usize,
-        grad_spectra: Span<'_, Self>,
-        grad_images: SpanMut<'_, Self>,
-    ) -> Result<()> {
-        grad_spectra.expect_len("to_spectrum_adjoint", "grad_spectra", plan.sizes.len(batch))?;
-        grad_images.expect_len("to_spectrum_adjoint", "grad_images", plan.sizes.image_len(batch))?;
-        plan.transform.to_spectrum_adjoint(batch, grad_spectra.as_slice(), grad_images.into_slice());
-        Ok(())
-    }
-
-    fn to_image(
-        &self,
-        plan: &CpuSpectrumTransformPlan,
-        batch: usize,
-        spectra: Span<'_, Self>,
-        images: SpanMut<'_, Self>,
-    ) -> Result<()> {
-        spectra.expect_len("to_image", "spectra", plan.sizes.len(batch))?;
-        images.expect_len("to_image", "images", plan.sizes.image_len(batch))?;
-        plan.transform.to_image(batch, spectra.as_slice(), images.into_slice());
-        Ok(())
-    }
-
-    fn to_image_adjoint(
-        &self,
-        plan: &CpuSpectrumTransformPlan,
-        batch: usize,
-        grad_images: Span<'_, Self>,
-        grad_spectra: SpanMut<'_, Self>,
-    ) -> Result<()> {
-        grad_images.expect_len("to_image_adjoint", "grad_images", plan.sizes.image_len(batch))?;
-        grad_spectra.expect_len("to_image_adjoint", "grad_spectra", plan.sizes.len(batch))?;
-        plan.transform.to_image_adjoint(batch, grad_images.as_slice(), grad_spectra.into_slice());
-        Ok(())
-    }
-}
-
-/// The operation for any scalar.
-#[derive(Clone, Debug)]
-struct SpectrumTransform<T> {
+pub struct SpectrumTransform<T> {
     plan: LanesRfft2<T>,
 }
 
@@ -109,7 +79,8 @@ impl<T: Real> SpectrumTransform<T> {
         }
     }
 
-    fn to_spectrum(&self, batch: usize, images: &[T], spectra: &mut [T]) {
+    fn to_spectrum(&self, io: ForwardSlices<'_, T>) {
+        let ForwardSlices { batch, input: images, output: spectra, .. } = io;
         spectra
             .par_chunks_mut(self.spectrum_plane(batch))
             .zip(images.par_chunks(self.image_plane(batch)))
@@ -122,7 +93,8 @@ impl<T: Real> SpectrumTransform<T> {
     }
 
     /// `grad_image = √(H·W)·irfft2(grad_spectrum/m)`, with 1/(H·W) in `irfft2`.
-    fn to_spectrum_adjoint(&self, batch: usize, grad_spectra: &[T], grad_images: &mut [T]) {
+    fn to_spectrum_adjoint(&self, io: ForwardSlices<'_, T>) {
+        let ForwardSlices { batch, input: grad_spectra, output: grad_images, .. } = io;
         let plane = self.spectrum_plane(batch);
         grad_images
             .par_chunks_mut(self.image_plane(batch))
@@ -137,7 +109,8 @@ impl<T: Real> SpectrumTransform<T> {
             );
     }
 
-    fn to_image(&self, batch: usize, spectra: &[T], images: &mut [T]) {
+    fn to_image(&self, io: ForwardSlices<'_, T>) {
+        let ForwardSlices { batch, input: spectra, output: images, .. } = io;
         images
             .par_chunks_mut(self.image_plane(batch))
             .zip(spectra.par_chunks(self.spectrum_plane(batch)))
@@ -150,7 +123,8 @@ impl<T: Real> SpectrumTransform<T> {
     }
 
     /// `grad_spectrum = m/√(H·W)·rfft2(grad_image)`.
-    fn to_image_adjoint(&self, batch: usize, grad_images: &[T], grad_spectra: &mut [T]) {
+    fn to_image_adjoint(&self, io: ForwardSlices<'_, T>) {
+        let ForwardSlices { batch, input: grad_images, output: grad_spectra, .. } = io;
         grad_spectra
             .par_chunks_mut(self.spectrum_plane(batch))
             .zip(grad_images.par_chunks(self.image_plane(batch)))
@@ -167,7 +141,7 @@ impl<T: Real> SpectrumTransform<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nn::testing::{dot, noise};
+    use crate::nn::testing::{assert_adjoint, noise};
     use cfconv_fft::{Complex, FftNorm, naive};
     use ndarray::Array2;
 
@@ -189,11 +163,12 @@ mod tests {
             let transform = SpectrumTransform::<f64>::try_new(&sizes).unwrap();
             let images = noise(1, sizes.image_len(batch));
             let mut spectra = vec![f64::NAN; sizes.len(batch)];
-            transform.to_spectrum(batch, &images, &mut spectra);
+            let io = ForwardSlices { batch, input: &images, params: &[], output: &mut spectra };
+            transform.to_spectrum(io);
             // Any half spectra, those of no image included.
             let other = noise(2, spectra.len());
             let mut back = vec![f64::NAN; images.len()];
-            transform.to_image(batch, &other, &mut back);
+            transform.to_image(ForwardSlices { batch, input: &other, params: &[], output: &mut back });
             for c in 0..channels {
                 for b in 0..batch {
                     let pixel = |(h, w): (usize, usize)| ((c * height + h) * width + w) * batch + b;
@@ -222,15 +197,21 @@ mod tests {
         for (channels, height, width, batch) in SIZES {
             let sizes = SpectrumSizes { channels, height, width };
             let transform = SpectrumTransform::<f64>::try_new(&sizes).unwrap();
-            let (image, spectrum) = (noise(1, sizes.image_len(batch)), noise(2, sizes.len(batch)));
-            let (mut to, mut to_adjoint) = (vec![f64::NAN; spectrum.len()], vec![f64::NAN; image.len()]);
-            transform.to_spectrum(batch, &image, &mut to);
-            transform.to_spectrum_adjoint(batch, &spectrum, &mut to_adjoint);
-            assert!((dot(&to, &spectrum) - dot(&image, &to_adjoint)).abs() < 1e-12, "{sizes:?}");
-            let (mut back, mut back_adjoint) = (vec![f64::NAN; image.len()], vec![f64::NAN; spectrum.len()]);
-            transform.to_image(batch, &spectrum, &mut back);
-            transform.to_image_adjoint(batch, &image, &mut back_adjoint);
-            assert!((dot(&back, &image) - dot(&spectrum, &back_adjoint)).abs() < 1e-12, "{sizes:?}");
+            let (image, spectrum) = (sizes.image_len(batch), sizes.len(batch));
+            assert_adjoint(
+                &sizes,
+                batch,
+                (image, spectrum),
+                |io| transform.to_spectrum(io),
+                |io| transform.to_spectrum_adjoint(io),
+            );
+            assert_adjoint(
+                &sizes,
+                batch,
+                (spectrum, image),
+                |io| transform.to_image(io),
+                |io| transform.to_image_adjoint(io),
+            );
         }
     }
 }

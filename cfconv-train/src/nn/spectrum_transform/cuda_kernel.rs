@@ -1,78 +1,49 @@
 //! Transforms between images and half spectra on the CUDA device.
 
-use super::SpectrumTransformOp;
+use super::{SpectrumTransformOp, SpectrumTransformPlan, ToSpectrumSizes};
+use crate::device::Result;
 use crate::device::cuda::{Launcher, RealTransform};
-use crate::device::{Result, Span, SpanMut};
-use crate::nn::SpectrumSizes;
-
-/// Transforms of one size.
-#[derive(Debug)]
-pub struct CudaSpectrumTransformPlan<L: Launcher> {
-    sizes: SpectrumSizes,
-    transform: RealTransform<L>,
-}
-
-impl<L: Launcher> CudaSpectrumTransformPlan<L> {
-    /// 1/√(H·W).
-    fn scale(&self) -> f32 {
-        (1.0 / ((self.sizes.height * self.sizes.width) as f64).sqrt()) as f32
-    }
-}
+use crate::nn::{Forward, SpectrumSizes};
 
 impl<L: Launcher> SpectrumTransformOp for L {
-    type SpectrumTransformPlan = CudaSpectrumTransformPlan<L>;
+    type PreparedSpectrumTransform = RealTransform<L>;
 
-    fn plan_spectrum_transform(&self, sizes: &SpectrumSizes) -> Result<CudaSpectrumTransformPlan<L>> {
+    fn prepare_spectrum_transform(&self, sizes: &SpectrumSizes) -> Result<RealTransform<L>> {
         let size = (sizes.height, sizes.width);
-        let transform = RealTransform::new(self, "spectrum_transform", size, size)?;
-        Ok(CudaSpectrumTransformPlan { sizes: *sizes, transform })
+        RealTransform::new(self, "spectrum_transform", size, size)
     }
 
-    fn to_spectrum(
-        &self,
-        plan: &CudaSpectrumTransformPlan<L>,
-        batch: usize,
-        images: Span<'_, Self>,
-        spectra: SpanMut<'_, Self>,
-    ) -> Result<()> {
-        images.expect_len("to_spectrum", "images", plan.sizes.image_len(batch))?;
-        spectra.expect_len("to_spectrum", "spectra", plan.sizes.len(batch))?;
-        plan.transform.forward(self, batch, images, spectra, plan.scale(), 1.0)
+    fn to_spectrum_kernel(&self, plan: &SpectrumTransformPlan<Self>, io: Forward<'_, Self>) -> Result<()> {
+        let Forward { batch, input, output, .. } = io;
+        plan.prepared.forward(self, batch, input, output, scale(&plan.sizes), 1.0)
     }
 
-    fn to_spectrum_adjoint(
+    fn to_spectrum_adjoint_kernel(
         &self,
-        plan: &CudaSpectrumTransformPlan<L>,
-        batch: usize,
-        grad_spectra: Span<'_, Self>,
-        grad_images: SpanMut<'_, Self>,
+        plan: &SpectrumTransformPlan<Self>,
+        io: Forward<'_, Self>,
     ) -> Result<()> {
-        grad_spectra.expect_len("to_spectrum_adjoint", "grad_spectra", plan.sizes.len(batch))?;
-        grad_images.expect_len("to_spectrum_adjoint", "grad_images", plan.sizes.image_len(batch))?;
-        plan.transform.inverse(self, batch, grad_spectra, grad_images, None, plan.scale(), 0.5)
+        let Forward { batch, input, output, .. } = io;
+        plan.prepared.inverse(self, batch, input, output, None, scale(&plan.sizes), 0.5)
     }
 
-    fn to_image(
-        &self,
-        plan: &CudaSpectrumTransformPlan<L>,
-        batch: usize,
-        spectra: Span<'_, Self>,
-        images: SpanMut<'_, Self>,
-    ) -> Result<()> {
-        spectra.expect_len("to_image", "spectra", plan.sizes.len(batch))?;
-        images.expect_len("to_image", "images", plan.sizes.image_len(batch))?;
-        plan.transform.inverse(self, batch, spectra, images, None, plan.scale(), 1.0)
+    fn to_image_kernel(&self, plan: &SpectrumTransformPlan<Self>, io: Forward<'_, Self>) -> Result<()> {
+        let Forward { batch, input, output, .. } = io;
+        plan.prepared.inverse(self, batch, input, output, None, scale(&plan.sizes), 1.0)
     }
 
-    fn to_image_adjoint(
+    fn to_image_adjoint_kernel(
         &self,
-        plan: &CudaSpectrumTransformPlan<L>,
-        batch: usize,
-        grad_images: Span<'_, Self>,
-        grad_spectra: SpanMut<'_, Self>,
+        plan: &SpectrumTransformPlan<Self>,
+        io: Forward<'_, Self>,
     ) -> Result<()> {
-        grad_images.expect_len("to_image_adjoint", "grad_images", plan.sizes.image_len(batch))?;
-        grad_spectra.expect_len("to_image_adjoint", "grad_spectra", plan.sizes.len(batch))?;
-        plan.transform.forward(self, batch, grad_images, grad_spectra, plan.scale(), 2.0)
+        let Forward { batch, input, output, .. } = io;
+        plan.prepared.forward(self, batch, input, output, scale(&plan.sizes), 2.0)
     }
+}
+
+/// 1/√(H·W).
+fn scale(sizes: &ToSpectrumSizes) -> f32 {
+    let SpectrumSizes { height, width, .. } = sizes.0;
+    (1.0 / ((height * width) as f64).sqrt()) as f32
 }

@@ -3,19 +3,17 @@
 use cfconv_fft::simd::{Isa, Kernel, dispatch};
 use rayon::prelude::*;
 
-use super::{StepSums, VERDICT_LEN, VerdictOp, clip_factor};
+use super::{StepSums, VerdictOp, clip_factor};
 use crate::device::{Cpu, Result, Span, SpanMut};
 use crate::nn::VALUES_PER_TASK;
 
 impl VerdictOp for Cpu {
-    fn sum_losses(
+    fn sum_losses_kernel(
         &self,
         losses: Span<'_, Self>,
         correct: Span<'_, Self>,
         sums: SpanMut<'_, Self>,
     ) -> Result<()> {
-        correct.expect_len("sum_losses", "correct", losses.len())?;
-        sums.expect_len("sum_losses", "sums", StepSums::LEN)?;
         let losses = || losses.as_slice().iter().map(|&loss| f64::from(loss));
         let sums = sums.into_slice();
         write_double(sums, 0, losses().sum());
@@ -24,15 +22,13 @@ impl VerdictOp for Cpu {
         Ok(())
     }
 
-    fn judge_step(
+    fn judge_step_kernel(
         &self,
         clip_norm: f64,
         grads: Span<'_, Self>,
         sums: SpanMut<'_, Self>,
         verdict: SpanMut<'_, Self>,
     ) -> Result<()> {
-        sums.expect_len("judge_step", "sums", StepSums::LEN)?;
-        verdict.expect_len("judge_step", "verdict", VERDICT_LEN)?;
         let values = sums.into_slice();
         write_double(values, 3, sum_of_squares(grads.as_slice()));
         let sums = StepSums::from_values(values.as_array().expect("the length was checked"));
@@ -44,14 +40,13 @@ impl VerdictOp for Cpu {
         Ok(())
     }
 
-    fn copy_if_failed(
+    fn copy_if_failed_kernel(
         &self,
         verdict: Span<'_, Self>,
         source: Span<'_, Self>,
         target: SpanMut<'_, Self>,
     ) -> Result<()> {
-        target.expect_len("copy_if_failed", "target", source.len())?;
-        if gradient_factor("copy_if_failed", verdict)?.is_none() {
+        if gradient_factor(verdict).is_none() {
             target.into_slice().copy_from_slice(source.as_slice());
         }
         Ok(())
@@ -59,10 +54,9 @@ impl VerdictOp for Cpu {
 }
 
 /// What the verdict says that gradients are multiplied by; `None` if the step has failed.
-pub(crate) fn gradient_factor(op: &'static str, verdict: Span<'_, Cpu>) -> Result<Option<f32>> {
-    verdict.expect_len(op, "verdict", VERDICT_LEN)?;
+pub(crate) fn gradient_factor(verdict: Span<'_, Cpu>) -> Option<f32> {
     let verdict = verdict.as_slice();
-    Ok((verdict[0] == 0.0).then_some(verdict[1]))
+    (verdict[0] == 0.0).then_some(verdict[1])
 }
 
 /// Writes double number `at` as the device's memory holds it.

@@ -1,6 +1,6 @@
 //! Verdicts on the CUDA device.
 
-use super::{StepSums, VERDICT_LEN, VerdictOp};
+use super::VerdictOp;
 use crate::device::cuda::{Grid, Launcher, Scratch, count, launch};
 use crate::device::{Result, Span, SpanMut};
 
@@ -8,28 +8,24 @@ use crate::device::{Result, Span, SpanMut};
 const MAX_BLOCKS: usize = 128;
 
 impl<L: Launcher> VerdictOp for L {
-    fn sum_losses(
+    fn sum_losses_kernel(
         &self,
         losses: Span<'_, Self>,
         correct: Span<'_, Self>,
         sums: SpanMut<'_, Self>,
     ) -> Result<()> {
-        correct.expect_len("sum_losses", "correct", losses.len())?;
-        sums.expect_len("sum_losses", "sums", StepSums::LEN)?;
         let threads = L::THREADS;
         let grid = Grid::new([1, 1, 1], threads).with_shared(3 * threads as usize * size_of::<f64>());
         launch!(self, "sum_losses", grid, losses, correct, sums, losses.len())
     }
 
-    fn judge_step(
+    fn judge_step_kernel(
         &self,
         clip_norm: f64,
         grads: Span<'_, Self>,
         sums: SpanMut<'_, Self>,
         verdict: SpanMut<'_, Self>,
     ) -> Result<()> {
-        sums.expect_len("judge_step", "sums", StepSums::LEN)?;
-        verdict.expect_len("judge_step", "verdict", VERDICT_LEN)?;
         let blocks = grads.len().div_ceil(16 * L::THREADS as usize).clamp(1, MAX_BLOCKS);
         let grid = Grid::new([blocks, 1, 1], L::THREADS).with_shared(L::THREADS as usize * size_of::<f64>());
         let mut partial = Scratch::of_doubles(self, blocks)?;
@@ -38,14 +34,12 @@ impl<L: Launcher> VerdictOp for L {
         launch!(self, "judge_step", one, partial.all(), sums, verdict, blocks, clip_norm as f32)
     }
 
-    fn copy_if_failed(
+    fn copy_if_failed_kernel(
         &self,
         verdict: Span<'_, Self>,
         source: Span<'_, Self>,
         target: SpanMut<'_, Self>,
     ) -> Result<()> {
-        verdict.expect_len("copy_if_failed", "verdict", VERDICT_LEN)?;
-        target.expect_len("copy_if_failed", "target", source.len())?;
         let len = count(source.len());
         launch!(self, "copy_if_failed", Grid::over(len, L::THREADS), verdict, source, target, len)
     }

@@ -66,10 +66,14 @@ pub trait VerdictOp: Memory {
         losses: Span<'_, Self>,
         correct: Span<'_, Self>,
         sums: SpanMut<'_, Self>,
-    ) -> Result<()>;
+    ) -> Result<()> {
+        correct.expect_len("sum_losses", "correct", losses.len())?;
+        sums.expect_len("sum_losses", "sums", StepSums::LEN)?;
+        self.sum_losses_kernel(losses, correct, sums)
+    }
 
     /// Writes the sum of the squares of `grads` to `sums`, in `f64`, so that it is finite if and only if every value
-    /// is. Sets `verdict` to failed if that sum or the loss of `sums` is not finite, and never back; its factor is
+    /// is. Sets `verdict` to failed if that sum or the loss of `sums` is not finite, and never back. The factor is
     /// `clip_norm` over the norm where that is larger than a `clip_norm` above 0, else 1.
     ///
     /// # Errors
@@ -80,13 +84,46 @@ pub trait VerdictOp: Memory {
         grads: Span<'_, Self>,
         sums: SpanMut<'_, Self>,
         verdict: SpanMut<'_, Self>,
-    ) -> Result<()>;
+    ) -> Result<()> {
+        sums.expect_len("judge_step", "sums", StepSums::LEN)?;
+        verdict.expect_len("judge_step", "verdict", VERDICT_LEN)?;
+        self.judge_step_kernel(clip_norm, grads, sums, verdict)
+    }
 
     /// Copies between buffers if the verdict is failed.
     ///
     /// # Errors
     /// If the lengths differ.
     fn copy_if_failed(
+        &self,
+        verdict: Span<'_, Self>,
+        source: Span<'_, Self>,
+        target: SpanMut<'_, Self>,
+    ) -> Result<()> {
+        verdict.expect_len("copy_if_failed", "verdict", VERDICT_LEN)?;
+        target.expect_len("copy_if_failed", "target", source.len())?;
+        self.copy_if_failed_kernel(verdict, source, target)
+    }
+
+    /// [`sum_losses`](Self::sum_losses) of checked operands.
+    fn sum_losses_kernel(
+        &self,
+        losses: Span<'_, Self>,
+        correct: Span<'_, Self>,
+        sums: SpanMut<'_, Self>,
+    ) -> Result<()>;
+
+    /// [`judge_step`](Self::judge_step) of checked operands.
+    fn judge_step_kernel(
+        &self,
+        clip_norm: f64,
+        grads: Span<'_, Self>,
+        sums: SpanMut<'_, Self>,
+        verdict: SpanMut<'_, Self>,
+    ) -> Result<()>;
+
+    /// [`copy_if_failed`](Self::copy_if_failed) of checked operands.
+    fn copy_if_failed_kernel(
         &self,
         verdict: Span<'_, Self>,
         source: Span<'_, Self>,

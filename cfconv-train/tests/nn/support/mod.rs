@@ -3,7 +3,8 @@
 pub(crate) mod layer_record;
 pub(crate) mod training;
 
-use cfconv_train::device::{Buffer, Device, Span, SpanMut};
+use cfconv_train::device::{Buffer, Device, Result, Span, SpanMut};
+use cfconv_train::nn::{Backward, Forward};
 
 /// One test for each check and device.
 ///
@@ -135,6 +136,76 @@ pub(crate) fn all_mut<'a, D: Device>(device: &D, buffer: &'a mut Buffer<D>) -> S
 /// The values of a buffer.
 pub(crate) fn host<D: Device>(device: &D, buffer: &Buffer<D>) -> Vec<f32> {
     device.to_host(all(device, buffer)).unwrap()
+}
+
+/// The operands of an operation on the host.
+#[derive(Clone, Copy)]
+pub(crate) struct Operands<'a> {
+    pub(crate) batch: usize,
+    pub(crate) input: &'a [f32],
+    pub(crate) params: &'a [f32],
+}
+
+impl Operands<'_> {
+    /// The output, written over NaN.
+    #[track_caller]
+    pub(crate) fn forward<D: Device>(
+        &self,
+        device: &D,
+        output_len: usize,
+        op: impl FnOnce(Forward<'_, D>) -> Result<()>,
+    ) -> Vec<f32> {
+        self.try_forward(device, output_len, op).unwrap()
+    }
+
+    pub(crate) fn try_forward<D: Device>(
+        &self,
+        device: &D,
+        output_len: usize,
+        op: impl FnOnce(Forward<'_, D>) -> Result<()>,
+    ) -> Result<Vec<f32>> {
+        let (input, params) = (filled(device, self.input), filled(device, self.params));
+        let mut output = unset(device, output_len);
+        op(Forward {
+            batch: self.batch,
+            input: Span::new(&input, 0..self.input.len()),
+            params: Span::new(&params, 0..self.params.len()),
+            output: all_mut(device, &mut output),
+        })?;
+        Ok(host(device, &output))
+    }
+
+    /// The gradients of the input, written over NaN, and of the parameters, added to `added_to`.
+    #[track_caller]
+    pub(crate) fn backward<D: Device>(
+        &self,
+        device: &D,
+        grad_output: &[f32],
+        added_to: f32,
+        op: impl FnOnce(Backward<'_, D>) -> Result<()>,
+    ) -> (Vec<f32>, Vec<f32>) {
+        let (input, params) = (filled(device, self.input), filled(device, self.params));
+        let grad_output = upload(device, grad_output);
+        let mut grad_input = unset(device, self.input.len());
+        let mut grad_params = filled(device, &vec![added_to; self.params.len()]);
+        op(Backward {
+            batch: self.batch,
+            input: Some(Span::new(&input, 0..self.input.len())),
+            params: Span::new(&params, 0..self.params.len()),
+            grad_output: all(device, &grad_output),
+            grad_input: Some(all_mut(device, &mut grad_input)),
+            grad_params: SpanMut::new(&mut grad_params, 0..self.params.len()),
+        })
+        .unwrap();
+        let mut grad_params = host(device, &grad_params);
+        grad_params.truncate(self.params.len());
+        (host(device, &grad_input), grad_params)
+    }
+}
+
+/// A buffer that begins with these values and is never empty.
+fn filled<D: Device>(device: &D, values: &[f32]) -> Buffer<D> {
+    upload(device, if values.is_empty() { &[0.0] } else { values })
 }
 
 /// `[B, F]` to `[F, B]` and, with the numbers exchanged, back.
