@@ -159,8 +159,12 @@ fn unversioned(library: &str) -> Option<String> {
     version.starts_with('.').then(|| format!("{stem}.so"))
 }
 
+/// Makes a symbolic link, in place of one that is there.
+///
+/// # Errors
+/// It cannot be made.
 #[cfg(unix)]
-fn link(target: &Path, link: &Path) -> Result<()> {
+pub(crate) fn link(target: &Path, link: &Path) -> Result<()> {
     if std::fs::read_link(link).is_ok_and(|found| found == target) {
         return Ok(());
     }
@@ -171,7 +175,7 @@ fn link(target: &Path, link: &Path) -> Result<()> {
 }
 
 #[cfg(not(unix))]
-fn link(_target: &Path, _link: &Path) -> Result<()> {
+pub(crate) fn link(_target: &Path, _link: &Path) -> Result<()> {
     bail!("links are made on Unix only")
 }
 

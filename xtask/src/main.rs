@@ -9,7 +9,9 @@ mod bench;
 mod build;
 mod cuda_check;
 mod cuda_toolkit;
+mod documents;
 mod environment;
+mod instruction_sets;
 mod kernel_picture;
 mod number_text;
 mod output;
@@ -44,6 +46,9 @@ enum Command {
     KernelPicture(kernel_picture::Args),
     /// Train the networks of an experiment and report accuracy, time and memory.
     Reproduce(reproduce::Args),
+    /// Run what stands for a command of a document; `cargo xtask test` calls it.
+    #[command(hide = true)]
+    StandIn(documents::Args),
     /// Run every check that a change must pass: format, documentation, lints, tests.
     Test(test::Args),
 }
@@ -55,6 +60,7 @@ fn main() -> ExitCode {
         Command::CudaToolkit(args) => cuda_toolkit::run(&args),
         Command::KernelPicture(args) => kernel_picture::run(&args),
         Command::Reproduce(args) => reproduce::run(&args),
+        Command::StandIn(args) => documents::stand_in(&args),
         Command::Test(args) => test::run(&args),
     };
     match result {

@@ -1,14 +1,17 @@
 //! `cargo xtask test`: everything a change must pass, the same here and in CI.
 //!
 //! Every step runs even when an earlier one fails, so that one run tells all there is to mend. The tests come
-//! last: their lines are then the ones next to the summary.
+//! last: their lines are then the ones next to the summary, which also counts and names what was skipped.
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-use crate::workspace;
+use crate::build::TEST_BUILD;
+use crate::{documents, instruction_sets, workspace};
 
 /// Options of `cargo xtask test`.
 #[derive(clap::Args)]
@@ -18,89 +21,124 @@ pub(crate) struct Args {
     only: Vec<String>,
 }
 
-/// One check: a command that must succeed.
+/// One check.
 struct Step {
     name: &'static str,
-    arguments: &'static [&'static str],
-    environment: &'static [(&'static str, &'static str)],
+    action: Action,
 }
 
+/// What a step does.
+enum Action {
+    /// Calls cargo, which must succeed.
+    Cargo {
+        arguments: &'static [&'static [&'static str]],
+        environment: &'static [(&'static str, &'static str)],
+    },
+    /// Calls a function, which returns what it skipped.
+    Call(fn() -> Result<Vec<String>>),
+}
+
+/// The variable that names the file to which tests append a line when they skip; see `tests/skip.rs`.
+const SKIPPED: &str = "CFCONV_SKIPPED";
+
 const STEPS: &[Step] = &[
-    Step { name: "format", arguments: &["fmt", "--all", "--", "--check"], environment: &[] },
-    Step {
-        name: "documentation",
-        arguments: &["doc", "--locked", "--workspace", "--no-deps"],
-        environment: &[("RUSTDOCFLAGS", "-D warnings")],
-    },
-    Step {
-        name: "lints",
-        arguments: &["clippy", "--locked", "--workspace", "--all-targets", "--", "-D", "warnings"],
-        environment: &[],
-    },
+    cargo("format", &[&["fmt", "--all", "--", "--check"]], &[]),
+    cargo(
+        "documentation",
+        &[&["doc", "--locked", "--workspace", "--no-deps"]],
+        &[("RUSTDOCFLAGS", "-D warnings")],
+    ),
+    cargo("lints", &[&["clippy", "--all-targets"], &TEST_BUILD, &["--", "-D", "warnings"]], &[]),
     // In a folder of its own: the results of real runs are kept.
-    Step {
-        name: "small run",
-        arguments: &["xtask", "reproduce", "all", "--scale", "smoke", "--out", "target/reproduce-smoke"],
-        environment: &[],
-    },
+    cargo(
+        "small run",
+        &[&["xtask", "reproduce", "all", "--scale", "smoke", "--out", "target/reproduce-smoke"]],
+        &[],
+    ),
     // Every row and curve once, at tiny sizes; uses the build of the tests.
-    Step {
-        name: "small benchmark",
-        arguments: &["xtask", "bench", "--smoke", "--no-peer", "--out", "target/bench-smoke"],
-        environment: &[],
-    },
-    // House rules are tests of xtask; examples in documentation and the README are tests too.
-    Step {
-        name: "tests",
-        arguments: &["test", "--locked", "--workspace", "--no-fail-fast"],
-        environment: &[],
-    },
+    cargo(
+        "small benchmark",
+        &[&["xtask", "bench", "--smoke", "--no-peer", "--out", "target/bench-smoke"]],
+        &[],
+    ),
+    Step { name: "instruction sets", action: Action::Call(instruction_sets::run) },
+    Step { name: "documents", action: Action::Call(documents::run) },
+    // House rules are tests of xtask; examples in documentation and the README are tests too. The CUDA device's
+    // kernels run on the host.
+    cargo("tests", &[&["test", "--no-fail-fast"], &TEST_BUILD], &[]),
 ];
+
+const fn cargo(
+    name: &'static str,
+    arguments: &'static [&'static [&'static str]],
+    environment: &'static [(&'static str, &'static str)],
+) -> Step {
+    Step { name, action: Action::Cargo { arguments, environment } }
+}
 
 fn step_names() -> Vec<&'static str> {
     STEPS.iter().map(|step| step.name).collect()
 }
 
 impl Step {
-    fn command(&self) -> Command {
-        let mut command = workspace::cargo();
-        command.args(self.arguments).envs(self.environment.iter().copied());
-        command
+    /// Does it and returns what it skipped.
+    fn run(&self, skipped: &PathBuf) -> Result<Vec<String>> {
+        let (arguments, environment) = match self.action {
+            Action::Call(function) => return function(),
+            Action::Cargo { arguments, environment } => (arguments, environment),
+        };
+        if skipped.exists() {
+            std::fs::remove_file(skipped).with_context(|| format!("removing {}", skipped.display()))?;
+        }
+        let mut command: Command = workspace::cargo();
+        command.args(arguments.concat()).envs(environment.iter().copied()).env(SKIPPED, skipped);
+        let status = command.status().with_context(|| format!("could not start `{}`", self.line()))?;
+        if !status.success() {
+            bail!("cargo {status}");
+        }
+        let text = std::fs::read_to_string(skipped).unwrap_or_default();
+        Ok(text.lines().map(|line| line.trim_start_matches("skipped: ").to_owned()).collect())
     }
 
     /// The command as one would type it.
     fn line(&self) -> String {
-        let mut words: Vec<String> =
-            self.environment.iter().map(|(key, value)| format!("{key}='{value}'")).collect();
-        words.push("cargo".to_owned());
-        words.extend(self.arguments.iter().map(|&word| word.to_owned()));
-        words.join(" ")
+        match self.action {
+            Action::Call(_) => format!("cargo xtask test --only '{}'", self.name),
+            Action::Cargo { arguments, environment } => {
+                let environment = environment.iter().map(|(key, value)| format!("{key}='{value}' "));
+                format!("{}cargo {}", environment.collect::<String>(), arguments.concat().join(" "))
+            }
+        }
     }
 }
 
 /// What became of a step.
 struct Outcome {
     step: &'static Step,
-    passed: bool,
+    result: Result<Vec<String>>,
     time: Duration,
 }
 
 /// Runs the steps and prints which of them passed.
 ///
 /// # Errors
-/// Names the steps that failed, or that cargo could not be started.
+/// Names the steps that failed.
 pub(crate) fn run(args: &Args) -> Result<()> {
+    let skipped = workspace::root().join("target/skipped-tests");
     let mut outcomes = Vec::new();
     for step in
         STEPS.iter().filter(|step| args.only.is_empty() || args.only.iter().any(|name| name == step.name))
     {
         eprintln!("\n── {}: {}", step.name, step.line());
         let start = Instant::now();
-        let status = step.command().status().with_context(|| format!("could not start `{}`", step.line()))?;
-        outcomes.push(Outcome { step, passed: status.success(), time: start.elapsed() });
+        let result = step.run(&skipped);
+        if let Err(error) = &result {
+            eprintln!("error: {error:#}");
+        }
+        outcomes.push(Outcome { step, result, time: start.elapsed() });
     }
     eprint!("\n{}", summary(&outcomes));
-    let failed: Vec<_> = outcomes.iter().filter(|o| !o.passed).map(|o| o.step.name).collect();
+    let failed: Vec<_> = outcomes.iter().filter(|o| o.result.is_err()).map(|o| o.step.name).collect();
     if !failed.is_empty() {
         bail!("failed: {}", failed.join(", "));
     }
@@ -108,18 +146,33 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 }
 
 fn summary(outcomes: &[Outcome]) -> String {
-    let passed = outcomes.iter().filter(|o| o.passed).count();
+    let passed = outcomes.iter().filter(|o| o.result.is_ok()).count();
     let total: Duration = outcomes.iter().map(|o| o.time).sum();
     let mut text = format!(
         "cargo xtask test: {passed} of {} steps passed in {:.0} s\n",
         outcomes.len(),
         total.as_secs_f64()
     );
-    for Outcome { step, passed, time } in outcomes {
-        let word = if *passed { "passed" } else { "FAILED" };
-        text += &format!("  {word}  {:<14} {:>6.1} s  {}\n", step.name, time.as_secs_f64(), step.line());
+    for Outcome { step, result, time } in outcomes {
+        let word = if result.is_ok() { "passed" } else { "FAILED" };
+        text += &format!("  {word}  {:<16} {:>6.1} s  {}\n", step.name, time.as_secs_f64(), step.line());
+    }
+    let skipped: Vec<_> = outcomes.iter().flat_map(|o| o.result.iter().flatten()).collect();
+    text += &format!("skipped: {}\n", skipped.len());
+    for (reason, names) in by_reason(&skipped) {
+        text += &format!("  {reason}: {}\n", names.join(", "));
     }
     text
+}
+
+/// Groups lines of the form `name: reason`.
+fn by_reason<'a>(lines: &[&'a String]) -> BTreeMap<&'a str, Vec<&'a str>> {
+    let mut groups = BTreeMap::<_, Vec<_>>::new();
+    for line in lines {
+        let (name, reason) = line.split_once(": ").unwrap_or((line, "no reason given"));
+        groups.entry(reason).or_default().push(name);
+    }
+    groups
 }
 
 #[cfg(test)]
@@ -127,14 +180,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn summary_counts_and_names_failures() {
+    fn summary_counts_and_names_failures_and_skipped_tests() {
         let outcome =
-            |index: usize, passed| Outcome { step: &STEPS[index], passed, time: Duration::from_secs(2) };
-        let text = summary(&[outcome(0, true), outcome(1, false)]);
+            |index: usize, result| Outcome { step: &STEPS[index], result, time: Duration::from_secs(2) };
+        let skipped = ["a::b: no card", "c: no images", "d: no card"].map(str::to_owned).to_vec();
+        let text = summary(&[outcome(0, Ok(skipped)), outcome(1, Err(anyhow::anyhow!("x")))]);
         assert!(text.starts_with("cargo xtask test: 1 of 2 steps passed in 4 s\n"), "{text}");
         assert!(text.contains("passed  format"), "{text}");
         assert!(text.contains("FAILED  documentation"), "{text}");
         assert!(text.contains("RUSTDOCFLAGS='-D warnings' cargo doc"), "{text}");
+        assert!(text.ends_with("skipped: 3\n  no card: a::b, d\n  no images: c\n"), "{text}");
     }
 
     #[test]

@@ -21,6 +21,9 @@ const ARROWS: [(&str, &[&str]); 6] = [
 /// Longest source file.
 const MAX_LINES: usize = 800;
 
+/// Longest line of a comment, in characters; rustfmt wraps code, but not comments.
+const MAX_COMMENT_COLUMNS: usize = 120;
+
 /// Most dependencies that may stand under one comment in the workspace manifest.
 const MAX_UNDER_ONE_COMMENT: usize = 3;
 
@@ -288,6 +291,70 @@ fn source_files_hold_one_idea() {
     assert_eq!(too_long(&"\n".repeat(MAX_LINES)), [""; 0]);
     assert_eq!(too_long(&"\n".repeat(MAX_LINES + 1)).len(), 1);
     check(|path| has_extension(path, "rs"), too_long);
+}
+
+/// Lines of comments that are too long to read, and code that was taken out by making it a comment.
+fn bad_comments(source: &str) -> Vec<String> {
+    let mut violations = Vec::new();
+    for (number, line) in (1..).zip(source.lines()) {
+        let Some(comment) = line.trim_start().strip_prefix("//") else { continue };
+        let columns = line.chars().count();
+        if columns > MAX_COMMENT_COLUMNS {
+            violations.push(format!("line {number}: a comment of {columns} columns"));
+        }
+        let text = comment.trim();
+        let is_documentation = comment.starts_with(['/', '!']);
+        if !is_documentation && !text.starts_with("SAFETY") && text.ends_with([';', '{', '}']) {
+            violations.push(format!("line {number}: code in a comment"));
+        }
+    }
+    violations
+}
+
+#[test]
+fn comments_are_short_lines_of_prose() {
+    assert_eq!(bad_comments(&format!("    //{}", "-".repeat(MAX_COMMENT_COLUMNS - 6))), [""; 0]);
+    assert_eq!(bad_comments(&format!("    //{}", "-".repeat(MAX_COMMENT_COLUMNS - 5))).len(), 1);
+    assert_eq!(bad_comments("// Why.\n// let x = 1;\n/// f();\nlet y = 2;"), ["line 2: code in a comment"]);
+    let source = ["rs", "cu", "cuh", "cpp", "h"];
+    check(|path| source.iter().any(|extension| has_extension(path, extension)), bad_comments);
+}
+
+/// Folds with `max` or `min` in the code of tests: they leave NaN out, and what is compared with them then passes.
+fn folds_that_lose_nan(code: &str) -> Vec<String> {
+    let mut violations = Vec::new();
+    for word in [concat!("fold", "("), concat!("reduce", "(")] {
+        for (at, _) in code.match_indices(word) {
+            let mut depth = 0;
+            let end = code[at..].find(|c| {
+                depth += i32::from(c == '(') - i32::from(c == ')');
+                c == ')' && depth == 0
+            });
+            let call = &code[at..at + end.unwrap_or(code.len() - at)];
+            if ["::max)", "::min)", ".max(", ".min("].iter().any(|lossy| call.contains(lossy)) {
+                let line = code[..at].lines().count();
+                violations.push(format!("line {line}: a NaN passes {call}): take max_by with total_cmp"));
+            }
+        }
+    }
+    violations
+}
+
+#[test]
+fn comparisons_in_tests_fail_on_nan() {
+    assert_eq!(
+        folds_that_lose_nan(concat!("let e = x.iter().fold", "(0.0, |a: f64, b| a.max(b.abs()));")).len(),
+        1
+    );
+    assert_eq!(folds_that_lose_nan(concat!("x.reduce", "(f32::max)")).len(), 1);
+    assert_eq!(folds_that_lose_nan("x.max_by(f64::total_cmp); y.fold(0, |a, b| a + b).max(3)"), [""; 0]);
+    let is_test = |path: &Path| path.components().any(|part| part.as_os_str() == "tests");
+    check(|path| has_extension(path, "rs") && is_test(path), folds_that_lose_nan);
+    // Unit tests are at the end of their file.
+    let unit_tests = |source: &str| {
+        source.split_once("#[cfg(test)]\nmod tests {").map_or(vec![], |(_, tests)| folds_that_lose_nan(tests))
+    };
+    check(|path| has_extension(path, "rs") && !is_test(path), unit_tests);
 }
 
 fn may_precede_a_path(c: char) -> bool {

@@ -4,6 +4,7 @@
 mod common;
 mod configuration;
 mod depthwise;
+mod engine;
 mod golden;
 mod gradients;
 mod initialization;

@@ -83,6 +83,11 @@ pub(crate) fn random_values<T: Real>(len: usize, seed: u64) -> Vec<Complex<T>> {
     (0..len).map(|_| Complex::new(part(), part())).collect()
 }
 
+/// The largest absolute value; NaN if one of the values is: `f64::max` would leave it out.
+pub(crate) fn largest<'a>(values: impl IntoIterator<Item = &'a f64>) -> f64 {
+    values.into_iter().map(|value| value.abs()).max_by(f64::total_cmp).expect("at least one value")
+}
+
 /// NaN in both parts, so that a value that is not written is seen.
 pub(crate) fn unwritten<T: Real>(len: usize) -> Vec<Complex<T>> {
     vec![Complex::new(T::nan(), T::nan()); len]

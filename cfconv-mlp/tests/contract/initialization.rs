@@ -7,7 +7,7 @@ use cfconv_mlp::{
 use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
 
-use crate::common::ACTIVATIONS;
+use crate::common::{ACTIVATIONS, largest};
 
 const GRID: KernelGrid = KernelGrid { height: 12, width: 12, in_channels: 6, out_channels: 6 };
 
@@ -101,7 +101,7 @@ fn first_layer_weights_are_bounded_by_omega_over_the_number_of_coordinates() {
         phi.initialize(&mut ChaCha8Rng::seed_from_u64(7), &mut params);
         let weight = &params[phi.parameter_segments()[0].range.clone()];
         for (column, factor) in factors.into_iter().enumerate() {
-            let largest = weight.iter().skip(column).step_by(4).fold(0.0_f64, |m, w| m.max(w.abs()));
+            let largest = largest(weight.iter().skip(column).step_by(4));
             let bound = factor / 4.0;
             assert!(largest <= bound && largest > 0.95 * bound, "{omega_mode:?}, column {column}: {largest}");
         }

@@ -1,6 +1,6 @@
 //! The gradient equals central differences for every configuration, and accumulates.
 
-use crate::common::{ACTIVATIONS, every_config, kernel, random_positions, random_values, unwritten};
+use crate::common::{ACTIVATIONS, every_config, kernel, largest, random_positions, random_values, unwritten};
 use cfconv_mlp::{
     ChannelEncoding, ComplexOutput, KernelGrid, KernelMlp, KernelMlpConfig, OmegaMode, Parameterization,
     Positions,
@@ -22,7 +22,7 @@ fn assert_gradient(config: &KernelMlpConfig, grid: KernelGrid, list: &[u32]) {
     let grad_output = random_values(list.len(), 22);
     let mut grad = vec![0.0; params.len()];
     phi.evaluate_vjp(&params, Positions::List(list), &grad_output, &mut grad).unwrap();
-    let largest = grad.iter().fold(0.0_f64, |largest, g| largest.max(g.abs()));
+    let largest = largest(&grad);
     assert!(largest > 0.0);
     let mut rng = ChaCha8Rng::seed_from_u64(23);
     let chosen: Vec<usize> = if params.len() <= 200 {

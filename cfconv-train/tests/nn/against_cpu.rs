@@ -6,7 +6,7 @@ use std::path::Path;
 
 use crate::support::layer_record::{assert_same, layer_config, record};
 use crate::support::training::{first_step, network, train};
-use crate::support::{Operands, all, all_mut, host, noise, unset, upload};
+use crate::support::{Operands, all, all_mut, host, largest, noise, unset, upload};
 use cfconv_core::engine::{Domain, EnginePlan};
 use cfconv_core::{CfConv2dConfig, StepSeed};
 use cfconv_train::config::TrainConfig;
@@ -452,9 +452,9 @@ fn networks_give_the_same_gradients<D: Device>(device: &D) {
         for segment in got.segments() {
             let range = segment.range.clone();
             // Rounding grows from layer to layer, through normalisations of few values above all.
-            let largest = expected_grads.iter().fold(0.0_f32, |largest, x| largest.max(x.abs()));
+            let floor = 1e-2 * largest(0.0, expected_grads.iter().copied());
             let own: Vec<f64> = expected_grads[range.clone()].iter().map(|&x| f64::from(x)).collect();
-            let size = own.iter().fold(1e-2 * f64::from(largest), |size: f64, x| size.max(x.abs()));
+            let size = largest(floor, own.iter().copied());
             for (got, expected) in grads[range].iter().zip(own) {
                 let error = (f64::from(*got) - expected).abs();
                 assert!(error < 1e-3 * size, "{}: {got} ≠ {expected}", segment.name);

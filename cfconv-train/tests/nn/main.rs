@@ -2,6 +2,9 @@
 
 #[macro_use]
 mod support;
+#[cfg(any(feature = "cuda", all(feature = "cuda-emulation", not(cuda_emulator))))]
+#[path = "../../../tests/skip.rs"]
+mod skip;
 
 mod against_cpu;
 mod layers;

@@ -3,7 +3,7 @@
 
 use std::f64::consts::{SQRT_2, TAU};
 
-use crate::support::{Operands, all, all_mut, assert_close, host, noise, unset, upload};
+use crate::support::{Operands, all, all_mut, assert_close, host, largest, noise, unset, upload};
 use cfconv_core::engine::EnginePlan;
 use cfconv_core::{CfConv2dConfig, SamplerConfig, StepSeed};
 use cfconv_mlp::Parameterization;
@@ -388,7 +388,7 @@ fn modulus_functions_make_logits_blind_to_circular_shifts() {
             network.logits().unwrap()
         };
         let (before, after) = (logits(&images), logits(&shifted));
-        before.iter().zip(&after).fold(0.0_f32, |largest, (a, b)| largest.max((a - b).abs()))
+        largest(0.0, before.iter().zip(&after).map(|(a, b)| a - b))
     };
     assert!(change("modrelu") < 1e-5, "{}", change("modrelu"));
     assert!(change("cardioid") > 1e-3, "a function of the phase sees where things are");

@@ -2,7 +2,7 @@
 
 use crate::support::layer_record::{assert_same, layer_config, record};
 use crate::support::training::train;
-use crate::support::{Operands, noise};
+use crate::support::{Operands, largest, noise};
 use cfconv_core::engine::Domain;
 use cfconv_train::device::Device;
 use cfconv_train::nn::conv2d::{DirectConvSizes, PaddingMode};
@@ -49,8 +49,8 @@ fn sizes(
     Conv2dSizes { conv, bias: true }
 }
 
-/// Whole numbers below 2¹¹ are numbers of TF32, and their sums numbers of single precision: what is in its right place is
-/// right to the last bit.
+/// Whole numbers below 2¹¹ are numbers of TF32, and their sums numbers of single precision: what is in its right
+/// place is right to the last bit.
 fn products_of_small_whole_numbers_are_exact<D: Device>(device: &D, tensor_cores: &D) {
     let whole = |seed, len| noise(seed, len).iter().map(|x| (64.0 * x).round()).collect();
     // One value; fewer and more rows, columns and inner values than a tile.
@@ -113,7 +113,7 @@ const LARGE: (usize, usize, usize, usize, usize) = (34, 33, 2, 1, 35);
 
 /// Rounding of factors passes through a layer of each kind: some of it shows, and no more than a few times as much.
 fn layers_differ_by_the_rounding_of_their_factors<D: Device>(device: &D, tensor_cores: &D) {
-    let mut largest: Vec<(&str, f64)> = Vec::new();
+    let mut errors: Vec<(&str, f64)> = Vec::new();
     let mut compare = |name: &str, config: &_, domain, batch| {
         let expected = record(device, config, domain, batch).unwrap();
         let got = record(tensor_cores, config, domain, batch).unwrap();
@@ -124,12 +124,11 @@ fn layers_differ_by_the_rounding_of_their_factors<D: Device>(device: &D, tensor_
             }
             assert_same(&format!("{name}: {what}"), &got, &expected, 16.0 * ROUNDING);
             any |= got != expected;
-            let size = expected.iter().fold(1e-3_f32, |size, x| size.max(x.abs()));
-            let error = got.iter().zip(&expected).map(|(a, b)| f64::from((a - b).abs() / size));
-            let error = error.fold(0.0, f64::max);
-            match largest.iter_mut().find(|(known, _)| *known == what) {
+            let size = largest(1e-3, expected.iter().copied());
+            let error = largest(0.0, got.iter().zip(&expected).map(|(a, b)| a - b)) / size;
+            match errors.iter_mut().find(|(known, _)| *known == what) {
                 Some(entry) => entry.1 = entry.1.max(error),
-                None => largest.push((what, error)),
+                None => errors.push((what, error)),
             }
         }
         assert!(any, "{name}: nothing was computed in TF32");
@@ -143,7 +142,7 @@ fn layers_differ_by_the_rounding_of_their_factors<D: Device>(device: &D, tensor_
         compare("large", &layer_config(LARGE, settings), Domain::Images, LARGE.4);
     }
     compare("mix", &layer_config((2, 4, 4, 7, 17), "sampler = { kind = 'all' }"), Domain::Spectra, 17);
-    for (what, error) in largest {
+    for (what, error) in errors {
         eprintln!("largest error of TF32, of the largest value: {error:.1e} {what}");
     }
 }
@@ -200,9 +199,8 @@ fn training_follows_single_precision<D: Device>(device: &D, tensor_cores: &D) {
     let (got, _) = train(tensor_cores, NETWORK, BATCHES, 50);
     let (expected, _) = train(device, NETWORK, BATCHES, 50);
     assert!(expected[49] < 0.7 * expected[0], "{expected:?}");
-    let difference = |steps: std::ops::Range<usize>| {
-        steps.map(|step| (got[step] - expected[step]).abs()).fold(0.0, f64::max)
-    };
+    let difference =
+        |steps: std::ops::Range<usize>| largest(0.0, steps.map(|step| got[step] - expected[step]));
     eprintln!(
         "losses of TF32 differ by {:.1e} in five steps, {:.1e} in fifty",
         difference(0..5),

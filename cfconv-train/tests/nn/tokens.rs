@@ -48,7 +48,7 @@ fn naive_attention(sizes: &SelfAttentionSizes, x: &[f64], params: &[f64]) -> Vec
                     c.map(|c| qkv(0, c, t) * qkv(1, c, s)).sum::<f64>() / (d as f64).sqrt()
                 })
                 .collect();
-            let largest = scores.iter().fold(f64::NEG_INFINITY, |a, &b| a.max(b));
+            let largest = scores.iter().copied().max_by(f64::total_cmp).unwrap();
             let total: f64 = scores.iter().map(|s| (s - largest).exp()).sum();
             for c in head * d..(head + 1) * d {
                 heads[c * tokens + t] =

@@ -1,5 +1,8 @@
 //! What the tests share: small image files and trees of them, as folder and as archive.
 
+#[path = "../../../../tests/skip.rs"]
+mod skip;
+
 use std::fs;
 use std::io::{Cursor, Write};
 use std::path::{Path, PathBuf};
@@ -127,7 +130,7 @@ pub(crate) fn small() -> DataConfig {
     DataConfig { size: 8, ..DataConfig::default() }
 }
 
-/// The folder with the real data sets, or nothing, which is reported.
+/// The folder with the real data sets, or nothing, which is reported as skipped.
 pub(crate) fn real_data(file: &str) -> Option<PathBuf> {
     let folder = match std::env::var_os("CFCONV_DATA") {
         Some(folder) => PathBuf::from(folder),
@@ -137,6 +140,6 @@ pub(crate) fn real_data(file: &str) -> Option<PathBuf> {
     if path.exists() {
         return Some(path);
     }
-    eprintln!("SKIPPED: {} is not there; set CFCONV_DATA to the folder with {file}", path.display());
+    skip::skip(format_args!("{file} is not in the folder that CFCONV_DATA names, nor in shared/data"));
     None
 }

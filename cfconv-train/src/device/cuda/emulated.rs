@@ -36,13 +36,16 @@ const GUARD: u32 = 0x7fc0_beef;
 /// does, that arguments have the types of the kernel's parameters, that nothing is written outside a buffer or read
 /// from shared memory before it is written, and (by running the threads of a block in another order) that no
 /// barrier is missing. It says nothing about speed.
+///
+/// `THREADS` is [`Launcher::THREADS`]: small blocks take little time, blocks of 256 threads are those of a graphics
+/// card.
 #[derive(Clone, Debug, Default)]
-pub struct EmulatedCuda {
+pub struct EmulatedCuda<const THREADS: u32 = 32> {
     reversed: bool,
     tf32: bool,
 }
 
-impl EmulatedCuda {
+impl<const THREADS: u32> EmulatedCuda<THREADS> {
     /// A device that runs the threads of each block from the last to the first.
     pub fn reversed() -> Self {
         Self { reversed: true, ..Self::default() }
@@ -104,11 +107,11 @@ impl<E: bytemuck::Pod> EmulatedBuffer<E> {
     }
 }
 
-impl HasErr for EmulatedCuda {
+impl<const THREADS: u32> HasErr for EmulatedCuda<THREADS> {
     type Err = Infallible;
 }
 
-impl<E: Unit> Storage<E> for EmulatedCuda {
+impl<E: Unit, const THREADS: u32> Storage<E> for EmulatedCuda<THREADS> {
     type Vec = EmulatedBuffer<E>;
 
     fn try_alloc_len(&self, len: usize) -> std::result::Result<Self::Vec, Infallible> {
@@ -124,7 +127,7 @@ impl<E: Unit> Storage<E> for EmulatedCuda {
     }
 }
 
-impl Memory for EmulatedCuda {
+impl<const THREADS: u32> Memory for EmulatedCuda<THREADS> {
     const NAME: &'static str = "the emulated CUDA device";
     const STEPS_IN_FLIGHT: usize = super::STEPS_IN_FLIGHT;
     const OWN_MEMORY: bool = true;
@@ -186,8 +189,11 @@ impl Value {
     }
 }
 
-impl Launcher for EmulatedCuda {
-    const THREADS: u32 = 32;
+impl<const THREADS: u32> Launcher for EmulatedCuda<THREADS> {
+    const THREADS: u32 = {
+        assert!(THREADS.is_power_of_two() && THREADS >= 32, "kernels count on whole warps and on halving");
+        THREADS
+    };
 
     fn tf32(&self) -> bool {
         self.tf32
@@ -236,7 +242,7 @@ impl Launcher for EmulatedCuda {
 }
 
 /// The letter of an argument in signatures; where there is none, that of the parameter if it may be absent.
-fn code(argument: &Argument<'_, EmulatedCuda>, parameter: char) -> char {
+fn code<D: Memory>(argument: &Argument<'_, D>, parameter: char) -> char {
     match argument {
         Argument::Read(_) => 'r',
         Argument::Write(_) => 'w',
@@ -250,7 +256,7 @@ fn code(argument: &Argument<'_, EmulatedCuda>, parameter: char) -> char {
     }
 }
 
-fn value(argument: &mut Argument<'_, EmulatedCuda>) -> Value {
+fn value<const THREADS: u32>(argument: &mut Argument<'_, EmulatedCuda<THREADS>>) -> Value {
     match argument {
         Argument::Read(span) => Value::Pointer(span.buffer().pointer().wrapping_add(span.range().start)),
         Argument::Write(span) => {

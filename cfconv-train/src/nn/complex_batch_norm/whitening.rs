@@ -104,7 +104,7 @@ mod tests {
                 numeric(|v, h| Symmetric { b: v.b + h, ..v }),
                 numeric(|v, h| Symmetric { c: v.c + h, ..v }),
             ];
-            let largest = numeric.iter().fold(1.0, |largest: f64, x| largest.max(x.abs()));
+            let largest = numeric.map(f64::abs).into_iter().chain([1.0]).max_by(f64::total_cmp).unwrap();
             for (got, numeric) in got.iter().zip(&numeric) {
                 assert!((got - numeric).abs() < 1e-6 * largest, "{v:?}: {got} ≠ {numeric}");
             }

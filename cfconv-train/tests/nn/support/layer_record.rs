@@ -5,19 +5,16 @@ use cfconv_core::{CfConv2dConfig, StepSeed};
 use cfconv_train::device::Device;
 use cfconv_train::nn::{Backward, CfConv2d, Forward, KernelSource};
 
-use super::{all, all_mut, host, noise, unset, upload};
+use super::{all, all_mut, host, largest, noise, unset, upload};
 
 /// Checks that values agree to `tolerance` of the largest.
 #[track_caller]
 pub(crate) fn assert_same(what: &str, got: &[f32], expected: &[f32], tolerance: f64) {
     assert_eq!(got.len(), expected.len(), "{what}");
-    let largest = expected.iter().fold(1e-3_f32, |largest, x| largest.max(x.abs()));
+    let largest = largest(1e-3, expected.iter().copied());
     for (at, (&got, &expected)) in got.iter().zip(expected).enumerate() {
         let error = f64::from((got - expected).abs());
-        assert!(
-            error <= tolerance * f64::from(largest),
-            "{what} at {at}: {got} ≠ {expected} (largest {largest})"
-        );
+        assert!(error <= tolerance * largest, "{what} at {at}: {got} ≠ {expected} (largest {largest})");
     }
 }
 
@@ -101,7 +98,7 @@ pub(crate) fn record<D: Device>(
         grads.iter_mut().for_each(|grad| *grad -= 0.5);
         let network = layer.num_parameters() - if config.bias { config.out_channels } else { 0 };
         values.push(("gradient of the bias", grads.split_off(network)));
-        let size = grads.iter().fold(0.0_f32, |size, grad| size.max(grad.abs()));
+        assert!(grads.iter().all(|grad| grad.is_finite()));
         // The same move on every device.
         let moved: Vec<f32> = host(device, &params)
             .iter()
@@ -109,7 +106,6 @@ pub(crate) fn record<D: Device>(
             .map(|(param, noise)| param + 0.02 * noise)
             .collect();
         values.push(("gradient of the network", grads));
-        assert!(size.is_finite());
         params = upload(device, &moved);
     }
     for kernel in [KernelSource::Configured, KernelSource::Dense] {

@@ -8,8 +8,10 @@ use cfconv_train::nn::{Backward, Forward};
 
 /// One test for each check and device.
 ///
-/// The CUDA device's kernels and host side run on the host with the feature `cuda-emulation`, the threads of each block
-/// in both orders; with the feature `cuda` on a graphics card, if there is one.
+/// With the feature `cuda-emulation` the CUDA device's kernels and host side run on the host: in blocks of 32
+/// threads, the threads of each block in both orders, and in blocks of 256 as on a card, from the last to the first.
+/// With the feature
+/// `cuda` they run on a graphics card.
 macro_rules! on_every_device {
     ($($check:ident),+ $(,)?) => {
         mod cpu {
@@ -23,14 +25,20 @@ macro_rules! on_every_device {
         mod emulated_cuda {
             $(#[test]
             fn $check() {
-                #[cfg(cuda_emulator)]
-                {
-                    use cfconv_train::device::cuda::EmulatedCuda;
-                    super::$check(&EmulatedCuda::default());
-                    super::$check(&EmulatedCuda::reversed());
-                }
-                #[cfg(not(cuda_emulator))]
-                eprintln!("skipped: no compiler for C++ was found when the kernels were to be compiled");
+                $crate::support::if_emulated!(EmulatedCuda => {
+                    super::$check(&EmulatedCuda::<32>::default());
+                    super::$check(&EmulatedCuda::<32>::reversed());
+                });
+            })+
+        }
+
+        #[cfg(feature = "cuda-emulation")]
+        mod emulated_cuda_of_a_cards_blocks {
+            $(#[test]
+            fn $check() {
+                $crate::support::if_emulated!(EmulatedCuda => {
+                    super::$check(&EmulatedCuda::<256>::reversed());
+                });
             })+
         }
 
@@ -40,28 +48,26 @@ macro_rules! on_every_device {
             fn $check() {
                 match cfconv_train::device::cuda::CudaDevice::try_new() {
                     Ok(device) => super::$check(&device),
-                    Err(error) => eprintln!("skipped: {error}"),
+                    Err(error) => $crate::skip::skip(error),
                 }
             })+
         }
     };
 }
 
-/// One test for each check and device that computes matrix products in TF32.
+/// One test for each check and device that computes matrix products in TF32; these kernels have blocks of 256 threads
+/// on every device.
 macro_rules! on_tensor_cores {
     ($($check:ident),+ $(,)?) => {
         #[cfg(feature = "cuda-emulation")]
         mod emulated_tensor_cores {
             $(#[test]
             fn $check() {
-                #[cfg(cuda_emulator)]
-                {
-                    use cfconv_train::device::cuda::EmulatedCuda;
-                    super::$check(&EmulatedCuda::default(), &EmulatedCuda::default().with_tf32());
-                    super::$check(&EmulatedCuda::reversed(), &EmulatedCuda::reversed().with_tf32());
-                }
-                #[cfg(not(cuda_emulator))]
-                eprintln!("skipped: no compiler for C++ was found when the kernels were to be compiled");
+                $crate::support::if_emulated!(EmulatedCuda => {
+                    type Device = EmulatedCuda<32>;
+                    super::$check(&Device::default(), &Device::default().with_tf32());
+                    super::$check(&Device::reversed(), &Device::reversed().with_tf32());
+                });
             })+
         }
 
@@ -72,12 +78,28 @@ macro_rules! on_tensor_cores {
                 let device = cfconv_train::device::cuda::CudaDevice::try_new();
                 match device.and_then(|device| Ok((device.clone(), device.with_tf32()?))) {
                     Ok((device, with_tf32)) => super::$check(&device, &with_tf32),
-                    Err(error) => eprintln!("skipped: {error}"),
+                    Err(error) => $crate::skip::skip(error),
                 }
             })+
         }
     };
 }
+
+/// Runs the block where the kernels were compiled for the host, with the type of the device under the given name.
+#[cfg(feature = "cuda-emulation")]
+macro_rules! if_emulated {
+    ($device:ident => $block:block) => {
+        #[cfg(cuda_emulator)]
+        {
+            use cfconv_train::device::cuda::$device;
+            $block
+        }
+        #[cfg(not(cuda_emulator))]
+        $crate::skip::skip("no compiler for C++ was found when the kernels were to be compiled");
+    };
+}
+#[cfg(feature = "cuda-emulation")]
+pub(crate) use if_emulated;
 
 /// Reproducible values in [−0.5, 0.5).
 pub(crate) fn noise(seed: u64, len: usize) -> Vec<f32> {
@@ -192,11 +214,17 @@ pub(crate) fn transpose(values: &[f32], rows: usize) -> Vec<f32> {
     (0..values.len()).map(|at| values[at % rows * columns + at / rows]).collect()
 }
 
+/// The largest absolute value, at least `floor`; NaN if one of the values is: `f64::max` would leave it out.
+pub(crate) fn largest(floor: f64, values: impl IntoIterator<Item = impl Into<f64>>) -> f64 {
+    let sizes = values.into_iter().map(|value| value.into().abs());
+    sizes.chain([floor]).max_by(f64::total_cmp).expect("there is the floor")
+}
+
 /// Checks that values agree to `tolerance` of the largest expected one.
 #[track_caller]
 pub(crate) fn assert_close(got: &[f32], expected: &[f64], tolerance: f64) {
     assert_eq!(got.len(), expected.len());
-    let largest = expected.iter().fold(1e-3, |largest: f64, x| largest.max(x.abs()));
+    let largest = largest(1e-3, expected.iter().copied());
     for (at, (&got, &expected)) in got.iter().zip(expected).enumerate() {
         let error = (f64::from(got) - expected).abs();
         assert!(error <= tolerance * largest, "at {at}: {got} ≠ {expected} (largest {largest})");

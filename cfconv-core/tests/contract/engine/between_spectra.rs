@@ -1,6 +1,6 @@
 //! The channel mix between half spectra: against explicit sums, adjoint identities, and the layer on images.
 
-use crate::support::{complex_dot, complex_noise, dot, noise, relative_error};
+use super::support::{complex_dot, complex_noise, dot, noise, relative_error};
 use cfconv_core::engine::{
     CfConv2dEngine, CfConvWorkspace, SavedSpectrum, SpectralConv, SpectralConvSizes, SpectralWorkspace,
 };

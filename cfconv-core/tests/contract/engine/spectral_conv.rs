@@ -1,6 +1,6 @@
 //! `engine::SpectralConv` against explicit sums, adjoint identities, and itself.
 
-use crate::support::{complex_dot, complex_noise, dot, flatten, noise, relative_error};
+use super::support::{complex_dot, complex_noise, dot, flatten, noise, relative_error};
 use cfconv_core::engine::{SavedSpectrum, SpectralConv, SpectralConvSizes, SpectralWorkspace};
 use cfconv_fft::{Complex, Real};
 

@@ -1,6 +1,6 @@
 //! `engine::DirectConv` against explicit sums, adjoint identities, and itself.
 
-use crate::support::{dot, noise, relative_error};
+use super::support::{dot, noise, relative_error};
 use cfconv_core::engine::{DirectConv, DirectConvSizes, PaddingMode};
 use cfconv_fft::Real;
 

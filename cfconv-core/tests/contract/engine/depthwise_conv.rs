@@ -5,7 +5,7 @@ use cfconv_core::naive;
 use cfconv_fft::Real;
 use ndarray::{Array4, ArrayView1};
 
-use crate::support::{dot, noise, relative_error};
+use super::support::{dot, noise, relative_error};
 
 /// (channels, height, width, kernel_size, batch)
 const SHAPES: [[usize; 5]; 9] = [
