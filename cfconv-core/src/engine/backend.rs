@@ -12,7 +12,7 @@ use crate::sampler::SampledPositions;
 /// Results of a backend.
 pub(super) type Outcome<B, T = ()> = Result<T, <B as EngineMemory>::Error>;
 
-/// The memory in which a layer's operands, parameters and kernels lie.
+/// The memory in which a layer's operands, parameters and kernels lie. What a method cannot do is the device's error.
 pub trait EngineMemory: Sized + Send {
     /// Numbers.
     type Real: Real;
@@ -42,33 +42,18 @@ pub trait EngineMemory: Sized + Send {
     fn part_mut<'a>(slice: &'a mut Self::SliceMut<'_>, range: Range<usize>) -> Self::SliceMut<'a>;
 
     /// Copies to the host; borrows where the memory is the host's.
-    ///
-    /// # Errors
-    /// What the device reports.
     fn to_host<'a>(&self, slice: Self::Slice<'a>) -> Outcome<Self, Cow<'a, [Self::Real]>>;
 
     /// Copies from the host.
-    ///
-    /// # Errors
-    /// What the device reports.
     fn upload(&self, host: &[Self::Real], target: Self::SliceMut<'_>) -> Outcome<Self>;
 
     /// [`to_host`](Self::to_host) for complex numbers.
-    ///
-    /// # Errors
-    /// What the device reports.
     fn values_to_host<'a>(&self, values: &'a Self::Values) -> Outcome<Self, Cow<'a, [Complex<Self::Real>]>>;
 
     /// [`upload`](Self::upload) for complex numbers; both have the same length.
-    ///
-    /// # Errors
-    /// What the device reports.
     fn upload_values(&self, host: &[Complex<Self::Real>], values: &mut Self::Values) -> Outcome<Self>;
 
     /// Makes room for exactly `len` complex numbers. What they are is open, but new memory is zero.
-    ///
-    /// # Errors
-    /// If the memory is exhausted.
     fn resize(&self, values: &mut Self::Values, len: usize) -> Outcome<Self>;
 
     /// Says that scratch values are not needed until the next [`resize`](Self::resize). A device that shares its memory
@@ -83,7 +68,8 @@ pub trait EngineMemory: Sized + Send {
 ///
 /// [`Engine`](super::Engine) calls them in the right order with operands of the right lengths; a backend decides nothing.
 /// `positions` are every one, or the list that was last given to [`set_positions`](Self::set_positions). Values at
-/// positions lie in the order of the positions. A kernel has one value for each position of the grid.
+/// positions lie in the order of the positions. A kernel has one value for each position of the grid. What a method
+/// cannot do is the device's error.
 pub trait EngineBackend: EngineMemory {
     /// Working memory of passes, which the layers of a network use in turn.
     type Workspace: Default + Send;
@@ -95,15 +81,9 @@ pub trait EngineBackend: EngineMemory {
     fn mlp_mut(&mut self) -> &mut KernelMlp<Self::Real>;
 
     /// Takes the positions of the next step. A device of its own copies them there.
-    ///
-    /// # Errors
-    /// What the device reports.
     fn set_positions(&mut self, positions: &SampledPositions) -> Outcome<Self>;
 
     /// `output ← Φ` at the positions, for the parameters `network` of Φ.
-    ///
-    /// # Errors
-    /// What the device reports.
     fn evaluate(
         &mut self,
         network: Self::Slice<'_>,
@@ -112,9 +92,6 @@ pub trait EngineBackend: EngineMemory {
     ) -> Outcome<Self>;
 
     /// Adds to `grad_network` the gradient for the gradient `grads` of Φ at the positions.
-    ///
-    /// # Errors
-    /// What the device reports.
     fn evaluate_vjp(
         &mut self,
         network: Self::Slice<'_>,
@@ -124,9 +101,6 @@ pub trait EngineBackend: EngineMemory {
     ) -> Outcome<Self>;
 
     /// `state(u) ← state(u) + α(phi(u) − state(u))` at the positions; exactly `phi(u)` for α = 1.
-    ///
-    /// # Errors
-    /// What the device reports.
     fn blend(
         &self,
         state: &mut Self::Values,
@@ -136,9 +110,6 @@ pub trait EngineBackend: EngineMemory {
     ) -> Outcome<Self>;
 
     /// `phi(u) ← state(u) + α(phi(u) − state(u))` at every position; leaves the state as it is.
-    ///
-    /// # Errors
-    /// What the device reports.
     fn blend_into(
         &self,
         state: &Self::Values,
@@ -147,9 +118,6 @@ pub trait EngineBackend: EngineMemory {
     ) -> Outcome<Self>;
 
     /// `values(u) ← state(u)` at the positions.
-    ///
-    /// # Errors
-    /// What the device reports.
     fn gather(
         &self,
         state: &Self::Values,
@@ -159,9 +127,6 @@ pub trait EngineBackend: EngineMemory {
 
     /// `state(u) ← values(u)` at the positions. With a `verdict`, only if its first value is not zero; the host need
     /// not know.
-    ///
-    /// # Errors
-    /// What the device reports.
     fn scatter(
         &self,
         values: &Self::Values,
@@ -171,21 +136,12 @@ pub trait EngineBackend: EngineMemory {
     ) -> Outcome<Self>;
 
     /// Divides each value by its divisor.
-    ///
-    /// # Errors
-    /// What the device reports.
     fn divide(&self, values: &mut Self::Values, divisors: impl Iterator<Item = f64>) -> Outcome<Self>;
 
     /// Takes the kernel that the following passes apply.
-    ///
-    /// # Errors
-    /// What the device reports.
     fn prepare(&mut self, kernel: &Self::Values) -> Outcome<Self>;
 
     /// Computes the output of a batch; if `training`, keeps what [`backward`](Self::backward) needs.
-    ///
-    /// # Errors
-    /// What the device reports.
     fn forward(
         &mut self,
         kernel: &Self::Values,
@@ -199,9 +155,6 @@ pub trait EngineBackend: EngineMemory {
 
     /// Computes `scale` times the gradient of the kernel at the positions, and the input's gradient; both are
     /// overwritten.
-    ///
-    /// # Errors
-    /// What the device reports.
     fn backward(
         &mut self,
         kernel: &Self::Values,
@@ -215,9 +168,6 @@ pub trait EngineBackend: EngineMemory {
     ) -> Outcome<Self>;
 
     /// Adds the gradient of the bias.
-    ///
-    /// # Errors
-    /// What the device reports.
     fn bias_gradient(
         &self,
         batch: usize,

@@ -7,6 +7,16 @@ use super::{
     SpectralWorkspace,
 };
 
+/// Does the same with either convolution.
+macro_rules! either {
+    ($kind:expr, $conv:ident => $result:expr) => {
+        match $kind {
+            Self::Full($conv) => $result,
+            Self::Depthwise($conv) => $result,
+        }
+    };
+}
+
 /// Convolution by spectra.
 #[derive(Debug, Clone)]
 pub(super) enum SpectralConvKind<T: Real> {
@@ -17,18 +27,12 @@ pub(super) enum SpectralConvKind<T: Real> {
 impl<T: Real> SpectralConvKind<T> {
     /// Complex values of the kernel's spectrum.
     pub(super) fn num_positions(&self) -> usize {
-        match self {
-            Self::Full(conv) => conv.sizes().num_positions(),
-            Self::Depthwise(conv) => conv.sizes().num_positions(),
-        }
+        either!(self, conv => conv.sizes().num_positions())
     }
 
     /// Rows and columns of the torus.
     pub(super) fn torus(&self) -> (usize, usize) {
-        match self {
-            Self::Full(conv) => (conv.sizes().kernel_height, conv.sizes().kernel_width),
-            Self::Depthwise(conv) => (conv.sizes().kernel_height, conv.sizes().kernel_width),
-        }
+        either!(self, conv => (conv.sizes().kernel_height, conv.sizes().kernel_width))
     }
 
     /// Computes the output; keeps the input's spectrum if `saved` is given.
@@ -65,53 +69,23 @@ impl<T: Real> SpectralConvKind<T> {
         grad_input: Option<&mut [T]>,
         workspace: &mut SpectralWorkspace<T>,
     ) {
-        match self {
-            Self::Full(conv) => conv.backward(
-                batch,
-                grad_output,
-                kernel,
-                saved,
-                positions,
-                scale,
-                grad_kernel,
-                grad_input,
-                workspace,
-            ),
-            Self::Depthwise(conv) => conv.backward(
-                batch,
-                grad_output,
-                kernel,
-                saved,
-                positions,
-                scale,
-                grad_kernel,
-                grad_input,
-                workspace,
-            ),
-        }
+        either!(self, conv => conv.backward(
+            batch, grad_output, kernel, saved, positions, scale, grad_kernel, grad_input, workspace,
+        ));
     }
 
     pub(super) fn scratch_bytes(&self) -> usize {
-        match self {
-            Self::Full(conv) => conv.scratch_bytes(),
-            Self::Depthwise(conv) => conv.scratch_bytes(),
-        }
+        either!(self, conv => conv.scratch_bytes())
     }
 
     /// Bytes of working memory after passes on `threads` threads.
     pub(super) fn planned_scratch_bytes(&self, threads: usize) -> usize {
-        match self {
-            Self::Full(conv) => conv.planned_scratch_bytes(threads),
-            Self::Depthwise(conv) => conv.planned_scratch_bytes(threads),
-        }
+        either!(self, conv => conv.planned_scratch_bytes(threads))
     }
 
     /// Bytes of the spectrum saved for `batch` images.
     pub(super) fn planned_saved_bytes(&self, batch: usize) -> usize {
-        match self {
-            Self::Full(conv) => conv.planned_saved_bytes(batch),
-            Self::Depthwise(conv) => conv.planned_saved_bytes(batch),
-        }
+        either!(self, conv => conv.planned_saved_bytes(batch))
     }
 
     /// What the workspace grows to with passes of up to `batch` images.
@@ -143,17 +117,11 @@ impl<T: Real> SpatialConvKind<T> {
         bias: Option<&[T]>,
         output: &mut [T],
     ) {
-        match self {
-            Self::Full(conv) => conv.forward(batch, input, weight, bias, output),
-            Self::Depthwise(conv) => conv.forward(batch, input, weight, bias, output),
-        }
+        either!(self, conv => conv.forward(batch, input, weight, bias, output))
     }
 
     pub(super) fn backward_input(&self, batch: usize, grad_output: &[T], weight: &[T], grad_input: &mut [T]) {
-        match self {
-            Self::Full(conv) => conv.backward_input(batch, grad_output, weight, grad_input),
-            Self::Depthwise(conv) => conv.backward_input(batch, grad_output, weight, grad_input),
-        }
+        either!(self, conv => conv.backward_input(batch, grad_output, weight, grad_input))
     }
 
     pub(super) fn backward_weight(
@@ -163,10 +131,7 @@ impl<T: Real> SpatialConvKind<T> {
         grad_output: &[T],
         grad_weight: &mut [T],
     ) {
-        match self {
-            Self::Full(conv) => conv.backward_weight(batch, input, grad_output, grad_weight, None),
-            Self::Depthwise(conv) => conv.backward_weight(batch, input, grad_output, grad_weight, None),
-        }
+        either!(self, conv => conv.backward_weight(batch, input, grad_output, grad_weight, None))
     }
 
     pub(super) fn scratch_bytes(&self) -> usize {
@@ -175,6 +140,7 @@ impl<T: Real> SpatialConvKind<T> {
             Self::Depthwise(_) => 0,
         }
     }
+
     /// Bytes of working memory after passes on `threads` threads.
     pub(super) fn planned_scratch_bytes(&self, threads: usize) -> usize {
         match self {

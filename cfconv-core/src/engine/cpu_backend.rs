@@ -27,6 +27,9 @@ pub struct CpuBackend<T: Real> {
     pixels: usize,
 }
 
+/// Complex numbers.
+type Values<T> = Vec<Complex<T>>;
+
 impl<T: Real> CpuBackend<T> {
     /// Prepares what a layer needs: the kernel network, tables of transforms, taps.
     ///
@@ -48,7 +51,7 @@ impl<T: Real> EngineMemory for CpuBackend<T> {
     type Real = T;
     type Slice<'a> = &'a [T];
     type SliceMut<'a> = &'a mut [T];
-    type Values = Vec<Complex<T>>;
+    type Values = Values<T>;
     type Error = CoreError;
 
     fn len(slice: &[T]) -> usize {
@@ -76,21 +79,21 @@ impl<T: Real> EngineMemory for CpuBackend<T> {
         Ok(())
     }
 
-    fn values_to_host<'a>(&self, values: &'a Vec<Complex<T>>) -> Result<Cow<'a, [Complex<T>]>> {
+    fn values_to_host<'a>(&self, values: &'a Values<T>) -> Result<Cow<'a, [Complex<T>]>> {
         Ok(Cow::Borrowed(values))
     }
 
-    fn upload_values(&self, host: &[Complex<T>], values: &mut Vec<Complex<T>>) -> Result<()> {
+    fn upload_values(&self, host: &[Complex<T>], values: &mut Values<T>) -> Result<()> {
         values.copy_from_slice(host);
         Ok(())
     }
 
-    fn resize(&self, values: &mut Vec<Complex<T>>, len: usize) -> Result<()> {
+    fn resize(&self, values: &mut Values<T>, len: usize) -> Result<()> {
         resize_exact(values, len, Complex::default());
         Ok(())
     }
 
-    fn values_bytes(values: &Vec<Complex<T>>) -> usize {
+    fn values_bytes(values: &Values<T>) -> usize {
         values.capacity() * size_of::<Complex<T>>()
     }
 }
@@ -110,20 +113,15 @@ impl<T: Real> EngineBackend for CpuBackend<T> {
         Ok(())
     }
 
-    fn evaluate(
-        &mut self,
-        network: &[T],
-        positions: &SampledPositions,
-        output: &mut Vec<Complex<T>>,
-    ) -> Result<()> {
-        Ok(self.mlp.evaluate(network, positions.as_positions(), output)?)
+    fn evaluate(&mut self, network: &[T], at: &SampledPositions, output: &mut Values<T>) -> Result<()> {
+        Ok(self.mlp.evaluate(network, at.as_positions(), output)?)
     }
 
     fn evaluate_vjp(
         &mut self,
         network: &[T],
         positions: &SampledPositions,
-        grads: &Vec<Complex<T>>,
+        grads: &Values<T>,
         grad_network: &mut [T],
     ) -> Result<()> {
         Ok(self.mlp.evaluate_vjp(network, positions.as_positions(), grads, grad_network)?)
@@ -131,27 +129,22 @@ impl<T: Real> EngineBackend for CpuBackend<T> {
 
     fn blend(
         &self,
-        state: &mut Vec<Complex<T>>,
+        state: &mut Values<T>,
         positions: &SampledPositions,
-        phi: &Vec<Complex<T>>,
+        phi: &Values<T>,
         ema_alpha: T,
     ) -> Result<()> {
         kernel_state::refresh(state, positions, phi, ema_alpha);
         Ok(())
     }
 
-    fn blend_into(&self, state: &Vec<Complex<T>>, phi: &mut Vec<Complex<T>>, ema_alpha: T) -> Result<()> {
+    fn blend_into(&self, state: &Values<T>, phi: &mut Values<T>, ema_alpha: T) -> Result<()> {
         kernel_state::refresh_into(state, phi, ema_alpha);
         Ok(())
     }
 
-    fn gather(
-        &self,
-        state: &Vec<Complex<T>>,
-        positions: &SampledPositions,
-        values: &mut Vec<Complex<T>>,
-    ) -> Result<()> {
-        match positions.list() {
+    fn gather(&self, state: &Values<T>, at: &SampledPositions, values: &mut Values<T>) -> Result<()> {
+        match at.list() {
             None => values.copy_from_slice(state),
             Some(list) => {
                 for (value, &position) in values.iter_mut().zip(list) {
@@ -164,9 +157,9 @@ impl<T: Real> EngineBackend for CpuBackend<T> {
 
     fn scatter(
         &self,
-        values: &Vec<Complex<T>>,
+        values: &Values<T>,
         positions: &SampledPositions,
-        state: &mut Vec<Complex<T>>,
+        state: &mut Values<T>,
         verdict: Option<&[T]>,
     ) -> Result<()> {
         if verdict.is_some_and(|verdict| verdict[0] == T::zero()) {
@@ -183,20 +176,20 @@ impl<T: Real> EngineBackend for CpuBackend<T> {
         Ok(())
     }
 
-    fn divide(&self, values: &mut Vec<Complex<T>>, divisors: impl Iterator<Item = f64>) -> Result<()> {
+    fn divide(&self, values: &mut Values<T>, divisors: impl Iterator<Item = f64>) -> Result<()> {
         for (value, divisor) in values.iter_mut().zip(divisors) {
             *value /= T::cast(divisor);
         }
         Ok(())
     }
 
-    fn prepare(&mut self, kernel: &Vec<Complex<T>>) -> Result<()> {
+    fn prepare(&mut self, kernel: &Values<T>) -> Result<()> {
         self.conv.prepare(kernel)
     }
 
     fn forward(
         &mut self,
-        kernel: &Vec<Complex<T>>,
+        kernel: &Values<T>,
         batch: usize,
         input: &[T],
         bias: Option<&[T]>,
@@ -210,12 +203,12 @@ impl<T: Real> EngineBackend for CpuBackend<T> {
 
     fn backward(
         &mut self,
-        kernel: &Vec<Complex<T>>,
+        kernel: &Values<T>,
         batch: usize,
         grad_output: &[T],
         positions: &SampledPositions,
         scale: T,
-        grads: &mut Vec<Complex<T>>,
+        grads: &mut Values<T>,
         grad_input: Option<&mut [T]>,
         workspace: &mut ConvWorkspace<T>,
     ) -> Result<()> {

@@ -73,6 +73,9 @@ pub type CfConv2dWorkspace<D> = EngineWorkspace<<D as CfConv2dOp>::CfConvBackend
 /// # Shapes
 /// Those of the plan: input `[Cin, H, W, B]`, output `[Cout, H, W, B]`, or half spectra; `params`: those of the kernel
 /// network, then the bias.
+///
+/// # Errors
+/// Those of the engine's methods of the same names.
 pub struct CfConv2d<D: CfConv2dOp> {
     engine: Engine<D::CfConvBackend>,
 }
@@ -88,17 +91,11 @@ impl<D: CfConv2dOp> CfConv2d<D> {
     }
 
     /// Initialises parameters, output scale and kernel state.
-    ///
-    /// # Errors
-    /// As for [`Engine::initialize`].
     pub fn initialize(&mut self, seed: StepSeed, params: SpanMut<'_, D>) -> Result<()> {
         self.engine.initialize(seed, D::operand_mut(params)).map_err(Into::into)
     }
 
     /// Draws the positions of a step, evaluates Φ there and refreshes the kernel state.
-    ///
-    /// # Errors
-    /// As for [`Engine::begin_step`].
     pub fn begin_step(
         &mut self,
         seed: StepSeed,
@@ -111,18 +108,12 @@ impl<D: CfConv2dOp> CfConv2d<D> {
     /// Ends a step: if `verdict`, as in [`VerdictOp`](crate::nn::VerdictOp), is failed, takes back what the last
     /// [`begin_step`](Self::begin_step) did to the kernel state, bit for bit. The host learns later that the step
     /// failed, and then calls [`Engine::drop_last_steps`].
-    ///
-    /// # Errors
-    /// As for [`Engine::rollback_step_if_failed`].
     pub fn rollback_step_if_failed(&mut self, verdict: Span<'_, D>) -> Result<()> {
         verdict.expect_len("CfConv2d::rollback_step_if_failed", "verdict", VERDICT_LEN)?;
         self.engine.rollback_step_if_failed(D::operand(verdict)).map_err(Into::into)
     }
 
     /// Prepares the kernel of an evaluation; the training state stays as it is.
-    ///
-    /// # Errors
-    /// As for [`Engine::begin_evaluation`].
     pub fn begin_evaluation(&mut self, kernel: KernelSource, params: Span<'_, D>) -> Result<()> {
         let params = D::operand(params);
         match kernel {
@@ -133,9 +124,6 @@ impl<D: CfConv2dOp> CfConv2d<D> {
     }
 
     /// Computes the output.
-    ///
-    /// # Errors
-    /// As for [`Engine::forward`].
     pub fn forward(&mut self, io: Forward<'_, D>, workspace: &mut CfConv2dWorkspace<D>) -> Result<()> {
         let Forward { batch, input, params, output } = io;
         let (input, params, output) = (D::operand(input), D::operand(params), D::operand_mut(output));
@@ -144,9 +132,6 @@ impl<D: CfConv2dOp> CfConv2d<D> {
 
     /// Computes the gradient of the input and adds those of the parameters. The input itself is not read: its spectrum
     /// was kept.
-    ///
-    /// # Errors
-    /// As for [`Engine::backward`].
     pub fn backward(&mut self, io: Backward<'_, D>, workspace: &mut CfConv2dWorkspace<D>) -> Result<()> {
         let Backward { batch, params, grad_output, grad_input, grad_params, .. } = io;
         let (params, grad_output) = (D::operand(params), D::operand(grad_output));
@@ -157,9 +142,6 @@ impl<D: CfConv2dOp> CfConv2d<D> {
     }
 
     /// ‖K̃ − Φ‖/‖Φ‖, estimated at `positions` positions; over all of them if there are no more.
-    ///
-    /// # Errors
-    /// As for [`Engine::sampled_shadow_gap`].
     pub fn shadow_gap(&self, params: Span<'_, D>, positions: usize, seed: StepSeed) -> Result<f64> {
         self.engine.sampled_shadow_gap(D::operand(params), positions, seed).map_err(Into::into)
     }
