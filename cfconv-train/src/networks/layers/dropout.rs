@@ -43,7 +43,7 @@ impl Dropout {
 
 impl LayerOp for Dropout {
     type State<D: Device> = ();
-    const BACKWARD_READS_INPUT: bool = false;
+    const BACKWARD_READS_INPUT: bool = DropoutSizes::BACKWARD_READS_INPUT;
 
     fn prepare<D: Device>(&self, _: &D, _: usize) -> Result<(), DeviceError> {
         Ok(())

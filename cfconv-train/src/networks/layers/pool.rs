@@ -91,7 +91,7 @@ pub(crate) struct MaxPool(PoolSizes);
 
 impl LayerOp for MaxPool {
     type State<D: Device> = IndexBuffer<D>;
-    const BACKWARD_READS_INPUT: bool = false;
+    const BACKWARD_READS_INPUT: bool = PoolSizes::BACKWARD_READS_INPUT;
 
     fn prepare<D: Device>(&self, device: &D, max_batch: usize) -> Result<IndexBuffer<D>, DeviceError> {
         device.alloc_indices(self.0.output_len(max_batch))
@@ -120,7 +120,7 @@ pub(crate) struct AvgPool(PoolSizes);
 
 impl LayerOp for AvgPool {
     type State<D: Device> = ();
-    const BACKWARD_READS_INPUT: bool = false;
+    const BACKWARD_READS_INPUT: bool = PoolSizes::BACKWARD_READS_INPUT;
 
     fn prepare<D: Device>(&self, _: &D, _: usize) -> Result<(), DeviceError> {
         Ok(())
