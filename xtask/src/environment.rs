@@ -1,13 +1,13 @@
-//! What a result was measured on.
+//! The machine and the code that a result comes from.
 
 use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
-use crate::workspace;
+use crate::{command, workspace};
 
-/// The machine and the code of a run; what could not be found out says so.
+/// The machine and the code that a result comes from; what could not be found out says so.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Environment {
     pub(crate) cpu: String,
@@ -35,6 +35,16 @@ impl Environment {
             date: utc(seconds),
         }
     }
+
+    /// Facts for a page, with their names.
+    pub(crate) fn facts(&self) -> [(&'static str, String); 4] {
+        [
+            ("processor", format!("{}, {} cores", self.cpu, self.cores)),
+            ("system", format!("{}, {}", self.os, self.rustc)),
+            ("commit", self.commit.clone()),
+            ("date", self.date.clone()),
+        ]
+    }
 }
 
 fn cpu() -> Option<String> {
@@ -52,16 +62,14 @@ fn commit() -> Option<String> {
     Some(if changed { hash + "+" } else { hash })
 }
 
-/// First line that a command prints, or `None` when it fails or prints nothing.
+/// First line that a command prints; `None` if it fails or prints nothing.
 fn output(program: &str, arguments: &[&str]) -> Option<String> {
-    let output = Command::new(program).args(arguments).current_dir(workspace::root()).output().ok()?;
-    let text = String::from_utf8(output.stdout).ok()?;
-    let line = text.lines().next()?.trim().to_owned();
-    (output.status.success() && !line.is_empty()).then_some(line)
+    let text = command::stdout(Command::new(program).args(arguments).current_dir(workspace::root())).ok()?;
+    Some(text.lines().next()?.trim().to_owned()).filter(|line| !line.is_empty())
 }
 
-/// Writes seconds since 1970 as a date. Civil-from-days after Howard Hinnant, "chrono-compatible low-level date
-/// algorithms" (2013), with years that start in March.
+/// Writes seconds since 1970 as a date: "civil from days" of Howard Hinnant's "chrono-compatible low-level date
+/// algorithms" (2013), whose years start in March.
 fn utc(seconds: u64) -> String {
     let (days, rest) = (seconds / 86_400 + 719_468, seconds % 86_400);
     let (era, day_of_era) = (days / 146_097, days % 146_097);

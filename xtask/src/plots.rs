@@ -1,9 +1,10 @@
 //! Plots as SVG text that takes its colours from the page around it.
 //!
-//! They are drawn in stand-in colours that are then replaced by `currentColor` and the page's `--series-N`, so
-//! that one drawing suits light and dark pages.
+//! They are drawn in stand-in colours, which `currentColor` and the page's `--series-N` then replace, so that one
+//! drawing suits light and dark pages.
 
-use anyhow::{Result, anyhow};
+use anyhow::{Result, ensure};
+use maud::html;
 use plotters::coord::ranged1d::{DefaultFormatting, KeyPointHint};
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
@@ -19,8 +20,14 @@ const FONT: &str = "sans-serif";
 pub(crate) struct Series {
     pub(crate) label: String,
     pub(crate) lines: Vec<Vec<(f64, f64)>>,
-    /// Lines of the same thing drawn faintly: measured in training, or of single seeds.
+    /// Faint lines for the same thing: measured in training, or from single seeds.
     pub(crate) faint: Vec<Vec<(f64, f64)>>,
+}
+
+impl Series {
+    pub(crate) fn line(label: &str, line: Vec<(f64, f64)>) -> Self {
+        Self { label: label.to_owned(), lines: vec![line], faint: vec![] }
+    }
 }
 
 /// One bar, with a whisker of ± `spread`.
@@ -28,7 +35,7 @@ pub(crate) struct Bar {
     pub(crate) label: String,
     pub(crate) value: f64,
     pub(crate) spread: Option<f64>,
-    /// What stands behind it.
+    /// What stands after it.
     pub(crate) text: String,
 }
 
@@ -45,11 +52,16 @@ pub(crate) struct PlotAxis<'a> {
     pub(crate) description: &'a str,
     pub(crate) spacing: Spacing,
     pub(crate) text: &'a dyn Fn(f64) -> String,
-    /// Where labels stand; by default at round numbers.
+    /// Where labels stand; at round numbers if absent.
     pub(crate) ticks: Option<Vec<f64>>,
 }
 
-impl PlotAxis<'_> {
+impl<'a> PlotAxis<'a> {
+    /// An axis without a description, with labels at round numbers.
+    pub(crate) fn plain(spacing: Spacing, text: &'a dyn Fn(f64) -> String) -> Self {
+        Self { description: "", spacing, text, ticks: None }
+    }
+
     /// Where a value is drawn.
     fn place(&self, value: f64) -> f64 {
         match self.spacing {
@@ -65,7 +77,7 @@ impl PlotAxis<'_> {
         }
     }
 
-    /// The places that are drawn: those of all values and a margin.
+    /// The places of all values, with a margin.
     fn range(&self, values: impl Iterator<Item = f64>, margin: f64) -> std::ops::Range<f64> {
         let (low, high) = values
             .map(|value| self.place(value))
@@ -109,6 +121,14 @@ impl Ranged for Ticked {
     }
 }
 
+/// The values in order, each once.
+pub(crate) fn distinct(values: impl Iterator<Item = f64>) -> Vec<f64> {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    values.dedup();
+    values
+}
+
 fn stand_in(series: usize) -> RGBColor {
     RGBColor(1, 2, (series % SERIES_COLOURS) as u8)
 }
@@ -120,7 +140,8 @@ fn finish(svg: &str, title: &str, size: (u32, u32)) -> String {
         svg = svg.replace(&format!("#0102{series:02X}"), &format!("var(--series-{series})"));
     }
     let fixed = format!("width=\"{}\" height=\"{}\" ", size.0, size.1);
-    svg.replacen(&fixed, &format!("role=\"img\" aria-label=\"{}\" ", crate::page::escape(title)), 1)
+    let title = html! { (title) }.into_string();
+    svg.replacen(&fixed, &format!("role=\"img\" aria-label=\"{title}\" "), 1)
 }
 
 /// Draws lines with a mark at each point.
@@ -134,13 +155,10 @@ pub(crate) fn lines(
     series: &[Series],
 ) -> Result<String> {
     let points = || series.iter().flat_map(|s| s.lines.iter().chain(&s.faint)).flatten().copied();
-    if points().next().is_none() {
-        return Err(anyhow!("{title}: there is nothing to plot"));
-    }
+    ensure!(points().next().is_some(), "{title}: there is nothing to plot");
     let drawable = |axis: &PlotAxis<'_>, value: f64| axis.place(value).is_finite();
-    if points().any(|(x, y)| !drawable(x_axis, x) || !drawable(y_axis, y)) {
-        return Err(anyhow!("{title}: a point has no place on the axes"));
-    }
+    let all_drawable = points().all(|(x, y)| drawable(x_axis, x) && drawable(y_axis, y));
+    ensure!(all_drawable, "{title}: a point has no place on the axes");
     let x_range = x_axis.range(points().map(|(x, _)| x), 0.03);
     let y_range = y_axis.range(points().map(|(_, y)| y), 0.06);
     let (x_ticks, y_ticks) = (x_axis.tick_places(&x_range), y_axis.tick_places(&y_range));
@@ -178,9 +196,10 @@ pub(crate) fn lines(
                 let drawn =
                     chart.draw_series(LineSeries::new(placed(line), colour.stroke_width(2)).point_size(2))?;
                 if number == 0 {
-                    let swatch =
-                        move |(x, y)| PathElement::new(vec![(x, y), (x + 18, y)], colour.stroke_width(2));
-                    drawn.label(&s.label).legend(swatch);
+                    let style = colour.stroke_width(2);
+                    drawn
+                        .label(&s.label)
+                        .legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], style));
                 }
             }
         }
@@ -206,7 +225,7 @@ fn round_ticks(range: &std::ops::Range<f64>) -> Vec<f64> {
     (first..=last).map(|number| number as f64 * step).collect()
 }
 
-/// Powers of ten inside the range; also twice and five times them where there would be few.
+/// Powers of ten inside the range; if there are few, also twice and five times these.
 fn decade_ticks(range: &std::ops::Range<f64>) -> Vec<f64> {
     let (low, high) = (range.start.log10(), range.end.log10());
     let steps: &[f64] = if high - low < 2.5 { &[1.0, 2.0, 5.0] } else { &[1.0] };
@@ -216,7 +235,7 @@ fn decade_ticks(range: &std::ops::Range<f64>) -> Vec<f64> {
         .collect()
 }
 
-/// Gives a drawing colours of its own, which can be read on light and dark grounds, for use outside a page.
+/// Gives a drawing its own colours, readable on light and dark grounds, for use outside a page.
 pub(crate) fn standalone(svg: &str) -> String {
     const COLOURS: [&str; SERIES_COLOURS] =
         ["#3b7de0", "#d9640c", "#0b8a5f", "#8b3fd1", "#c2456e", "#7a8a17", "#1593a5", "#8a6d4b"];
@@ -224,10 +243,10 @@ pub(crate) fn standalone(svg: &str) -> String {
     (0..SERIES_COLOURS).fold(svg, |svg, n| svg.replace(&format!("var(--series-{n})"), COLOURS[n]))
 }
 
-/// Rows of bars have this height.
+/// Height of a row with its bar.
 const BAR_HEIGHT: u32 = 24;
 
-/// Place for the labels of bars, and how many characters fit there.
+/// Width for the labels of bars, and how many characters fit there.
 const LABEL_WIDTH: u32 = 250;
 const LABEL_CHARACTERS: usize = 42;
 
@@ -236,9 +255,7 @@ const LABEL_CHARACTERS: usize = 42;
 /// # Errors
 /// There are no bars, or plotters cannot draw them.
 pub(crate) fn bars(title: &str, bars: &[Bar]) -> Result<String> {
-    if bars.is_empty() {
-        return Err(anyhow!("{title}: there is nothing to plot"));
-    }
+    ensure!(!bars.is_empty(), "{title}: there is nothing to plot");
     let highest = bars.iter().map(|bar| bar.value + bar.spread.unwrap_or(0.0)).fold(0.0, f64::max);
     let right = if highest > 0.0 { 1.45 * highest } else { 1.0 };
     let size = (SIZE.0, 60 + BAR_HEIGHT * bars.len() as u32);
@@ -284,10 +301,6 @@ fn shortened(text: &str, characters: usize) -> String {
 mod tests {
     use super::*;
 
-    fn series(points: &[(f64, f64)]) -> Series {
-        Series { label: "a < b".to_owned(), lines: vec![points.to_vec()], faint: vec![] }
-    }
-
     fn is_page_coloured(svg: &str) {
         assert!(svg.starts_with("<svg "), "{svg}");
         assert!(svg.contains("var(--series-0)") && svg.contains("currentColor"), "{svg}");
@@ -300,12 +313,9 @@ mod tests {
         value.to_string()
     }
 
-    fn axis(spacing: Spacing) -> PlotAxis<'static> {
-        PlotAxis { description: "x", spacing, text: &number, ticks: None }
-    }
-
     fn draw(spacing: Spacing, points: &[(f64, f64)]) -> Result<String> {
-        lines("t", &axis(spacing), &axis(spacing), &[series(points)])
+        let axis = PlotAxis::plain(spacing, &number);
+        lines("t", &axis, &axis, &[Series::line("a < b", points.to_vec())])
     }
 
     #[test]
@@ -323,11 +333,8 @@ mod tests {
         assert!(!alone.contains("var(") && !alone.contains("currentColor"), "{alone}");
         assert!(draw(Spacing::Logarithmic, &[(1.0, 0.0)]).is_err());
         assert!(draw(Spacing::Linear, &[(1.0, f64::NAN)]).is_err());
-        assert!(draw(Spacing::Linear, &[]).is_err() && lines_of_nothing().is_err());
-    }
-
-    fn lines_of_nothing() -> Result<String> {
-        lines("t", &axis(Spacing::Linear), &axis(Spacing::Linear), &[])
+        let axis = PlotAxis::plain(Spacing::Linear, &number);
+        assert!(draw(Spacing::Linear, &[]).is_err() && lines("t", &axis, &axis, &[]).is_err());
     }
 
     #[test]

@@ -11,20 +11,20 @@ use super::python::Versions;
 use super::rows::{MLP_ROW, MLP_SHARE_GOAL, SGEMM_ROW};
 use super::scaling::Curve;
 use super::timing::Timing;
-use crate::atomic;
 use crate::environment::Environment;
+use crate::files;
+use crate::scale::Scale;
 
 /// All results of one call.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Report {
     pub(crate) command: String,
-    /// `full`, `quick` or `smoke`.
-    pub(crate) scale: String,
+    pub(crate) scale: Scale,
     pub(crate) threads: usize,
     pub(crate) rounds: u32,
     pub(crate) steps: u32,
     pub(crate) environment: Environment,
-    /// The set that our kernels used.
+    /// The instruction set that our kernels used.
     pub(crate) instruction_set: Option<String>,
     /// Versions of the peer.
     pub(crate) peer: Option<Versions>,
@@ -36,11 +36,11 @@ pub(crate) struct Report {
     pub(crate) scaling: Vec<Curve>,
     /// What could not be measured, and why.
     pub(crate) failures: Vec<String>,
-    /// Whether the call came to its end.
+    /// Whether the call reached its end.
     pub(crate) complete: bool,
 }
 
-/// One work and its opponents.
+/// One case and its opponents.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct RowReport {
     pub(crate) id: String,
@@ -81,8 +81,8 @@ pub(crate) struct MlpShare {
 impl RowReport {
     pub(crate) fn new(id: &str, label: &str, ours: Timing, memory_goal_mib: Option<f64>) -> Self {
         let memory_reached = memory_goal_mib.zip(ours.scratch_mib).map(|(goal, scratch)| scratch <= goal);
-        let (id, label) = (id.to_owned(), label.to_owned());
-        Self { id, label, ours, memory_goal_mib, memory_reached, comparisons: vec![] }
+        let (id, label, comparisons) = (id.to_owned(), label.to_owned(), vec![]);
+        Self { id, label, ours, memory_goal_mib, memory_reached, comparisons }
     }
 }
 
@@ -120,28 +120,30 @@ impl MlpShare {
 }
 
 impl Report {
-    /// Takes over what an earlier call with the same settings measured, if there is one at `path`.
+    /// Keeps what an earlier call with the same settings measured, if there is a report at `path`.
     ///
     /// # Errors
-    /// What is there is no report, or was measured otherwise: on another commit or machine, with another peer,
-    /// or with other numbers of threads, rounds or steps.
+    /// The file is not a report, or comes from other settings: another commit, machine or peer, or other numbers of
+    /// threads, rounds or steps.
     pub(crate) fn resume(&mut self, path: &Path) -> Result<()> {
-        let text = match std::fs::read_to_string(path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-            Err(error) => return Err(error).with_context(|| format!("reading {}", path.display())),
+        if !path.exists() {
+            return Ok(());
+        }
+        let earlier: Self = files::read_json(path)
+            .with_context(|| format!("--resume: {} is not a report of this version", path.display()))?;
+        let settings = |report: &Self| {
+            let Self { scale, threads, rounds, steps, environment, peer, .. } = report;
+            [
+                ("scale", scale.name().to_owned()),
+                ("threads", threads.to_string()),
+                ("rounds", rounds.to_string()),
+                ("steps", steps.to_string()),
+                ("commit", environment.commit.clone()),
+                ("processor", environment.cpu.clone()),
+                ("peer", format!("{peer:?}")),
+            ]
         };
-        let earlier: Self = serde_json::from_str(&text)
-            .with_context(|| format!("--resume: {} is no report of this version", path.display()))?;
-        for (setting, before, now) in [
-            ("scale", earlier.scale.clone(), self.scale.clone()),
-            ("threads", earlier.threads.to_string(), self.threads.to_string()),
-            ("rounds", earlier.rounds.to_string(), self.rounds.to_string()),
-            ("steps", earlier.steps.to_string(), self.steps.to_string()),
-            ("commit", earlier.environment.commit.clone(), self.environment.commit.clone()),
-            ("processor", earlier.environment.cpu.clone(), self.environment.cpu.clone()),
-            ("peer", format!("{:?}", earlier.peer), format!("{:?}", self.peer)),
-        ] {
+        for ((setting, before), (_, now)) in settings(&earlier).into_iter().zip(settings(self)) {
             ensure!(
                 before == now,
                 "--resume: {} was measured with another {setting}: {before}, now {now}; leave out --resume",
@@ -153,12 +155,8 @@ impl Report {
         Ok(())
     }
 
-    /// Writes the report, in place of an earlier one.
-    ///
-    /// # Errors
-    /// The file cannot be written.
     pub(crate) fn write(&self, path: &Path) -> Result<()> {
-        atomic::write(path, &(serde_json::to_string_pretty(self)? + "\n"))
+        files::replace(path, &(serde_json::to_string_pretty(self)? + "\n"))
     }
 }
 
@@ -181,7 +179,7 @@ pub(crate) mod tests {
         ));
         Report {
             command: "cargo xtask bench".to_owned(),
-            scale: "full".to_owned(),
+            scale: Scale::Full,
             threads: 2,
             rounds: 2,
             steps: 2,

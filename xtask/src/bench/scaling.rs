@@ -2,29 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::rows::Side;
-use super::work::Work;
-
-/// How much of it is measured.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum Scale {
-    /// Tiny sizes without optimisation: seconds. Shows that everything works together.
-    Smoke,
-    /// One round, few points, no peer beside the curves: minutes.
-    Quick,
-    /// Everything.
-    Full,
-}
-
-impl Scale {
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Smoke => "smoke",
-            Self::Quick => "quick",
-            Self::Full => "full",
-        }
-    }
-}
+use super::case::Case;
+use super::contestants::Side;
+use crate::scale::Scale;
 
 /// One curve: a side and a number of threads along one axis.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -47,22 +27,18 @@ pub(crate) struct Point {
     pub(crate) scratch_mib: Option<f64>,
 }
 
-/// A curve that is to be measured.
+/// A curve to measure.
 pub(crate) struct Sweep {
     pub(crate) axis: &'static str,
     pub(crate) side: Side,
     pub(crate) threads: usize,
-    pub(crate) points: Vec<(f64, Work)>,
+    pub(crate) points: Vec<(f64, Case)>,
 }
 
 impl Sweep {
     pub(crate) fn label(&self) -> String {
-        let name = match self.side {
-            Side::Ours => "cfconv",
-            Side::Peer => "PyTorch",
-        };
         let plural = if self.threads == 1 { "" } else { "s" };
-        format!("{name}, {} thread{plural}", self.threads)
+        format!("{}, {} thread{plural}", self.side.name(), self.threads)
     }
 }
 
@@ -71,17 +47,17 @@ const FIXED_POSITIONS: usize = 1 << 15;
 
 /// The curves: ours with one and with `threads` threads, the peer with `threads` and at fewer points.
 pub(crate) fn sweeps(scale: Scale, threads: usize, with_peer: bool) -> Vec<Sweep> {
-    let layer = |positions: usize| Work::new("layer").with("positions", positions);
-    let powers = |exponents: &[u32]| -> Vec<(f64, Work)> {
+    let layer = |positions: usize| Case::new("layer").with("positions", positions);
+    let powers = |exponents: &[u32]| -> Vec<(f64, Case)> {
         exponents.iter().map(|&exponent| (f64::from(1 << exponent), layer(1 << exponent))).collect()
     };
-    let sizes = |sizes: &[usize]| -> Vec<(f64, Work)> {
+    let sizes = |sizes: &[usize]| -> Vec<(f64, Case)> {
         sizes.iter().map(|&size| (size as f64, layer(FIXED_POSITIONS).size(size))).collect()
     };
-    let channels = |channels: &[usize]| -> Vec<(f64, Work)> {
+    let channels = |channels: &[usize]| -> Vec<(f64, Case)> {
         channels.iter().map(|&count| (count as f64, layer(FIXED_POSITIONS).channels(count))).collect()
     };
-    let ours: [(&str, Vec<(f64, Work)>); 3] = match scale {
+    let ours: [(&str, Vec<(f64, Case)>); 3] = match scale {
         Scale::Full => [
             ("positions", powers(&[10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21])),
             ("size", sizes(&[16, 32, 64, 128, 256])),
@@ -93,7 +69,7 @@ pub(crate) fn sweeps(scale: Scale, threads: usize, with_peer: bool) -> Vec<Sweep
             ("channels", channels(&[8, 32])),
         ],
         Scale::Smoke => {
-            let tiny = |work: Work| work.with("batch", 1).with("hidden-width", 8);
+            let tiny = |case: Case| case.with("batch", 1).with("hidden-width", 8);
             let small = |positions: usize| tiny(layer(positions)).size(8).channels(2);
             [
                 ("positions", vec![(16.0, small(16)), (64.0, small(64))]),
@@ -102,7 +78,7 @@ pub(crate) fn sweeps(scale: Scale, threads: usize, with_peer: bool) -> Vec<Sweep
             ]
         }
     };
-    let peers: [(&str, Vec<(f64, Work)>); 3] = [
+    let peers: [(&str, Vec<(f64, Case)>); 3] = [
         ("positions", powers(&[10, 12, 14, 16, 18, 20])),
         ("size", sizes(&[16, 64, 128])),
         ("channels", channels(&[8, 32, 64])),

@@ -1,4 +1,4 @@
-//! From what `--data` names to what the program reads.
+//! The images that an experiment needs, found in what `--data` names.
 
 use std::path::{Path, PathBuf};
 
@@ -20,7 +20,6 @@ pub(crate) enum ImageSet {
 }
 
 impl ImageSet {
-    /// Its name for readers.
     pub(crate) fn label(self) -> &'static str {
         match self {
             Self::Embedded => "images that the program draws",
@@ -42,11 +41,11 @@ impl ImageSet {
         }
     }
 
-    /// Finds the images in `given`: a folder that holds one of the names, or, where `alone` says that no other
-    /// images are wanted, the archive or the folder of class folders itself. `None` for embedded images.
+    /// Finds the images in `given`, a folder that holds one of the names. If `alone` says that no other images are
+    /// needed, `given` may also be the archive or the folder of class folders. `None` for embedded images.
     ///
     /// # Errors
-    /// Says what was looked for.
+    /// Nothing is found; the error says what was looked for.
     pub(crate) fn find(self, given: Option<&Path>, alone: bool) -> Result<Option<PathBuf>> {
         if self == Self::Embedded {
             return Ok(None);
@@ -64,11 +63,9 @@ impl ImageSet {
         if !given.exists() {
             bail!("--data {}: there is no such folder or file", given.display());
         }
-        // The program wants the folder above those of the classes: for PetImages that is the given one.
-        for name in self.names() {
-            if given.join(name).exists() {
-                return Ok(Some(if *name == "PetImages" { given } else { given.join(name) }));
-            }
+        if let Some(name) = self.names().iter().find(|name| given.join(name).exists()) {
+            // The program wants the folder above those of the classes: for PetImages that is the given one.
+            return Ok(Some(if *name == "PetImages" { given } else { given.join(name) }));
         }
         if alone && subfolders(&given)? >= 2 {
             return Ok(Some(given));

@@ -1,4 +1,4 @@
-//! Pictures of learned kernels, as parts of a page.
+//! Pictures of learned kernels, as a part of the page.
 
 use std::path::Path;
 
@@ -6,12 +6,13 @@ use anyhow::{Context, Result, ensure};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
-/// Channel pairs of each layer that are drawn.
+use crate::files;
+
+/// Channel pairs of each layer in the pictures.
 pub(crate) const PAIRS: usize = 4;
 
-/// Taps on either side of the middle that are drawn: kernels are a few pixels wide.
+/// Taps on either side of the middle in the pictures: kernels are a few pixels wide.
 const REACH: usize = 10;
 
 /// Kernels of one network.
@@ -34,31 +35,44 @@ pub(crate) struct Picture {
     pub(crate) magnitude: String,
 }
 
-/// Draws what `cfconv inspect --kernels` has written to `path`.
+/// What `cfconv inspect --kernels` prints.
+#[derive(Deserialize)]
+struct Inspection {
+    kernels: Vec<LayerKernels>,
+}
+
+#[derive(Deserialize)]
+struct LayerKernels {
+    layer: String,
+    height: usize,
+    width: usize,
+    pairs: Vec<ChannelPair>,
+}
+
+#[derive(Deserialize)]
+struct ChannelPair {
+    in_channel: u64,
+    out_channel: u64,
+    spatial: Vec<f64>,
+    magnitude: Vec<f64>,
+}
+
+/// Draws the kernels that `cfconv inspect --kernels` has written to `path`.
 ///
 /// # Errors
-/// The file is missing or is none of its kind.
+/// The file is missing or holds something else.
 pub(crate) fn draw(path: &Path) -> Result<Vec<Picture>> {
-    let place = || format!("reading {}", path.display());
-    let text = std::fs::read_to_string(path).with_context(place)?;
-    let report: Value = serde_json::from_str(&text).with_context(place)?;
-    let layers = report["kernels"].as_array().context("it has no kernels").with_context(place)?;
     let mut pictures = Vec::new();
-    for layer in layers {
-        let size = |name: &str| layer[name].as_u64().context("a size is missing").with_context(place);
-        let (height, width) = (size("height")? as usize, size("width")? as usize);
-        for pair in layer["pairs"].as_array().into_iter().flatten() {
-            let plane = |name: &str| -> Result<Plane> {
-                let values = pair[name].as_array().into_iter().flatten().filter_map(Value::as_f64).collect();
-                Plane::new(height, width, values).with_context(place)
-            };
-            let channel = |name: &str| pair[name].as_u64().unwrap_or_default();
+    for LayerKernels { layer, height, width, pairs } in files::read_json::<Inspection>(path)?.kernels {
+        for ChannelPair { in_channel, out_channel, spatial, magnitude } in pairs {
+            let plane =
+                |values| Plane::new(height, width, values).with_context(|| path.display().to_string());
             pictures.push(Picture {
-                layer: layer["layer"].as_str().unwrap_or_default().to_owned(),
-                in_channel: channel("in_channel"),
-                out_channel: channel("out_channel"),
-                spatial: plane("spatial")?.middle(REACH).png(diverging)?,
-                magnitude: plane("magnitude")?.png(sequential)?,
+                layer: layer.clone(),
+                in_channel,
+                out_channel,
+                spatial: plane(spatial)?.middle(REACH).png(diverging)?,
+                magnitude: plane(magnitude)?.png(sequential)?,
             });
         }
     }
@@ -81,7 +95,7 @@ impl Plane {
         Ok(Self { height, width, values })
     }
 
-    /// What lies within `reach` of the middle.
+    /// The part within `reach` of the middle.
     fn middle(&self, reach: usize) -> Self {
         let range = |extent: usize| (extent / 2).saturating_sub(reach)..extent.min(extent / 2 + reach + 1);
         let (rows, columns) = (range(self.height), range(self.width));

@@ -5,22 +5,19 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
 use super::kernels;
-use super::progress::{MetricsReader, Progress};
+use super::metrics_tail::MetricsTail;
 use super::run_folder::{Request, RunFolder};
-use super::scale::Scale;
 use super::sizes::SizeScore;
-use crate::build::{self, Profile};
-use crate::{atomic, workspace};
+use crate::progress::Progress;
+use crate::scale::Scale;
+use crate::{build, command, files, workspace};
 
 /// Pause between two looks at a run's metrics.
 const LOOK_INTERVAL: Duration = Duration::from_millis(200);
-
-/// Lines of the log that an error shows.
-const LOG_TAIL: usize = 20;
 
 /// The built program.
 pub(crate) struct Program {
@@ -28,19 +25,12 @@ pub(crate) struct Program {
 }
 
 impl Program {
-    /// Builds the program: for smoke runs the one that the tests use, else for speed.
-    ///
-    /// # Errors
-    /// Cargo cannot be started or fails.
+    /// Builds the program.
     pub(crate) fn build(scale: Scale) -> Result<Self> {
-        let profile = if scale == Scale::Smoke { Profile::Dev } else { Profile::Release };
-        Ok(Self { path: build::program("cfconv-train", "cfconv", profile)? })
+        Ok(Self { path: build::program("cfconv-train", "cfconv", scale.profile())? })
     }
 
-    /// Trains in `folder` and shows how far it is.
-    ///
-    /// # Errors
-    /// The program fails: with the end of what it printed.
+    /// Trains in `folder` and shows how far it is; if the program fails, the error holds the end of its log.
     pub(crate) fn train(
         &self,
         config: &Path,
@@ -57,79 +47,60 @@ impl Program {
         let mut child =
             command.spawn().with_context(|| format!("could not start {}", self.path.display()))?;
 
-        let mut reader = MetricsReader::new(&folder.metrics(), max_steps(&request.arguments));
+        let mut metrics = MetricsTail::new(&folder.metrics(), max_steps(&request.arguments));
         let status = loop {
             if let Some(status) = child.try_wait().context("waiting for cfconv")? {
                 break status;
             }
             std::thread::sleep(LOOK_INTERVAL);
-            progress.update(reader.look());
+            let state = metrics.look();
+            progress.update(state.fraction(), &state.describe());
         };
-        if !status.success() {
-            let text = std::fs::read_to_string(folder.log()).unwrap_or_default();
-            let lines: Vec<_> = text.lines().collect();
-            let tail = lines[lines.len().saturating_sub(LOG_TAIL)..].join("\n");
-            bail!("{command:?} failed ({status}); {} ends:\n{tail}", folder.log().display());
-        }
+        let end = || command::last_lines(&std::fs::read_to_string(folder.log()).unwrap_or_default());
+        ensure!(
+            status.success(),
+            "{command:?} failed ({status}); {} ends:\n{}",
+            folder.log().display(),
+            end()
+        );
         Ok(())
     }
-}
 
-/// What is asked of a trained network beside the training's own test.
-impl Program {
-    /// Tests the network of a finished run on the run's test images at other sizes; what an earlier call has
-    /// written for the same sizes is kept.
-    ///
-    /// # Errors
-    /// The program fails.
-    pub(crate) fn evaluate_sizes(
-        &self,
-        request: &Request,
-        folder: &RunFolder,
-        sizes: &[usize],
-    ) -> Result<()> {
-        let known: Vec<u64> =
-            folder.size_scores().unwrap_or_default().iter().map(|score| score.size).collect();
-        if known == sizes.iter().map(|&size| size as u64).collect::<Vec<_>>() {
+    /// Tests the network of a finished run on the run's test images at other sizes; keeps what an earlier call wrote
+    /// for the same sizes.
+    pub(crate) fn evaluate_sizes(&self, request: &Request, folder: &RunFolder, sizes: &[u64]) -> Result<()> {
+        let known = folder.size_scores().unwrap_or_default();
+        if known.iter().map(|score| &score.size).eq(sizes) {
             return Ok(());
         }
         let mut scores = Vec::new();
-        for size in sizes {
-            let mut arguments =
-                vec!["eval".to_owned(), "--json".to_owned(), "--split".to_owned(), "test".to_owned()];
-            arguments.extend(["--size".to_owned(), size.to_string()]);
+        for &size in sizes {
+            let mut command = Command::new(&self.path);
+            command.args(["eval", "--json", "--split", "test", "--size", &size.to_string()]);
             if let Some(data) = &request.data {
-                arguments.extend(["--data".to_owned(), data.to_string_lossy().into_owned()]);
+                command.arg("--data").arg(data);
             }
-            let report: Value = serde_json::from_str(&self.ask(&arguments, folder)?)?;
+            let report: Value = serde_json::from_str(&ask(&mut command, folder)?)?;
             let accuracy = report["accuracy"].as_f64().context("cfconv eval printed no accuracy")?;
-            scores.push(SizeScore { size: *size as u64, accuracy });
+            scores.push(SizeScore { size, accuracy });
         }
         folder.write_size_scores(&scores)
     }
 
     /// Writes some kernels of the network of a finished run beside it, unless they are there.
-    ///
-    /// # Errors
-    /// The program fails.
     pub(crate) fn write_kernels(&self, folder: &RunFolder) -> Result<()> {
         if folder.kernels().is_file() {
             return Ok(());
         }
-        let arguments = ["inspect", "--json", "--kernels", &kernels::PAIRS.to_string()].map(str::to_owned);
-        atomic::write(&folder.kernels(), &self.ask(&arguments, folder)?)
-    }
-
-    /// Runs the program on the best network of a run and returns what it prints.
-    fn ask(&self, arguments: &[String], folder: &RunFolder) -> Result<String> {
         let mut command = Command::new(&self.path);
-        command.args(arguments).arg("--checkpoint").arg(folder.best()).current_dir(workspace::root());
-        let output = command.output().with_context(|| format!("could not start {command:?}"))?;
-        if !output.status.success() {
-            bail!("{command:?} failed ({}):\n{}", output.status, String::from_utf8_lossy(&output.stderr));
-        }
-        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+        command.args(["inspect", "--json", "--kernels", &kernels::PAIRS.to_string()]);
+        files::replace(&folder.kernels(), &ask(&mut command, folder)?)
     }
+}
+
+/// Runs the program on the best network of a run and returns what it prints.
+fn ask(command: &mut Command, folder: &RunFolder) -> Result<String> {
+    command::stdout(command.arg("--checkpoint").arg(folder.best()).current_dir(workspace::root()))
 }
 
 fn train_arguments(config: &Path, request: &Request, out: &Path, resume: bool) -> Vec<String> {

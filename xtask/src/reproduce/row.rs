@@ -15,12 +15,12 @@ use super::statistics::MeanStd;
 pub(crate) struct Row {
     pub(crate) model: String,
     pub(crate) label: String,
-    /// What it has in common with the other rows on a line of a figure.
+    /// The line of a figure that it belongs to.
     pub(crate) group: String,
-    /// Its place on each axis of the experiment; null for what is no number.
+    /// Its place on each axis of the experiment; null if that is not a number.
     pub(crate) coordinates: BTreeMap<String, Option<f64>>,
     pub(crate) parameters: u64,
-    /// Share of the test images classified rightly.
+    /// Share of the test images that are classified correctly.
     pub(crate) accuracy: f64,
     pub(crate) accuracy_std: Option<f64>,
     /// The paper's value.
@@ -36,7 +36,6 @@ pub(crate) struct Row {
     /// Share of positions refreshed in the last epoch, mean over layers and seeds.
     pub(crate) coverage: Option<f64>,
     /// Positions of the largest kernel.
-    #[serde(default)]
     pub(crate) kernel_positions: Option<f64>,
     /// Accuracy on the test images at other sizes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -72,13 +71,13 @@ pub(crate) struct SeedRun {
     pub(crate) curve: Vec<EpochPoint>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) sizes: Vec<SizeScore>,
-    /// What the run saw go wrong.
+    /// Failures that the run recognised.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) signatures: Vec<Signature>,
 }
 
 impl SeedRun {
-    /// What a finished run left.
+    /// Gathers what a finished run wrote.
     pub(crate) fn new(seed: u64, summary: &Summary, curve: Vec<EpochPoint>) -> Self {
         Self {
             seed,
@@ -101,12 +100,12 @@ impl SeedRun {
 }
 
 impl Row {
-    /// The failure signatures of its runs, with the seeds that gave them.
+    /// The failure signatures of its runs, each with the run's seed.
     pub(crate) fn signatures(&self) -> impl Iterator<Item = (u64, &Signature)> {
         self.runs.iter().flat_map(|run| run.signatures.iter().map(|signature| (run.seed, signature)))
     }
 
-    /// Gathers the runs of one network, one a seed.
+    /// Gathers the runs of one network, one for each seed.
     ///
     /// # Errors
     /// There is no run, or a run has no test accuracy.
@@ -115,8 +114,8 @@ impl Row {
         ensure!(!runs.is_empty(), "{label}: no run is finished");
         let first = &runs[0].0;
         let (parameters, epochs, test_images) = (first.parameters, first.epochs, first.test_images);
-        let tested = runs.iter().filter(|(summary, _)| summary.test_accuracy.is_some()).count();
-        ensure!(tested == runs.len(), "{label}: a run has no test accuracy; are there no test images?");
+        let tested = runs.iter().all(|(summary, _)| summary.test_accuracy.is_some());
+        ensure!(tested, "{label}: a run has no test accuracy; are there no test images?");
         let over_seeds = |figure: fn(&(Summary, SeedRun)) -> Option<f64>| {
             MeanStd::of(&runs.iter().filter_map(figure).collect::<Vec<_>>())
         };
@@ -130,7 +129,7 @@ impl Row {
             parameters,
             accuracy: accuracy.mean,
             accuracy_std: accuracy.std,
-            paper_accuracy: variant.paper,
+            paper_accuracy: variant.network.paper,
             validation_accuracy: mean(|(s, _)| s.validation_accuracy),
             train_accuracy: mean(|(s, _)| s.train_accuracy),
             loss: mean(|(s, _)| s.test_loss),
@@ -172,18 +171,14 @@ pub(crate) mod tests {
 
     pub(crate) fn variant(label: &str, x: Option<f64>) -> Variant {
         Variant {
-            network: "cfconv".to_owned(),
+            network: Default::default(),
             name: "cfconv".to_owned(),
             label: label.to_owned(),
             group: "CF-Conv <1>".to_owned(),
-            config: String::new(),
             set: vec![],
             images: ImageSet::Embedded,
             if_found: false,
-            paper: None,
-            max_seeds: None,
             coordinates: vec![("positions".to_owned(), x)],
-            scales: Default::default(),
         }
     }
 

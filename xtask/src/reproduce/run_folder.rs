@@ -1,4 +1,4 @@
-//! The folder of one training run: what `cfconv train` leaves in it, and what is left to do.
+//! The folder of one training run: what `cfconv train` writes into it, and what is left to do.
 //!
 //! ```text
 //! config.toml              the configuration in full
@@ -6,23 +6,24 @@
 //! checkpoint.safetensors   the state to go on from
 //! best.safetensors         the network with the best validation accuracy
 //! summary.json             figures of the finished run
-//! request.json             what was asked for (written here, by xtask)
-//! log.txt                  what the program printed (written here, by xtask)
-//! sizes.json               tests at other image sizes, where the experiment has them (by xtask)
-//! kernels.json             some kernels, where the experiment draws them (by xtask)
+//! request.json             what xtask asked for (written by xtask)
+//! log.txt                  what the program printed (written by xtask)
+//! sizes.json               tests at other image sizes, where the experiment has them (written by xtask)
+//! kernels.json             some kernels, where the experiment draws them (written by xtask)
 //! ```
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::sizes::SizeScore;
 use super::statistics::MeanStd;
-use crate::atomic;
+use crate::files;
 
-/// Everything that decides a run's result: equal requests give equal results.
+/// Everything that decides the result of a run: equal requests give equal results.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Request {
     /// Text of the configuration file.
@@ -40,7 +41,7 @@ pub(crate) enum Plan {
     Skip,
     /// It stopped on the way.
     Resume,
-    /// There is nothing of it, or something of another request.
+    /// There is nothing, or something of another request.
     Start,
 }
 
@@ -50,29 +51,22 @@ pub(crate) struct RunFolder {
     path: PathBuf,
 }
 
-/// Figures of a finished run, as `cfconv train` writes them.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+/// Figures of a finished run: the part of the trainer's `summary.json` that reports show. An absent figure was not
+/// measured.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 pub(crate) struct Summary {
     pub(crate) parameters: u64,
     pub(crate) epochs: u64,
-    #[serde(default)]
     pub(crate) steps: Option<u64>,
-    #[serde(default)]
     pub(crate) train_accuracy: Option<f64>,
-    #[serde(default)]
     pub(crate) validation_accuracy: Option<f64>,
-    #[serde(default)]
     pub(crate) test_accuracy: Option<f64>,
-    #[serde(default)]
     pub(crate) test_loss: Option<f64>,
-    #[serde(default)]
     pub(crate) test_images: Option<u64>,
     pub(crate) step_ms: f64,
     pub(crate) total_seconds: f64,
-    /// Absent where the system does not tell.
-    #[serde(default)]
     pub(crate) peak_mib: Option<f64>,
-    /// What the run saw go wrong.
+    /// Failures that the run recognised.
     #[serde(default)]
     pub(crate) signatures: Vec<Signature>,
 }
@@ -85,7 +79,7 @@ pub(crate) struct Signature {
     pub(crate) advice: String,
 }
 
-/// Measures after one epoch; a measure that was not taken is absent.
+/// Measures after one epoch; absent if they were not measured.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct EpochPoint {
     /// Number of epochs done.
@@ -99,31 +93,31 @@ pub(crate) struct EpochPoint {
     /// Mean over the CF-Conv layers.
     pub(crate) coverage: Option<f64>,
     /// Positions of the largest kernel.
-    #[serde(default)]
     pub(crate) kernel_positions: Option<f64>,
 }
 
+/// The validation score of an `epoch` event: that of the averaged parameters, if the run has some.
+pub(crate) fn validation(event: &Value) -> &Value {
+    event.get("validation_averaged").unwrap_or(&event["validation"])
+}
+
 impl EpochPoint {
-    /// Reads an `epoch` event, which counts epochs from 0. Where averaged parameters were evaluated, theirs are
-    /// the validation measures.
+    /// Reads an `epoch` event, which counts epochs from 0.
     fn from_event(event: &Value) -> Option<Self> {
-        let validation = event.get("validation_averaged").or_else(|| event.get("validation"));
-        let validation = validation.unwrap_or(&Value::Null);
-        let kernels = event["kernels"].as_array().map_or(&[][..], Vec::as_slice);
+        let kernels = || event["kernels"].as_array().into_iter().flatten();
         let over_layers = |measure: &str| {
-            let values: Vec<_> = kernels.iter().filter_map(|kernel| kernel[measure].as_f64()).collect();
+            let values: Vec<_> = kernels().filter_map(|kernel| kernel[measure].as_f64()).collect();
             MeanStd::of(&values).map(|value| value.mean)
         };
         Some(Self {
             epoch: event["epoch"].as_u64()? + 1,
             train_loss: event["train"]["loss"].as_f64(),
             train_accuracy: event["train"]["accuracy"].as_f64(),
-            validation_loss: validation["loss"].as_f64(),
-            validation_accuracy: validation["accuracy"].as_f64(),
+            validation_loss: validation(event)["loss"].as_f64(),
+            validation_accuracy: validation(event)["accuracy"].as_f64(),
             shadow_gap: over_layers("shadow_gap"),
             coverage: over_layers("coverage"),
-            kernel_positions: kernels
-                .iter()
+            kernel_positions: kernels()
                 .filter_map(|kernel| kernel["num_positions"].as_f64())
                 .reduce(f64::max),
         })
@@ -151,27 +145,13 @@ impl RunFolder {
         self.path.join("kernels.json")
     }
 
-    /// Reads the tests at other image sizes.
-    ///
-    /// # Errors
-    /// The file is missing or damaged.
-    pub(crate) fn size_scores(&self) -> Result<Vec<SizeScore>> {
-        let path = self.path.join("sizes.json");
-        let text = std::fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
-        serde_json::from_str(&text).with_context(|| format!("reading {}", path.display()))
-    }
-
-    pub(crate) fn write_size_scores(&self, scores: &[SizeScore]) -> Result<()> {
-        atomic::write(&self.path.join("sizes.json"), &serde_json::to_string_pretty(scores)?)
-    }
-
     pub(crate) fn metrics(&self) -> PathBuf {
         self.path.join("metrics.jsonl")
     }
 
-    /// Decides what to do for `request`; without `resume` everything is done anew.
+    /// Decides what to do for `request`; without `resume` the run starts again.
     pub(crate) fn plan(&self, request: &Request, resume: bool) -> Plan {
-        if !resume || self.request().as_ref() != Some(request) {
+        if !resume || self.json::<Request>("request.json").ok().as_ref() != Some(request) {
             Plan::Start
         } else if self.summary().is_ok() {
             Plan::Skip
@@ -182,61 +162,58 @@ impl RunFolder {
         }
     }
 
-    fn request(&self) -> Option<Request> {
-        serde_json::from_str(&std::fs::read_to_string(self.path.join("request.json")).ok()?).ok()
-    }
-
-    /// Removes what an earlier run left and notes what is asked for.
-    ///
-    /// # Errors
-    /// Files that cannot be removed or written.
+    /// Removes what an earlier run left and writes the request.
     pub(crate) fn start(&self, request: &Request) -> Result<()> {
-        let context = || format!("preparing {}", self.path.display());
         if self.path.exists() {
+            let context = || format!("removing {}", self.path.display());
             std::fs::remove_dir_all(&self.path).with_context(context)?;
         }
-        std::fs::create_dir_all(&self.path).with_context(context)?;
-        atomic::write(&self.path.join("request.json"), &serde_json::to_string_pretty(request)?)
+        self.write_json("request.json", request)
     }
 
     /// Reads the figures of the finished run.
-    ///
-    /// # Errors
-    /// The file is missing or lacks a figure.
     pub(crate) fn summary(&self) -> Result<Summary> {
-        let path = self.path.join("summary.json");
-        let text = std::fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
-        serde_json::from_str(&text).with_context(|| format!("reading {}", path.display()))
+        self.json("summary.json")
+    }
+
+    /// Reads the tests at other image sizes.
+    pub(crate) fn size_scores(&self) -> Result<Vec<SizeScore>> {
+        self.json("sizes.json")
+    }
+
+    pub(crate) fn write_size_scores(&self, scores: &[SizeScore]) -> Result<()> {
+        self.write_json("sizes.json", scores)
+    }
+
+    fn json<T: DeserializeOwned>(&self, name: &str) -> Result<T> {
+        files::read_json(&self.path.join(name))
+    }
+
+    fn write_json(&self, name: &str, value: &(impl Serialize + ?Sized)) -> Result<()> {
+        files::replace(&self.path.join(name), &serde_json::to_string_pretty(value)?)
     }
 
     /// Reads the full configuration of the run.
-    ///
-    /// # Errors
-    /// The file is missing or no TOML.
     pub(crate) fn config(&self) -> Result<Value> {
         let path = self.path.join("config.toml");
-        let text = std::fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
-        toml::from_str(&text).with_context(|| format!("reading {}", path.display()))
+        toml::from_str(&files::read(&path)?).with_context(|| format!("reading {}", path.display()))
     }
 
-    /// Reads the measures after each epoch. After a resumed run the last line of an epoch counts.
-    ///
-    /// # Errors
-    /// The file is missing or a line is no JSON.
+    /// Reads the measures after each epoch. A resumed run repeats an epoch: its last line counts.
     pub(crate) fn curve(&self) -> Result<Vec<EpochPoint>> {
         let path = self.metrics();
-        let text = std::fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
         let mut points: Vec<EpochPoint> = Vec::new();
-        for (index, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
+        for (index, line) in
+            files::read(&path)?.lines().enumerate().filter(|(_, line)| !line.trim().is_empty())
+        {
             let place = || format!("{}, line {}", path.display(), index + 1);
             let event: Value = serde_json::from_str(line).with_context(place)?;
-            if event["event"] != "epoch" {
-                continue;
+            if event["event"] == "epoch" {
+                let point =
+                    EpochPoint::from_event(&event).context("the event has no epoch").with_context(place)?;
+                points.retain(|earlier| earlier.epoch < point.epoch);
+                points.push(point);
             }
-            let point =
-                EpochPoint::from_event(&event).context("the event has no epoch").with_context(place)?;
-            points.retain(|earlier| earlier.epoch < point.epoch);
-            points.push(point);
         }
         Ok(points)
     }
@@ -296,7 +273,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn torn_summary_is_no_finished_run() {
+    fn a_torn_summary_is_not_a_finished_run() {
         let parent = tempfile::tempdir().unwrap();
         let folder = RunFolder::new(parent.path().join("run"));
         write_finished_run(&folder, &request(0), 0.5);

@@ -26,10 +26,9 @@ pub(crate) fn over_seeds(runs: &[Vec<SizeScore>]) -> Vec<SizeAccuracy> {
     first
         .iter()
         .filter_map(|&SizeScore { size, .. }| {
-            let of_run =
+            let score =
                 |run: &Vec<SizeScore>| run.iter().find(|score| score.size == size).map(|s| s.accuracy);
-            let values: Vec<f64> = runs.iter().filter_map(of_run).collect();
-            let mean = MeanStd::of(&values).filter(|_| values.len() == runs.len())?;
+            let mean = MeanStd::of(&runs.iter().map(score).collect::<Option<Vec<_>>>()?)?;
             Some(SizeAccuracy { size, accuracy: mean.mean, accuracy_std: mean.std })
         })
         .collect()

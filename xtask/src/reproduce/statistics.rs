@@ -1,9 +1,7 @@
 //! Mean and spread over seeds.
 
-use serde::{Deserialize, Serialize};
-
-/// Mean of some values and, from two values on, their sample standard deviation.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// The mean of some values and, if there are several, their sample standard deviation.
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct MeanStd {
     pub(crate) mean: f64,
     pub(crate) std: Option<f64>,

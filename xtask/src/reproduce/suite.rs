@@ -4,27 +4,36 @@ use anyhow::{Context, Result, bail};
 
 use super::experiment::Experiment;
 use super::images::ImageSet;
+use super::memory;
+use super::spectral_bias;
 use super::study::Study;
 
 /// The name that stands for every experiment.
 pub(crate) const ALL: &str = "all";
 
-/// Names and descriptions, in the order in which `all` runs them.
-const DESCRIPTIONS: &[(&str, &str)] = &[
-    ("embedded", include_str!("../../experiments/embedded.toml")),
-    ("cats-vs-dogs", include_str!("../../experiments/cats-vs-dogs.toml")),
-    ("positions", include_str!("../../experiments/positions.toml")),
-    ("parameterizations", include_str!("../../experiments/parameterizations.toml")),
-    ("sampling", include_str!("../../experiments/sampling.toml")),
-    ("positions-law", include_str!("../../experiments/positions-law.toml")),
-    ("complex-activations", include_str!("../../experiments/complex-activations.toml")),
-    ("transformer", include_str!("../../experiments/transformer.toml")),
-    ("scale-up", include_str!("../../experiments/scale-up.toml")),
-    ("resolution", include_str!("../../experiments/resolution.toml")),
-];
+/// Where an experiment comes from.
+#[derive(Clone, Copy)]
+enum Source {
+    /// A file of `xtask/experiments`.
+    File(&'static str),
+    Study(Study),
+}
 
-/// Experiments without a description of networks to train.
-const STUDIES: &[(&str, Study)] = &[("memory", Study::Memory), ("spectral-bias", Study::SpectralBias)];
+/// Names and sources, in the order in which `all` runs them.
+const EXPERIMENTS: &[(&str, Source)] = &[
+    ("memory", Source::Study(memory::STUDY)),
+    ("spectral-bias", Source::Study(spectral_bias::STUDY)),
+    ("embedded", Source::File(include_str!("../../experiments/embedded.toml"))),
+    ("cats-vs-dogs", Source::File(include_str!("../../experiments/cats-vs-dogs.toml"))),
+    ("positions", Source::File(include_str!("../../experiments/positions.toml"))),
+    ("parameterizations", Source::File(include_str!("../../experiments/parameterizations.toml"))),
+    ("sampling", Source::File(include_str!("../../experiments/sampling.toml"))),
+    ("positions-law", Source::File(include_str!("../../experiments/positions-law.toml"))),
+    ("complex-activations", Source::File(include_str!("../../experiments/complex-activations.toml"))),
+    ("transformer", Source::File(include_str!("../../experiments/transformer.toml"))),
+    ("scale-up", Source::File(include_str!("../../experiments/scale-up.toml"))),
+    ("resolution", Source::File(include_str!("../../experiments/resolution.toml"))),
+];
 
 /// An experiment with its name.
 pub(crate) struct Entry {
@@ -32,68 +41,52 @@ pub(crate) struct Entry {
     pub(crate) kind: Kind,
 }
 
-/// What an experiment is made of.
+/// How an experiment is carried out.
 pub(crate) enum Kind {
     Trainings(Box<Experiment>),
     Study(Study),
 }
 
-fn trainings(&(name, text): &(&'static str, &'static str)) -> Result<Entry> {
-    let experiment = toml::from_str(text).with_context(|| format!("xtask/experiments/{name}.toml"))?;
-    Ok(Entry { name, kind: Kind::Trainings(Box::new(experiment)) })
+fn entry(&(name, source): &(&'static str, Source)) -> Result<Entry> {
+    let kind = match source {
+        Source::Study(study) => Kind::Study(study),
+        Source::File(text) => {
+            Kind::Trainings(toml::from_str(text).with_context(|| format!("xtask/experiments/{name}.toml"))?)
+        }
+    };
+    Ok(Entry { name, kind })
 }
 
-fn study(&(name, study): &(&'static str, Study)) -> Entry {
-    Entry { name, kind: Kind::Study(study) }
+/// The names that the command accepts.
+pub(crate) fn names() -> Vec<&'static str> {
+    EXPERIMENTS.iter().map(|(name, _)| *name).chain([ALL]).collect()
 }
 
-/// Every name in order.
-fn names() -> impl Iterator<Item = &'static str> {
-    STUDIES.iter().map(|(name, _)| *name).chain(DESCRIPTIONS.iter().map(|(name, _)| *name))
-}
-
-/// Finds the experiments that the options mean: the one named, all of them, else the one for the images given.
+/// Finds the experiments that the options mean: the named one, all of them, or else the one for the given images.
 ///
 /// # Errors
-/// An unknown name, with the valid ones, nearest first; images given to an experiment that takes none.
+/// The user gives images to an experiment that needs none.
 pub(crate) fn choose(name: Option<&str>, has_data: bool) -> Result<Vec<Entry>> {
     let name = name.unwrap_or(if has_data { "cats-vs-dogs" } else { "embedded" });
-    if name == ALL {
-        return STUDIES
-            .iter()
-            .map(|entry| Ok(study(entry)))
-            .chain(DESCRIPTIONS.iter().map(trainings))
-            .collect();
-    }
-    let entry = if let Some(known) = STUDIES.iter().find(|(valid, _)| *valid == name) {
-        study(known)
-    } else if let Some(description) = DESCRIPTIONS.iter().find(|(valid, _)| *valid == name) {
-        trainings(description)?
-    } else {
-        bail!("there is no experiment `{name}`; there are: {}", nearest_first(name).join(", "));
-    };
-    let takes_images = match &entry.kind {
+    let named = EXPERIMENTS.iter().filter(|(known, _)| name == ALL || *known == name);
+    let entries = named.map(entry).collect::<Result<Vec<_>>>()?;
+    let needs_images = |entry: &Entry| match &entry.kind {
         Kind::Trainings(experiment) => experiment.images != ImageSet::Embedded,
         Kind::Study(_) => false,
     };
-    if has_data && !takes_images {
-        bail!("`{name}` takes no images: leave out --data, or name another experiment");
+    if has_data && !entries.iter().any(needs_images) {
+        bail!("`{name}` needs no images: leave out --data, or name another experiment");
     }
-    Ok(vec![entry])
-}
-
-fn nearest_first(name: &str) -> Vec<&'static str> {
-    let mut names: Vec<_> = names().chain([ALL]).collect();
-    let nearness = |valid: &str| strsim::jaro_winkler(&name.to_lowercase(), valid);
-    names.sort_by(|a, b| nearness(b).total_cmp(&nearness(a)));
-    names
+    Ok(entries)
 }
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
+
     use super::super::experiment::PARAMETERS;
-    use super::super::scale::Scale;
     use super::*;
+    use crate::scale::Scale;
 
     fn chosen(name: Option<&str>, has_data: bool) -> Vec<&'static str> {
         choose(name, has_data).unwrap().iter().map(|entry| entry.name).collect()
@@ -105,23 +98,24 @@ mod tests {
         assert_eq!(chosen(None, true), ["cats-vs-dogs"]);
         assert_eq!(chosen(Some("positions"), false), ["positions"]);
         assert_eq!(chosen(Some("memory"), false), ["memory"]);
-        assert_eq!(chosen(Some(ALL), true).len(), STUDIES.len() + DESCRIPTIONS.len());
+        assert_eq!(chosen(Some(ALL), true).len(), EXPERIMENTS.len());
         assert!(choose(Some("memory"), true).is_err());
         assert!(choose(Some("embedded"), true).is_err());
     }
 
     #[test]
-    fn unknown_name_lists_the_valid_ones_nearest_first() {
-        let message = choose(Some("Cats_v_dogs"), false).err().unwrap().to_string();
-        assert!(message.contains("there are: cats-vs-dogs, "), "{message}");
-        assert!(message.contains(ALL), "{message}");
+    fn an_unknown_name_gets_the_nearest_and_all_valid_ones() {
+        let call = ["cargo xtask", "reproduce", "Cats_v_dogs"];
+        let message = crate::Cli::try_parse_from(call).err().unwrap().to_string();
+        assert!(message.contains("a similar value exists: 'cats-vs-dogs'"), "{message}");
+        assert!(message.contains(&names().join(", ")), "{message}");
     }
 
     #[test]
     fn every_description_can_be_planned_at_every_scale() {
-        for description in DESCRIPTIONS {
-            let Entry { name, kind: Kind::Trainings(experiment) } = trainings(description).unwrap() else {
-                panic!("a description is of trainings");
+        for listed in EXPERIMENTS {
+            let Entry { name, kind: Kind::Trainings(experiment) } = entry(listed).unwrap() else {
+                continue;
             };
             for scale in [Scale::Smoke, Scale::Quick, Scale::Full] {
                 let variants = experiment.variants(scale);
@@ -131,8 +125,8 @@ mod tests {
                 names.dedup();
                 assert_eq!(names.len(), variants.len(), "{name}: names of variants are not unique");
                 for variant in variants {
-                    let config = crate::workspace::root().join(&variant.config);
-                    assert!(config.is_file(), "{name}: {}", variant.config);
+                    let config = &variant.network.config;
+                    assert!(crate::workspace::root().join(config).is_file(), "{name}: {config}");
                 }
             }
             if let Some(abscissa) = &experiment.abscissa {
@@ -149,7 +143,9 @@ mod tests {
         for file in std::fs::read_dir(folder).unwrap() {
             let path = file.unwrap().path();
             let name = path.file_stem().unwrap().to_str().unwrap();
-            assert!(DESCRIPTIONS.iter().any(|(known, _)| *known == name), "{name} is not in the list");
+            let is_listed =
+                |(known, source): &(&str, Source)| *known == name && matches!(source, Source::File(_));
+            assert!(EXPERIMENTS.iter().any(is_listed), "{name} is not in the list");
         }
     }
 }
