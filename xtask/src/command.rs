@@ -1,15 +1,17 @@
-//! Programs that run to their end.
+//! Programs that run to their end, in the repository.
 
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
+
+use crate::workspace;
 
 /// Lines of a failed program's messages that an error shows.
 const MESSAGE_LINES: usize = 20;
 
 /// Runs a program and returns what it printed; if it fails, the error holds the end of its messages.
 pub(crate) fn stdout(command: &mut Command) -> Result<String> {
-    let output = command.stdin(Stdio::null()).output();
+    let output = command.current_dir(workspace::root()).stdin(Stdio::null()).output();
     let output = output.with_context(|| format!("could not start {command:?}"))?;
     let messages = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "{command:?} failed ({}):\n{}", output.status, last_lines(&messages));

@@ -87,9 +87,6 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 }
 
 /// The toolkit in `folder`, which is assembled if it is not there.
-///
-/// # Errors
-/// As for [`run`].
 pub(crate) fn assemble(folder: Option<&Path>) -> Result<Toolkit> {
     if !cfg!(target_os = "linux") {
         bail!("the toolkit is assembled on Linux only; elsewhere install CUDA {VERSION}");

@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{command, workspace};
+use crate::command;
 
 /// The machine and the code that a result comes from; what could not be found out says so.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -64,7 +64,7 @@ fn commit() -> Option<String> {
 
 /// First line that a command prints; `None` if it fails or prints nothing.
 fn output(program: &str, arguments: &[&str]) -> Option<String> {
-    let text = command::stdout(Command::new(program).args(arguments).current_dir(workspace::root())).ok()?;
+    let text = command::stdout(Command::new(program).args(arguments)).ok()?;
     Some(text.lines().next()?.trim().to_owned()).filter(|line| !line.is_empty())
 }
 

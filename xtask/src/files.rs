@@ -4,6 +4,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::workspace;
@@ -29,6 +30,11 @@ pub(crate) fn replace(path: &Path, text: &str) -> Result<()> {
         Ok(())
     };
     write().with_context(|| format!("writing {}", path.display()))
+}
+
+/// Replaces the file at `path` with a JSON value.
+pub(crate) fn replace_json(path: &Path, value: &(impl Serialize + ?Sized)) -> Result<()> {
+    replace(path, &(serde_json::to_string_pretty(value)? + "\n"))
 }
 
 /// The folder for results: the one that the user names, or `default` in the repository.

@@ -24,10 +24,7 @@ pub(crate) struct Check {
 }
 
 impl Check {
-    /// Judges the peer's answer.
-    ///
-    /// # Errors
-    /// A tensor is too far off, or the peer did not compute everything that we gave it.
+    /// Judges the peer's answer. Fails if a tensor is too far off, or if the peer did not compute everything.
     pub(crate) fn judge(command: &str, report: &Value) -> Result<Self> {
         let unchecked: Vec<_> =
             report["unchecked"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::case::Case;
 use super::python::Python;
-use crate::{command, workspace};
+use crate::command;
 
 /// The PyTorch script, from the top of the repository.
 const SCRIPT: &str = "cfconv-bench/peers/pytorch.py";
@@ -97,7 +97,7 @@ impl Contestants {
                 command
             }
         };
-        command.args(case.arguments()).current_dir(workspace::root());
+        command.args(case.arguments());
         Ok(command)
     }
 }

@@ -17,9 +17,6 @@ pub(crate) struct Drawing {
 }
 
 /// Draws time and memory along each axis that has points.
-///
-/// # Errors
-/// A plot cannot be drawn.
 pub(crate) fn draw(curves: &[Curve]) -> Result<Vec<Drawing>> {
     let mut drawings = Vec::new();
     for (axis, description) in AXES {

@@ -337,7 +337,7 @@ impl Session<'_> {
 
     /// Writes all files with the results so far.
     fn write(&self) -> Result<()> {
-        self.report.write(&self.out.join("report.json"))?;
+        files::replace_json(&self.out.join("report.json"), &self.report)?;
         files::replace(&self.out.join("table.md"), &table::markdown(&self.report))?;
         let drawings = curves::draw(&self.report.scaling)?;
         for drawing in &drawings {

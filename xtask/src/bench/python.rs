@@ -49,7 +49,7 @@ pub(crate) fn environment() -> Result<Python> {
     }
     let base = ["python3", "python"]
         .into_iter()
-        .find(|name| run(Command::new(name).args(["-c", "import tomllib, venv"])).is_ok())
+        .find(|name| command::stdout(Command::new(name).args(["-c", "import tomllib, venv"])).is_ok())
         .context("there is no Python 3.11 or newer with `venv` on the path")?;
     let folder = environment_folder();
     eprintln!("making {} and installing {} (several GB, once)", folder.display(), PACKAGES.join(" and "));
@@ -57,9 +57,9 @@ pub(crate) fn environment() -> Result<Python> {
     if folder.exists() {
         std::fs::remove_dir_all(&folder).with_context(|| format!("removing {}", folder.display()))?;
     }
-    run(Command::new(base).args(["-m", "venv"]).arg(&folder))?;
+    command::stdout(Command::new(base).args(["-m", "venv"]).arg(&folder))?;
     let path = environment_program(&folder);
-    run(Command::new(&path).args(["-m", "pip", "install", "--quiet"]).args(PACKAGES))?;
+    command::stdout(Command::new(&path).args(["-m", "pip", "install", "--quiet"]).args(PACKAGES))?;
     probe(&path)
 }
 
@@ -72,14 +72,10 @@ fn environment_program(folder: &Path) -> PathBuf {
 }
 
 fn probe(path: &Path) -> Result<Python> {
-    let versions = run(Command::new(path).args(["-c", PROBE]))?;
+    let versions = command::stdout(Command::new(path).args(["-c", PROBE]))?;
     let versions = serde_json::from_str(versions.trim())
         .with_context(|| format!("{} printed {versions:?} instead of versions", path.display()))?;
     Ok(Python { path: path.to_owned(), versions })
-}
-
-fn run(command: &mut Command) -> Result<String> {
-    command::stdout(command.current_dir(workspace::root()))
 }
 
 #[cfg(test)]

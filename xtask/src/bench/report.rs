@@ -154,10 +154,6 @@ impl Report {
         *self = Self { checks, rows, mlp_share, scaling, instruction_set, ..self.clone() };
         Ok(())
     }
-
-    pub(crate) fn write(&self, path: &Path) -> Result<()> {
-        files::replace(path, &(serde_json::to_string_pretty(self)? + "\n"))
-    }
 }
 
 #[cfg(test)]
@@ -229,7 +225,7 @@ pub(crate) mod tests {
     fn written_reports_are_read_back_and_have_the_promised_fields() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("report.json");
-        report().write(&path).unwrap();
+        files::replace_json(&path, &report()).unwrap();
         let text = std::fs::read_to_string(&path).unwrap();
         assert_eq!(serde_json::from_str::<Report>(&text).unwrap(), report_like(&text));
         let value: serde_json::Value = serde_json::from_str(&text).unwrap();
@@ -249,7 +245,7 @@ pub(crate) mod tests {
         let mut absent = fresh();
         absent.resume(&path).unwrap();
         assert!(absent.rows.is_empty());
-        report().write(&path).unwrap();
+        files::replace_json(&path, &report()).unwrap();
         let mut resumed = fresh();
         resumed.resume(&path).unwrap();
         assert_eq!((resumed.rows.len(), resumed.complete), (1, false));

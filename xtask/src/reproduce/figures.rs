@@ -11,9 +11,6 @@ use crate::plots::{self, Bar, PlotAxis, SERIES_COLOURS, Series, Spacing, distinc
 
 /// Draws an experiment: over its abscissa if it has one, else a bar for each network. Adds curves over sizes and
 /// epochs if the networks are few enough to tell apart.
-///
-/// # Errors
-/// A plot cannot be drawn.
 pub(crate) fn draw(results: &TrainingResults) -> Result<Vec<String>> {
     let rows = &results.rows;
     let mut drawings = match &results.abscissa {
@@ -41,26 +38,31 @@ const MEASURES: &[Measure] = &[
     Measure {
         title: ACCURACY,
         of_row: |row| Some(row.accuracy),
-        of_run: |run| Some(run.accuracy),
+        of_run: |run| run.summary.accuracy,
         text: percent,
     },
     Measure {
         title: "Time per step",
         of_row: |row| Some(row.step_ms),
-        of_run: |run| Some(run.step_ms),
+        of_run: |run| Some(run.summary.step_ms),
         text: |ms| format!("{ms:.1} ms"),
     },
-    Measure { title: "Peak memory", of_row: |row| row.peak_mib, of_run: |run| run.peak_mib, text: mib },
+    Measure {
+        title: "Peak memory",
+        of_row: |row| row.peak_mib,
+        of_run: |run| run.summary.peak_mib,
+        text: mib,
+    },
     Measure {
         title: "Shadow gap after the last epoch",
         of_row: |row| row.shadow_gap,
-        of_run: |run| run.curve.last().and_then(|point| point.shadow_gap),
+        of_run: |run| run.last(|point| point.shadow_gap),
         text: |gap| format!("{gap:.3}"),
     },
     Measure {
         title: "Share of positions refreshed in an epoch",
         of_row: |row| row.coverage,
-        of_run: |run| run.curve.last().and_then(|point| point.coverage),
+        of_run: |run| run.last(|point| point.coverage),
         text: percent,
     },
     Measure {

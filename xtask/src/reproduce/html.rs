@@ -16,9 +16,6 @@ use crate::scale::Scale;
 use crate::table::Table;
 
 /// Writes the page of a report: all its experiments; of those that another version has written, only the names.
-///
-/// # Errors
-/// A plot cannot be drawn.
 pub(crate) fn page(report: &Value) -> Result<String> {
     let sections = report::sections(report);
     let bodies = sections

@@ -21,31 +21,31 @@ pub(crate) enum ImageSet {
 
 impl ImageSet {
     pub(crate) fn label(self) -> &'static str {
-        match self {
-            Self::Embedded => "images that the program draws",
-            Self::CatsVsDogs => "Cats vs Dogs",
-            Self::Imagenette => "Imagenette",
-            Self::Cifar10 => "CIFAR-10",
-            Self::Cifar100 => "CIFAR-100",
-        }
+        self.description().0
     }
 
     /// Archives and folders to look for in a folder.
     fn names(self) -> &'static [&'static str] {
+        self.description().1
+    }
+
+    fn description(self) -> (&'static str, &'static [&'static str]) {
         match self {
-            Self::Embedded => &[],
-            Self::CatsVsDogs => &["cats_vs_dogs_64.zip", "cats_vs_dogs.zip", "PetImages"],
-            Self::Imagenette => &["imagenette_64.zip", "imagenette.zip", "imagenette", "imagenette2"],
-            Self::Cifar10 => &["cifar10_jpeg.zip", "cifar10.zip", "cifar-10-batches-bin", "cifar10"],
-            Self::Cifar100 => &["cifar100.zip", "cifar-100-binary", "cifar100"],
+            Self::Embedded => ("images that the program draws", &[]),
+            Self::CatsVsDogs => ("Cats vs Dogs", &["cats_vs_dogs_64.zip", "cats_vs_dogs.zip", "PetImages"]),
+            Self::Imagenette => {
+                ("Imagenette", &["imagenette_64.zip", "imagenette.zip", "imagenette", "imagenette2"])
+            }
+            Self::Cifar10 => {
+                ("CIFAR-10", &["cifar10_jpeg.zip", "cifar10.zip", "cifar-10-batches-bin", "cifar10"])
+            }
+            Self::Cifar100 => ("CIFAR-100", &["cifar100.zip", "cifar-100-binary", "cifar100"]),
         }
     }
 
     /// Finds the images in `given`, a folder that holds one of the names. If `alone` says that no other images are
-    /// needed, `given` may also be the archive or the folder of class folders. `None` for embedded images.
-    ///
-    /// # Errors
-    /// Nothing is found; the error says what was looked for.
+    /// needed, `given` may also be the archive or the folder of class folders. `None` for embedded images. If nothing is
+    /// found, the error says what was looked for.
     pub(crate) fn find(self, given: Option<&Path>, alone: bool) -> Result<Option<PathBuf>> {
         if self == Self::Embedded {
             return Ok(None);

@@ -57,10 +57,7 @@ struct ChannelPair {
     magnitude: Vec<f64>,
 }
 
-/// Draws the kernels that `cfconv inspect --kernels` has written to `path`.
-///
-/// # Errors
-/// The file is missing or holds something else.
+/// Draws the kernels in `path`, which `cfconv inspect --kernels` has written.
 pub(crate) fn draw(path: &Path) -> Result<Vec<Picture>> {
     let mut pictures = Vec::new();
     for LayerKernels { layer, height, width, pairs } in files::read_json::<Inspection>(path)?.kernels {

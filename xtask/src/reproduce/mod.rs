@@ -12,13 +12,13 @@ mod images;
 mod kernels;
 mod markdown;
 mod memory;
-mod metrics_tail;
 mod positions_law;
 mod power_law_fit;
 mod program;
 mod report;
 mod row;
 mod run_folder;
+mod run_state;
 mod sizes;
 mod spectral_bias;
 mod statistics;
@@ -33,7 +33,7 @@ use anyhow::{Result, bail};
 use self::program::Program;
 use self::report::{Results, Section};
 use self::study::Study;
-use self::suite::{Entry, Kind};
+use self::suite::Source;
 use self::trainings::Trainings;
 use crate::environment::Environment;
 use crate::files;
@@ -100,14 +100,14 @@ impl Args {
 /// Wrong options, missing images, a program that fails, files that cannot be written. If one of `all` experiments
 /// fails, the others run first.
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let entries = suite::choose(args.name.as_deref(), args.data.is_some())?;
+    let chosen = suite::choose(args.name.as_deref(), args.data.is_some())?;
     let out = files::results_folder(args.out.as_deref(), "target/reproduce")?;
-    if !args.only.is_empty() && !matches!(&*entries, [Entry { kind: Kind::Trainings(_), .. }]) {
+    if !args.only.is_empty() && !matches!(&*chosen, [(_, Source::Networks(_))]) {
         bail!("--only chooses networks of one experiment: name one that trains networks");
     }
     let (mut planned, mut missing) = (Vec::new(), Vec::new());
-    for Entry { name, kind } in entries {
-        match Planned::new(name, kind, args, &out) {
+    for (name, source) in chosen {
+        match Planned::new(name, source, args, &out) {
             Err(error) if args.is_of_all() => {
                 eprintln!("left out: {error:#}");
                 missing.push(name);
@@ -138,25 +138,23 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 /// An experiment that can be carried out.
 struct Planned {
     name: &'static str,
-    command: String,
     job: Job,
 }
 
 enum Job {
-    Trainings(Box<Trainings>),
+    Trainings(Trainings),
     Study(Study),
 }
 
 impl Planned {
-    fn new(name: &'static str, kind: Kind, args: &Args, out: &Path) -> Result<Self> {
-        let command = args.command_line(name, matches!(kind, Kind::Trainings(_)));
-        let job = match kind {
-            Kind::Study(study) => Job::Study(study),
-            Kind::Trainings(experiment) => {
-                Job::Trainings(Box::new(Trainings::plan(name, *experiment, args, out)?))
+    fn new(name: &'static str, source: Source, args: &Args, out: &Path) -> Result<Self> {
+        let job = match source {
+            Source::Study(study) => Job::Study(study),
+            Source::Networks(text) => {
+                Job::Trainings(Trainings::plan(name, suite::parse(name, text)?, args, out)?)
             }
         };
-        Ok(Self { name, command, job })
+        Ok(Self { name, job })
     }
 
     /// Weight of its progress: one for each run or measurement.
@@ -175,6 +173,7 @@ impl Planned {
         program: &mut Option<Program>,
         progress: &mut Progress,
     ) -> Result<()> {
+        let command = args.command_line(self.name, matches!(self.job, Job::Trainings(_)));
         let report_path = out.join("report.json");
         let (intro, results) = match &self.job {
             Job::Trainings(trainings) => {
@@ -185,7 +184,7 @@ impl Planned {
                 trainings.train(program, args.resume, progress)?;
                 trainings.gather(args)?
             }
-            Job::Study(_) if args.resume && report::holds(&report_path, self.name, &self.command) => {
+            Job::Study(_) if args.resume && report::holds(&report_path, self.name, &command) => {
                 progress.note(format_args!("{}: finished earlier, kept", self.name));
                 progress.advance(self.len(args.scale), true);
                 return Ok(());
@@ -195,7 +194,7 @@ impl Planned {
                 (intro, Results::Study(results))
             }
         };
-        let (command, scale, environment) = (self.command.clone(), args.scale, Environment::here());
+        let (scale, environment) = (args.scale, Environment::here());
         let section = Section { intro, command, scale, environment, results };
         let report = report::merge(&report_path, self.name, &section)?;
         files::replace(&out.join("report.md"), &markdown::page(&report))?;

@@ -9,8 +9,8 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
 use super::kernels;
-use super::metrics_tail::MetricsTail;
-use super::run_folder::{Request, RunFolder};
+use super::run_folder::{BEST, KERNELS, LOG, METRICS, Request, RunFolder};
+use super::run_state::RunState;
 use super::sizes::SizeScore;
 use crate::progress::Progress;
 use crate::scale::Scale;
@@ -39,29 +39,27 @@ impl Program {
         resume: bool,
         progress: &mut Progress,
     ) -> Result<()> {
-        let log = File::options().create(true).append(true).open(folder.log());
-        let log = log.with_context(|| format!("opening {}", folder.log().display()))?;
+        let (log_path, metrics) = (folder.file(LOG), folder.file(METRICS));
+        let log = File::options().create(true).append(true).open(&log_path);
+        let log = log.with_context(|| format!("opening {}", log_path.display()))?;
         let mut command = Command::new(&self.path);
         command.args(train_arguments(config, request, folder.path(), resume)).current_dir(workspace::root());
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
-        let mut child =
-            command.spawn().with_context(|| format!("could not start {}", self.path.display()))?;
-
-        let mut metrics = MetricsTail::new(&folder.metrics(), max_steps(&request.arguments));
+        let mut child = command.spawn().with_context(|| format!("could not start {command:?}"))?;
         let status = loop {
             if let Some(status) = child.try_wait().context("waiting for cfconv")? {
                 break status;
             }
             std::thread::sleep(LOOK_INTERVAL);
-            let state = metrics.look();
+            let state = RunState::read(&metrics);
             progress.update(state.fraction(), &state.describe());
         };
-        let end = || command::last_lines(&std::fs::read_to_string(folder.log()).unwrap_or_default());
+        let messages = std::fs::read_to_string(&log_path).unwrap_or_default();
         ensure!(
             status.success(),
             "{command:?} failed ({status}); {} ends:\n{}",
-            folder.log().display(),
-            end()
+            log_path.display(),
+            command::last_lines(&messages)
         );
         Ok(())
     }
@@ -89,18 +87,19 @@ impl Program {
 
     /// Writes some kernels of the network of a finished run beside it, unless they are there.
     pub(crate) fn write_kernels(&self, folder: &RunFolder) -> Result<()> {
-        if folder.kernels().is_file() {
+        let path = folder.file(KERNELS);
+        if path.is_file() {
             return Ok(());
         }
         let mut command = Command::new(&self.path);
         command.args(["inspect", "--json", "--kernels", &kernels::PAIRS.to_string()]);
-        files::replace(&folder.kernels(), &ask(&mut command, folder)?)
+        files::replace(&path, &ask(&mut command, folder)?)
     }
 }
 
 /// Runs the program on the best network of a run and returns what it prints.
 fn ask(command: &mut Command, folder: &RunFolder) -> Result<String> {
-    command::stdout(command.arg("--checkpoint").arg(folder.best()).current_dir(workspace::root()))
+    command::stdout(command.arg("--checkpoint").arg(folder.file(BEST)))
 }
 
 fn train_arguments(config: &Path, request: &Request, out: &Path, resume: bool) -> Vec<String> {
@@ -115,11 +114,6 @@ fn train_arguments(config: &Path, request: &Request, out: &Path, resume: bool) -
     arguments
 }
 
-fn max_steps(arguments: &[String]) -> Option<u64> {
-    let at = arguments.iter().position(|argument| argument == "--max-steps")?;
-    arguments.get(at + 1)?.parse().ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -128,13 +122,14 @@ mod tests {
     fn request_becomes_the_programs_arguments() {
         let request = Request {
             config: String::new(),
-            arguments: vec!["--max-steps".to_owned(), "4".to_owned()],
+            arguments: vec!["--set".to_owned(), "train.epochs=4".to_owned()],
             data: Some(PathBuf::from("images.zip")),
             seed: 3,
         };
         let line = train_arguments(Path::new("c.toml"), &request, Path::new("out"), true).join(" ");
-        assert_eq!(line, "train --config c.toml --out out --seed 3 --data images.zip --max-steps 4 --resume");
-        assert_eq!(max_steps(&request.arguments), Some(4));
-        assert_eq!(max_steps(&[]), None);
+        assert_eq!(
+            line,
+            "train --config c.toml --out out --seed 3 --data images.zip --set train.epochs=4 --resume"
+        );
     }
 }

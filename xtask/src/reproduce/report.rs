@@ -127,7 +127,7 @@ pub(crate) fn merge(path: &Path, name: &str, section: &Section) -> Result<Value>
     };
     let experiments = report.get_mut("experiments").and_then(Value::as_object_mut).with_context(advice)?;
     experiments.insert(name.to_owned(), serde_json::to_value(section)?);
-    files::replace(path, &(serde_json::to_string_pretty(&report)? + "\n"))?;
+    files::replace_json(path, &report)?;
     Ok(report)
 }
 

@@ -15,13 +15,17 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::sizes::SizeScore;
 use super::statistics::MeanStd;
 use crate::files;
+
+pub(crate) const METRICS: &str = "metrics.jsonl";
+pub(crate) const BEST: &str = "best.safetensors";
+pub(crate) const LOG: &str = "log.txt";
+pub(crate) const KERNELS: &str = "kernels.json";
 
 /// Everything that decides the result of a run: equal requests give equal results.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -51,24 +55,31 @@ pub(crate) struct RunFolder {
     path: PathBuf,
 }
 
-/// Figures of a finished run: the part of the trainer's `summary.json` that reports show. An absent figure was not
-/// measured.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+/// Figures of a finished run: what reports show of the trainer's `summary.json`. An absent figure was not measured.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Summary {
-    pub(crate) parameters: u64,
-    pub(crate) epochs: u64,
-    pub(crate) steps: Option<u64>,
-    pub(crate) train_accuracy: Option<f64>,
+    /// Share of the test images that are classified correctly.
+    #[serde(alias = "test_accuracy")]
+    pub(crate) accuracy: Option<f64>,
     pub(crate) validation_accuracy: Option<f64>,
-    pub(crate) test_accuracy: Option<f64>,
-    pub(crate) test_loss: Option<f64>,
-    pub(crate) test_images: Option<u64>,
+    pub(crate) train_accuracy: Option<f64>,
     pub(crate) step_ms: f64,
-    pub(crate) total_seconds: f64,
     pub(crate) peak_mib: Option<f64>,
+    pub(crate) steps: Option<u64>,
+    #[serde(alias = "total_seconds")]
+    pub(crate) seconds: f64,
     /// Failures that the run recognised.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) signatures: Vec<Signature>,
+    /// This and what follows stands in a report once for a network, not for each run.
+    #[serde(skip_serializing)]
+    pub(crate) parameters: Option<u64>,
+    #[serde(skip_serializing)]
+    pub(crate) epochs: Option<u64>,
+    #[serde(skip_serializing)]
+    pub(crate) test_loss: Option<f64>,
+    #[serde(skip_serializing)]
+    pub(crate) test_images: Option<u64>,
 }
 
 /// A failure signature of a run: its name, what was seen and what to change (docs/failure-signatures.md).
@@ -133,29 +144,17 @@ impl RunFolder {
         &self.path
     }
 
-    pub(crate) fn log(&self) -> PathBuf {
-        self.path.join("log.txt")
-    }
-
-    pub(crate) fn best(&self) -> PathBuf {
-        self.path.join("best.safetensors")
-    }
-
-    pub(crate) fn kernels(&self) -> PathBuf {
-        self.path.join("kernels.json")
-    }
-
-    pub(crate) fn metrics(&self) -> PathBuf {
-        self.path.join("metrics.jsonl")
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.path.join(name)
     }
 
     /// Decides what to do for `request`; without `resume` the run starts again.
     pub(crate) fn plan(&self, request: &Request, resume: bool) -> Plan {
-        if !resume || self.json::<Request>("request.json").ok().as_ref() != Some(request) {
+        if !resume || files::read_json::<Request>(&self.file("request.json")).ok().as_ref() != Some(request) {
             Plan::Start
         } else if self.summary().is_ok() {
             Plan::Skip
-        } else if self.path.join("checkpoint.safetensors").is_file() {
+        } else if self.file("checkpoint.safetensors").is_file() {
             Plan::Resume
         } else {
             Plan::Start
@@ -168,40 +167,32 @@ impl RunFolder {
             let context = || format!("removing {}", self.path.display());
             std::fs::remove_dir_all(&self.path).with_context(context)?;
         }
-        self.write_json("request.json", request)
+        files::replace_json(&self.file("request.json"), request)
     }
 
     /// Reads the figures of the finished run.
     pub(crate) fn summary(&self) -> Result<Summary> {
-        self.json("summary.json")
+        files::read_json(&self.file("summary.json"))
     }
 
     /// Reads the tests at other image sizes.
     pub(crate) fn size_scores(&self) -> Result<Vec<SizeScore>> {
-        self.json("sizes.json")
+        files::read_json(&self.file("sizes.json"))
     }
 
     pub(crate) fn write_size_scores(&self, scores: &[SizeScore]) -> Result<()> {
-        self.write_json("sizes.json", scores)
-    }
-
-    fn json<T: DeserializeOwned>(&self, name: &str) -> Result<T> {
-        files::read_json(&self.path.join(name))
-    }
-
-    fn write_json(&self, name: &str, value: &(impl Serialize + ?Sized)) -> Result<()> {
-        files::replace(&self.path.join(name), &serde_json::to_string_pretty(value)?)
+        files::replace_json(&self.file("sizes.json"), scores)
     }
 
     /// Reads the full configuration of the run.
     pub(crate) fn config(&self) -> Result<Value> {
-        let path = self.path.join("config.toml");
+        let path = self.file("config.toml");
         toml::from_str(&files::read(&path)?).with_context(|| format!("reading {}", path.display()))
     }
 
     /// Reads the measures after each epoch. A resumed run repeats an epoch: its last line counts.
     pub(crate) fn curve(&self) -> Result<Vec<EpochPoint>> {
-        let path = self.metrics();
+        let path = self.file(METRICS);
         let mut points: Vec<EpochPoint> = Vec::new();
         for (index, line) in
             files::read(&path)?.lines().enumerate().filter(|(_, line)| !line.trim().is_empty())
@@ -226,7 +217,7 @@ pub(crate) mod tests {
     /// Fills a folder as `cfconv train` would.
     pub(crate) fn write_finished_run(folder: &RunFolder, request: &Request, accuracy: f64) {
         folder.start(request).unwrap();
-        let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+        let write = |name: &str, text: &str| std::fs::write(folder.file(name), text).unwrap();
         write("config.toml", "[train]\nepochs = 2\n");
         write(
             "metrics.jsonl",
@@ -261,7 +252,7 @@ pub(crate) mod tests {
 
         folder.start(&request(0)).unwrap();
         assert_eq!(folder.plan(&request(0), true), Plan::Start, "no checkpoint yet");
-        std::fs::write(folder.path().join("checkpoint.safetensors"), "").unwrap();
+        std::fs::write(folder.file("checkpoint.safetensors"), "").unwrap();
         assert_eq!(folder.plan(&request(0), true), Plan::Resume);
         assert_eq!(folder.plan(&request(0), false), Plan::Start, "resuming was not asked for");
 
@@ -277,8 +268,8 @@ pub(crate) mod tests {
         let parent = tempfile::tempdir().unwrap();
         let folder = RunFolder::new(parent.path().join("run"));
         write_finished_run(&folder, &request(0), 0.5);
-        std::fs::write(folder.path().join("summary.json"), "{\"parameters\":12").unwrap();
-        std::fs::write(folder.path().join("checkpoint.safetensors"), "").unwrap();
+        std::fs::write(folder.file("summary.json"), "{\"parameters\":12").unwrap();
+        std::fs::write(folder.file("checkpoint.safetensors"), "").unwrap();
         assert_eq!(folder.plan(&request(0), true), Plan::Resume);
     }
 
@@ -287,7 +278,7 @@ pub(crate) mod tests {
         let parent = tempfile::tempdir().unwrap();
         let folder = RunFolder::new(parent.path().join("run"));
         write_finished_run(&folder, &request(0), 0.5);
-        let mut text = std::fs::read_to_string(folder.metrics()).unwrap();
+        let mut text = std::fs::read_to_string(folder.file(METRICS)).unwrap();
         let curve = folder.curve().unwrap();
         assert_eq!(curve.iter().map(|point| point.epoch).collect::<Vec<_>>(), [1, 2]);
         assert_eq!((curve[0].train_loss, curve[0].validation_accuracy), (Some(0.8), Some(0.5)));
@@ -297,7 +288,7 @@ pub(crate) mod tests {
         assert_eq!(curve[1].validation_accuracy, Some(0.65), "averaged parameters count where they exist");
 
         text += "{\"event\":\"epoch\",\"epoch\":1,\"train\":{\"loss\":0.1}}\n";
-        std::fs::write(folder.metrics(), text).unwrap();
+        std::fs::write(folder.file(METRICS), text).unwrap();
         let curve = folder.curve().unwrap();
         assert_eq!(curve.iter().map(|point| point.epoch).collect::<Vec<_>>(), [1, 2]);
         assert_eq!(curve[1].train_loss, Some(0.1));

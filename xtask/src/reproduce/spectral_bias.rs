@@ -14,7 +14,7 @@ use crate::plots::distinct;
 use crate::progress::Progress;
 use crate::scale::Scale;
 use crate::table::Table;
-use crate::{build, command, workspace};
+use crate::{build, command};
 
 pub(crate) const STUDY: Study = Study { len: |_| 1, run };
 
@@ -28,8 +28,7 @@ fn run(args: &Args, progress: &mut Progress) -> Result<(Intro, StudyResults)> {
     };
     let example = build::example("cfconv-mlp", "spectral_bias", args.scale.profile())?;
     let options = format!("--size {size} --steps {steps} --seeds {}", args.seeds);
-    let printed =
-        command::stdout(Command::new(example).args(options.split(' ')).current_dir(workspace::root()))?;
+    let printed = command::stdout(Command::new(example).args(options.split(' ')))?;
     let fits: Fits = serde_json::from_str(&printed).context("reading what the example printed")?;
     progress.advance(1.0, false);
     let intro = Intro {

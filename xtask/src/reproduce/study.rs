@@ -46,10 +46,7 @@ pub(crate) struct Line {
 }
 
 impl Figure {
-    /// Draws the lines; points without a logarithm are left out.
-    ///
-    /// # Errors
-    /// Nothing is left, or plotters cannot draw it.
+    /// Draws the points that have a logarithm; fails if there are none.
     pub(crate) fn draw(&self) -> Result<String> {
         let positive = |&(x, y): &(f64, f64)| x > 0.0 && y > 0.0;
         let line =

@@ -11,11 +11,11 @@ use super::study::Study;
 /// The name that stands for every experiment.
 pub(crate) const ALL: &str = "all";
 
-/// Where an experiment comes from.
+/// How an experiment is described.
 #[derive(Clone, Copy)]
-enum Source {
-    /// A file of `xtask/experiments`.
-    File(&'static str),
+pub(crate) enum Source {
+    /// Networks to train: the text of a file of `xtask/experiments`.
+    Networks(&'static str),
     Study(Study),
 }
 
@@ -23,61 +23,44 @@ enum Source {
 const EXPERIMENTS: &[(&str, Source)] = &[
     ("memory", Source::Study(memory::STUDY)),
     ("spectral-bias", Source::Study(spectral_bias::STUDY)),
-    ("embedded", Source::File(include_str!("../../experiments/embedded.toml"))),
-    ("cats-vs-dogs", Source::File(include_str!("../../experiments/cats-vs-dogs.toml"))),
-    ("positions", Source::File(include_str!("../../experiments/positions.toml"))),
-    ("parameterizations", Source::File(include_str!("../../experiments/parameterizations.toml"))),
-    ("sampling", Source::File(include_str!("../../experiments/sampling.toml"))),
-    ("positions-law", Source::File(include_str!("../../experiments/positions-law.toml"))),
-    ("complex-activations", Source::File(include_str!("../../experiments/complex-activations.toml"))),
-    ("transformer", Source::File(include_str!("../../experiments/transformer.toml"))),
-    ("scale-up", Source::File(include_str!("../../experiments/scale-up.toml"))),
-    ("resolution", Source::File(include_str!("../../experiments/resolution.toml"))),
+    ("embedded", Source::Networks(include_str!("../../experiments/embedded.toml"))),
+    ("cats-vs-dogs", Source::Networks(include_str!("../../experiments/cats-vs-dogs.toml"))),
+    ("positions", Source::Networks(include_str!("../../experiments/positions.toml"))),
+    ("parameterizations", Source::Networks(include_str!("../../experiments/parameterizations.toml"))),
+    ("sampling", Source::Networks(include_str!("../../experiments/sampling.toml"))),
+    ("positions-law", Source::Networks(include_str!("../../experiments/positions-law.toml"))),
+    ("complex-activations", Source::Networks(include_str!("../../experiments/complex-activations.toml"))),
+    ("transformer", Source::Networks(include_str!("../../experiments/transformer.toml"))),
+    ("scale-up", Source::Networks(include_str!("../../experiments/scale-up.toml"))),
+    ("resolution", Source::Networks(include_str!("../../experiments/resolution.toml"))),
 ];
-
-/// An experiment with its name.
-pub(crate) struct Entry {
-    pub(crate) name: &'static str,
-    pub(crate) kind: Kind,
-}
-
-/// How an experiment is carried out.
-pub(crate) enum Kind {
-    Trainings(Box<Experiment>),
-    Study(Study),
-}
-
-fn entry(&(name, source): &(&'static str, Source)) -> Result<Entry> {
-    let kind = match source {
-        Source::Study(study) => Kind::Study(study),
-        Source::File(text) => {
-            Kind::Trainings(toml::from_str(text).with_context(|| format!("xtask/experiments/{name}.toml"))?)
-        }
-    };
-    Ok(Entry { name, kind })
-}
 
 /// The names that the command accepts.
 pub(crate) fn names() -> Vec<&'static str> {
     EXPERIMENTS.iter().map(|(name, _)| *name).chain([ALL]).collect()
 }
 
+/// Reads the description of an experiment.
+pub(crate) fn parse(name: &str, text: &str) -> Result<Experiment> {
+    toml::from_str(text).with_context(|| format!("xtask/experiments/{name}.toml"))
+}
+
 /// Finds the experiments that the options mean: the named one, all of them, or else the one for the given images.
 ///
 /// # Errors
 /// The user gives images to an experiment that needs none.
-pub(crate) fn choose(name: Option<&str>, has_data: bool) -> Result<Vec<Entry>> {
+pub(crate) fn choose(name: Option<&str>, has_data: bool) -> Result<Vec<(&'static str, Source)>> {
     let name = name.unwrap_or(if has_data { "cats-vs-dogs" } else { "embedded" });
-    let named = EXPERIMENTS.iter().filter(|(known, _)| name == ALL || *known == name);
-    let entries = named.map(entry).collect::<Result<Vec<_>>>()?;
-    let needs_images = |entry: &Entry| match &entry.kind {
-        Kind::Trainings(experiment) => experiment.images != ImageSet::Embedded,
-        Kind::Study(_) => false,
+    let chosen: Vec<_> =
+        EXPERIMENTS.iter().copied().filter(|(known, _)| name == ALL || *known == name).collect();
+    let needs_images = |(name, source): &(&str, Source)| match source {
+        Source::Networks(text) => parse(name, text).is_ok_and(|it| it.images != ImageSet::Embedded),
+        Source::Study(_) => false,
     };
-    if has_data && !entries.iter().any(needs_images) {
+    if has_data && !chosen.iter().any(needs_images) {
         bail!("`{name}` needs no images: leave out --data, or name another experiment");
     }
-    Ok(entries)
+    Ok(chosen)
 }
 
 #[cfg(test)]
@@ -89,7 +72,7 @@ mod tests {
     use crate::scale::Scale;
 
     fn chosen(name: Option<&str>, has_data: bool) -> Vec<&'static str> {
-        choose(name, has_data).unwrap().iter().map(|entry| entry.name).collect()
+        choose(name, has_data).unwrap().iter().map(|(name, _)| *name).collect()
     }
 
     #[test]
@@ -113,10 +96,9 @@ mod tests {
 
     #[test]
     fn every_description_can_be_planned_at_every_scale() {
-        for listed in EXPERIMENTS {
-            let Entry { name, kind: Kind::Trainings(experiment) } = entry(listed).unwrap() else {
-                continue;
-            };
+        for (name, source) in EXPERIMENTS {
+            let Source::Networks(text) = source else { continue };
+            let experiment = parse(name, text).unwrap();
             for scale in [Scale::Smoke, Scale::Quick, Scale::Full] {
                 let variants = experiment.variants(scale);
                 assert!(!variants.is_empty(), "{name}");
@@ -144,7 +126,7 @@ mod tests {
             let path = file.unwrap().path();
             let name = path.file_stem().unwrap().to_str().unwrap();
             let is_listed =
-                |(known, source): &(&str, Source)| *known == name && matches!(source, Source::File(_));
+                |(known, source): &(&str, Source)| *known == name && matches!(source, Source::Networks(_));
             assert!(EXPERIMENTS.iter().any(is_listed), "{name} is not in the list");
         }
     }

@@ -13,7 +13,7 @@ use super::positions_law::{self, Criterion};
 use super::program::Program;
 use super::report::{Intro, Results, TrainingResults};
 use super::row::{Row, SeedRun};
-use super::run_folder::{Plan, Request, RunFolder};
+use super::run_folder::{KERNELS, Plan, Request, RunFolder};
 use crate::progress::Progress;
 use crate::scale::Scale;
 use crate::{files, workspace};
@@ -39,10 +39,8 @@ pub(crate) struct Trainings {
 }
 
 impl Trainings {
-    /// Lists the runs, seed by seed so that an early look at the results compares networks.
-    ///
-    /// # Errors
-    /// Images or configuration files are missing, or `--only` names a network that does not exist.
+    /// Lists the runs, seed by seed so that an early look at the results compares networks. Fails if images are
+    /// missing or `--only` names a network that does not exist.
     pub(crate) fn plan(name: &'static str, experiment: Experiment, args: &Args, out: &Path) -> Result<Self> {
         let find = |images: ImageSet| images.find(args.data.as_deref(), !args.is_of_all());
         let stand_in = args.scale == Scale::Smoke && args.data.is_none();
@@ -123,30 +121,27 @@ impl Trainings {
         self.experiment.draw_kernels && run.request.seed == 0
     }
 
-    /// Reads the results of all runs.
-    ///
-    /// # Errors
-    /// A run is not finished, or a file is damaged.
+    /// Reads the results of all runs, which must be finished.
     pub(crate) fn gather(&self, args: &Args) -> Result<(Intro, Results)> {
         let mut config = BTreeMap::new();
         let (mut rows, mut drawn) = (Vec::new(), Vec::new());
         for (index, variant) in self.variants.iter().enumerate() {
-            let mut results = Vec::new();
+            let mut seeds = Vec::new();
             for run in self.runs.iter().filter(|run| run.variant == index) {
-                let summary = run.folder.summary()?;
-                let mut result = SeedRun::new(run.request.seed, &summary, run.folder.curve()?);
-                if !self.experiment.evaluate_sizes.is_empty() {
-                    result.sizes = run.folder.size_scores()?;
-                }
+                let sizes = match self.experiment.evaluate_sizes.is_empty() {
+                    true => vec![],
+                    false => run.folder.size_scores()?,
+                };
+                let (summary, curve) = (run.folder.summary()?, run.folder.curve()?);
+                seeds.push(SeedRun { seed: run.request.seed, summary, curve, sizes });
                 if self.draws_kernels(run) {
-                    let pictures = kernels::draw(&run.folder.kernels())?;
+                    let pictures = kernels::draw(&run.folder.file(KERNELS))?;
                     let (model, label) = (variant.name.clone(), variant.label.clone());
                     drawn.push(NetworkKernels { model, label, pictures });
                 }
-                results.push((summary, result));
                 config.insert(variant.name.clone(), run.folder.config()?);
             }
-            rows.push(Row::gather(variant, results)?);
+            rows.push(Row::gather(variant, seeds)?);
         }
         drawn.retain(|network| !network.pictures.is_empty());
         let data: BTreeSet<_> = self.runs.iter().filter_map(|run| run.request.data.as_ref()).collect();
@@ -169,10 +164,8 @@ impl Trainings {
     }
 }
 
-/// Keeps the networks with these names, or all if there are no names.
-///
-/// # Errors
-/// No network has that name; the error lists the valid ones.
+/// Keeps the networks with these names, or all if there are no names. The error for an unknown name lists the valid
+/// ones.
 fn restrict(variants: &mut Vec<Variant>, only: &[String]) -> Result<()> {
     if let Some(unknown) = only.iter().find(|name| !variants.iter().any(|variant| variant.is_called(name))) {
         let valid: Vec<_> = variants.iter().map(|variant| variant.name.as_str()).collect();
@@ -198,15 +191,15 @@ mod tests {
         Args { name: Some(suite::ALL.to_owned()), data: Some(folder.to_owned()), ..args }
     }
 
-    fn plan(name: &'static str, args: &Args) -> Result<Trainings> {
-        Trainings::plan(name, described(name), args, Path::new("out"))
+    fn described(name: &str) -> Experiment {
+        match suite::choose(Some(name), false).unwrap()[0].1 {
+            suite::Source::Networks(text) => suite::parse(name, text).unwrap(),
+            suite::Source::Study(_) => panic!("{name} trains no networks"),
+        }
     }
 
-    fn described(name: &str) -> Experiment {
-        match suite::choose(Some(name), false).unwrap().remove(0).kind {
-            suite::Kind::Trainings(experiment) => *experiment,
-            suite::Kind::Study(_) => panic!("{name} trains no networks"),
-        }
+    fn plan(name: &'static str, args: &Args) -> Result<Trainings> {
+        Trainings::plan(name, described(name), args, Path::new("out"))
     }
 
     #[test]
