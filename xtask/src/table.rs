@@ -3,6 +3,11 @@
 use maud::{Markup, html};
 use serde::{Deserialize, Serialize};
 
+/// A row: the name in the first column, and the figures in the others.
+pub(crate) fn row(name: impl Into<String>, figures: impl IntoIterator<Item: Into<String>>) -> Vec<String> {
+    std::iter::once(name.into()).chain(figures.into_iter().map(Into::into)).collect()
+}
+
 /// A table: names stand in the first column, figures in the others.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Table {
@@ -14,8 +19,13 @@ pub(crate) struct Table {
 
 impl Table {
     /// A table without a title.
-    pub(crate) fn new<'a>(heads: impl IntoIterator<Item = &'a str>, rows: Vec<Vec<String>>) -> Self {
-        Self { title: String::new(), heads: heads.into_iter().map(str::to_owned).collect(), rows }
+    pub(crate) fn new(heads: impl IntoIterator<Item: Into<String>>, rows: Vec<Vec<String>>) -> Self {
+        Self { title: String::new(), heads: heads.into_iter().map(Into::into).collect(), rows }
+    }
+
+    /// Gives the table a title.
+    pub(crate) fn titled(self, title: &str) -> Self {
+        Self { title: title.to_owned(), ..self }
     }
 
     /// Lays the table out for a terminal: the first column to the left, figures to the right.
@@ -80,6 +90,6 @@ mod tests {
         let html = table.html().into_string();
         assert!(html.contains("<th>x</th>") && html.contains("<td>a &lt; b</td>"), "{html}");
         assert!(!html.contains("<h3>"));
-        assert!(Table { title: "T".to_owned(), ..table }.html().into_string().contains("<h3>T</h3>"));
+        assert!(table.titled("T").html().into_string().contains("<h3>T</h3>"));
     }
 }

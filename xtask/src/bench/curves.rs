@@ -2,13 +2,9 @@
 
 use anyhow::Result;
 
-use super::scaling::{Curve, Point};
+use super::scaling::{CHANNELS, Curve, POSITIONS, Point, SIZE};
 use crate::number_text::{axis_number, time};
 use crate::plots::{self, PlotAxis, Series, Spacing, distinct};
-
-/// The axes and their names for readers.
-const AXES: [(&str, &str); 3] =
-    [("positions", "positions"), ("size", "rows and columns"), ("channels", "channels on each side")];
 
 /// A drawing and the name of its file.
 pub(crate) struct Drawing {
@@ -19,7 +15,7 @@ pub(crate) struct Drawing {
 /// Draws time and memory along each axis that has points.
 pub(crate) fn draw(curves: &[Curve]) -> Result<Vec<Drawing>> {
     let mut drawings = Vec::new();
-    for (axis, description) in AXES {
+    for (axis, description) in [POSITIONS, SIZE, CHANNELS] {
         let curves: Vec<_> = curves.iter().filter(|curve| curve.axis == axis).collect();
         let mut draw = |measure, title, value: fn(&Point) -> Option<f64>, text: fn(f64) -> String| {
             let line = |curve: &&Curve| {

@@ -14,7 +14,7 @@ mod page;
 pub(crate) mod python;
 mod report;
 mod rows;
-mod scaling;
+pub(crate) mod scaling;
 mod table;
 pub(crate) mod timing;
 
@@ -96,10 +96,7 @@ impl Args {
     }
 }
 
-/// Guessed seconds of one run, for the estimate of the time that is left.
-const OUR_RUN_S: f64 = 2.0;
-const PEER_RUN_S: f64 = 5.0;
-const SLOW_PEER_RUN_S: f64 = 20.0;
+/// Guessed seconds of a check, for the estimate of the time that is left.
 const CHECK_S: f64 = 6.0;
 
 /// Steps of a point of a curve.
@@ -150,7 +147,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let total = CHECK_S * checks.len() as f64
         + f64::from(args.rounds())
             * rows.iter().map(|row| row_seconds(row, with_peer, args.compile)).sum::<f64>()
-        + sweeps.iter().map(|sweep| point_seconds(sweep) * sweep.points.len() as f64).sum::<f64>();
+        + sweeps.iter().map(|it| run_seconds(it.side, false) * it.points.len() as f64).sum::<f64>();
     // The guesses above need a twentieth of the work to become an estimate.
     let progress = Progress::new(total, 0.05 * total);
     let mut session = Session { args, contestants: Contestants { ours, python }, report, progress, out };
@@ -198,24 +195,20 @@ fn distinct_checks(rows: &[Row]) -> Vec<Case> {
     checks
 }
 
+/// Guessed seconds of one run.
+fn run_seconds(side: Side, is_slow: bool) -> f64 {
+    match side {
+        Side::Ours => 2.0,
+        Side::Peer if is_slow => 20.0,
+        Side::Peer => 5.0,
+    }
+}
+
+/// Guessed seconds of one round of a row.
 fn row_seconds(row: &Row, with_peer: bool, compile: bool) -> f64 {
-    let seconds = |opponent: &Opponent| match (opponent.side, opponent.max_steps) {
-        (Side::Ours, _) => OUR_RUN_S,
-        (Side::Peer, _) if !with_peer => 0.0,
-        (Side::Peer, Some(_)) => SLOW_PEER_RUN_S,
-        (Side::Peer, None) => PEER_RUN_S,
-    };
-    let opponents: f64 = row.opponents.iter().map(seconds).sum();
-    OUR_RUN_S + if compile { 2.0 * opponents } else { opponents }
-}
-
-fn point_seconds(sweep: &Sweep) -> f64 {
-    if sweep.side == Side::Ours { OUR_RUN_S } else { PEER_RUN_S }
-}
-
-/// Cases that PyTorch also measures through `torch.compile` with `--compile`.
-fn can_compile(case: &Case) -> bool {
-    matches!(case.command(), "layer" | "net" | "infer")
+    let measured = row.opponents.iter().filter(|opponent| opponent.side == Side::Ours || with_peer);
+    let opponents: f64 = measured.map(|it| run_seconds(it.side, it.max_steps.is_some())).sum();
+    run_seconds(Side::Ours, false) + if compile { 2.0 * opponents } else { opponents }
 }
 
 /// A call under way.
@@ -261,7 +254,8 @@ impl Session<'_> {
             let contest =
                 |label: String, compile| Contest { label, opponent, compile, runs: vec![], failure: None };
             contests.push(contest(opponent.label.to_owned(), false));
-            if self.args.compile && opponent.side == Side::Peer && can_compile(&opponent.case) {
+            let can_compile = matches!(opponent.case.command(), "layer" | "net" | "infer");
+            if self.args.compile && opponent.side == Side::Peer && can_compile {
                 contests.push(contest(format!("{}, compiled", opponent.label), true));
             }
         }
@@ -324,7 +318,7 @@ impl Session<'_> {
                 // Large sizes may not fit the memory of this machine.
                 Err(error) => self.not_measured(format!("{}, {case}: {error:#}", curve.label)),
             }
-            self.progress.advance(point_seconds(sweep), false);
+            self.progress.advance(run_seconds(sweep.side, false), false);
         }
         self.report.scaling.push(curve);
         self.write()

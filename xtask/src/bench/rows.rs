@@ -95,11 +95,16 @@ pub(crate) fn all() -> Vec<Row> {
     };
     let layer = |positions: &str| Case::new("layer").with("positions", positions);
     let small = |case: Case| case.with("batch", 4).channels(8);
-    let sampled = layer("4096").with("batch", 4);
-    // With α = 1 nothing of an earlier kernel is left: a lattice has no positions to remember.
-    let lattice = |size: usize| Case::new("layer").with("lattice", size).with("ema-alpha", 1);
+    let sampled = || layer("4096").with("batch", 4);
+    let layer_row = |id, label, positions, goal, check| {
+        Row::new(id, label, layer(positions)).peer(TimesAsFast(goal)).check(check)
+    };
     let conv = |size: usize| Case::new("conv3x3").with("kernel-size", size);
     let small_conv = |size: usize| conv(size).with("batch", 4);
+    // With α = 1 nothing of an earlier kernel is left: a lattice has no positions to remember.
+    let lattice = |size: usize| Case::new("layer").with("lattice", size).with("ema-alpha", 1);
+    let lattice_row =
+        |id, label, size| Row::new(id, label, lattice(size)).scratch().check(lattice(size).with("batch", 4));
     let net = |config: &str, batch: usize| Case::new("net").with("config", config).with("batch", batch);
     let infer = |batch: usize| Case::new("infer").with("batch", batch);
     let infer_net = |batch: usize| infer(batch).with("config", CF_CONV_NET);
@@ -116,42 +121,22 @@ pub(crate) fn all() -> Vec<Row> {
             Case::new("fft").size(64).with("layout", "lanes"),
         )
         .against("PyTorch, batch outermost", Side::Peer, Case::new("fft").size(64), None),
-        Row::new("layer-2e12", "layer, 2^12 positions", layer("4096"))
-            .peer(TimesAsFast(5.0))
-            .check(sampled.clone()),
-        Row::new("layer-2e15", "layer, 2^15 positions", layer("32768"))
-            .peer(TimesAsFast(5.0))
-            .check(sampled.clone()),
-        Row::new(MLP_ROW, "layer, 2^18 positions", layer("262144"))
-            .peer(TimesAsFast(7.0))
-            .slow_peer(4)
-            .scratch()
-            .check(sampled),
-        Row::new("layer-all", "layer, all 2,162,688 positions", layer("all"))
-            .peer(TimesAsFast(8.0))
+        layer_row("layer-2e12", "layer, 2^12 positions", "4096", 5.0, sampled()),
+        layer_row("layer-2e15", "layer, 2^15 positions", "32768", 5.0, sampled()),
+        layer_row(MLP_ROW, "layer, 2^18 positions", "262144", 7.0, sampled()).slow_peer(4).scratch(),
+        layer_row("layer-all", "layer, all 2,162,688 positions", "all", 8.0, small(layer("all")))
             .slow_peer(2)
-            .scratch()
-            .check(small(layer("all"))),
-        Row::new("layer-2e21", "layer, 2^21 positions sampled", layer("2097152"))
-            .peer(TimesAsFast(8.0))
+            .scratch(),
+        layer_row("layer-2e21", "layer, 2^21 positions sampled", "2097152", 8.0, small(layer("131072")))
             .slow_peer(2)
-            .scratch()
-            .check(small(layer("131072"))),
-        Row::new("lattice-3", "layer, lattice 3×3", lattice(3))
+            .scratch(),
+        lattice_row("lattice-3", "layer, lattice 3×3", 3)
             .against("cfconv, 3×3 convolution", Side::Ours, conv(3), TimeAtMost(1.3))
-            .peer(None)
-            .scratch()
-            .check(lattice(3).with("batch", 4)),
-        Row::new("lattice-5", "layer, lattice 5×5", lattice(5))
+            .peer(None),
+        lattice_row("lattice-5", "layer, lattice 5×5", 5)
             .against("cfconv, 5×5 convolution", Side::Ours, conv(5), TimeAtMost(1.3))
-            .peer(None)
-            .scratch()
-            .check(lattice(5).with("batch", 4)),
-        Row::new("lattice-9", "layer, lattice 9×9", lattice(9))
-            .peer(None)
-            .slow_peer(4)
-            .scratch()
-            .check(lattice(9).with("batch", 4)),
+            .peer(None),
+        lattice_row("lattice-9", "layer, lattice 9×9", 9).peer(None).slow_peer(4),
         Row::new("conv3x3", "3×3 convolution", conv(3))
             .peer(TimesAsFast(1.0))
             .check(small_conv(3))

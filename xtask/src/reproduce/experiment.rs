@@ -231,13 +231,10 @@ mod tests {
         scales = { quick = ["train.epochs=9"], full = ["train.epochs=36"] }
         [[axes]]
         name = "images"
-        [[axes.points]]
-        label = "CIFAR"
-        images = "cifar-10"
-        [[axes.points]]
-        label = "cats"
-        set = ["cats=1"]
-        full_only = true
+        points = [
+            { label = "CIFAR", images = "cifar-10" },
+            { label = "cats", set = ["cats=1"], full_only = true },
+        ]
         [[axes]]
         name = "positions"
         points = [

@@ -24,67 +24,42 @@ pub(crate) fn draw(results: &TrainingResults) -> Result<Vec<String>> {
     Ok(drawings)
 }
 
-/// A measure of a row, and of one of its runs.
-struct Measure {
-    title: &'static str,
-    of_row: fn(&Row) -> Option<f64>,
-    of_run: fn(&SeedRun) -> Option<f64>,
-    text: fn(f64) -> String,
-}
+/// A measure: its title, its value for a network and for one run, and the text of a value.
+type Measure = (&'static str, fn(&Row) -> Option<f64>, fn(&SeedRun) -> Option<f64>, fn(f64) -> String);
 
 const ACCURACY: &str = "Test accuracy";
 
 const MEASURES: &[Measure] = &[
-    Measure {
-        title: ACCURACY,
-        of_row: |row| Some(row.accuracy),
-        of_run: |run| run.summary.accuracy,
-        text: percent,
-    },
-    Measure {
-        title: "Time per step",
-        of_row: |row| Some(row.step_ms),
-        of_run: |run| Some(run.summary.step_ms),
-        text: |ms| format!("{ms:.1} ms"),
-    },
-    Measure {
-        title: "Peak memory",
-        of_row: |row| row.peak_mib,
-        of_run: |run| run.summary.peak_mib,
-        text: mib,
-    },
-    Measure {
-        title: "Shadow gap after the last epoch",
-        of_row: |row| row.shadow_gap,
-        of_run: |run| run.last(|point| point.shadow_gap),
-        text: |gap| format!("{gap:.3}"),
-    },
-    Measure {
-        title: "Share of positions refreshed in an epoch",
-        of_row: |row| row.coverage,
-        of_run: |run| run.last(|point| point.coverage),
-        text: percent,
-    },
-    Measure {
-        title: "Parameters",
-        of_row: |row| Some(row.parameters as f64),
-        of_run: |_| None,
-        text: |count| thousands(count as u64),
-    },
+    (ACCURACY, |row| Some(row.accuracy), |run| run.summary.accuracy, percent),
+    ("Time per step", |row| Some(row.step_ms), |run| Some(run.summary.step_ms), |ms| format!("{ms:.1} ms")),
+    ("Peak memory", |row| row.peak_mib, |run| run.summary.peak_mib, mib),
+    (
+        "Shadow gap after the last epoch",
+        |row| row.shadow_gap,
+        |run| run.last(|point| point.shadow_gap),
+        |gap| format!("{gap:.3}"),
+    ),
+    (
+        "Share of positions refreshed in an epoch",
+        |row| row.coverage,
+        |run| run.last(|point| point.coverage),
+        percent,
+    ),
+    ("Parameters", |row| Some(row.parameters as f64), |_| None, |count| thousands(count as u64)),
 ];
 
 /// One figure for each measure that some network has, with a bar for each network.
 fn compare(rows: &[Row]) -> Result<Vec<String>> {
     let mut drawings = Vec::new();
-    for measure in MEASURES {
+    for (title, of_row, _, text) in MEASURES {
         let bar = |row: &Row| {
-            let value = (measure.of_row)(row)?;
-            let spread = row.accuracy_std.filter(|_| measure.title == ACCURACY);
-            Some(Bar { label: row.label.clone(), value, spread, text: (measure.text)(value) })
+            let value = of_row(row)?;
+            let spread = row.accuracy_std.filter(|_| *title == ACCURACY);
+            Some(Bar { label: row.label.clone(), value, spread, text: text(value) })
         };
         let bars: Vec<_> = rows.iter().filter_map(bar).collect();
         if !bars.is_empty() {
-            drawings.push(plots::bars(measure.title, &bars)?);
+            drawings.push(plots::bars(title, &bars)?);
         }
     }
     Ok(drawings)
@@ -102,26 +77,26 @@ fn over_abscissa(rows: &[Row], abscissa: &str) -> Result<Vec<String>> {
     let spacing = if first > 0.0 && last >= 8.0 * first { Spacing::Logarithmic } else { Spacing::Linear };
     let x_axis = PlotAxis { description: abscissa, spacing, text: &axis_number, ticks: Some(ticks) };
     let mut drawings = Vec::new();
-    for measure in MEASURES {
+    for (title, of_row, of_run, text) in MEASURES {
         let mut series = Vec::new();
         for group in row::groups(rows) {
             let members: Vec<_> = rows.iter().filter(|row| row.group == group).collect();
-            let point = |row: &&Row| Some((place(row)?, (measure.of_row)(row)?));
+            let point = |row: &&Row| Some((place(row)?, of_row(row)?));
             let line: Vec<_> = members.iter().filter_map(point).collect();
             if !line.is_empty() {
-                let faint = seed_lines(&members, place, measure.of_run);
+                let faint = seed_lines(&members, place, *of_run);
                 series.push(Series { faint, ..Series::line(group, line) });
             }
             for row in members.iter().filter(|row| place(row).is_none()) {
                 let level = |value| Series::line(&row.label, vec![(first, value), (last, value)]);
-                series.extend((measure.of_row)(row).map(level));
+                series.extend(of_row(row).map(level));
             }
         }
         // A measure that does not change along the axis needs no figure.
         let values = || series.iter().flat_map(|s| &s.lines).flatten().map(|&(_, y)| y);
         if values().any(|y| values().next() != Some(y)) {
-            let y_axis = PlotAxis::plain(Spacing::Linear, &measure.text);
-            drawings.push(plots::lines(measure.title, &x_axis, &y_axis, &series)?);
+            let y_axis = PlotAxis::plain(Spacing::Linear, text);
+            drawings.push(plots::lines(title, &x_axis, &y_axis, &series)?);
         }
     }
     Ok(drawings)

@@ -179,7 +179,7 @@ mod tests {
     fn studies_have_tables_and_figures() {
         let line = Line { label: "ours".to_owned(), points: vec![(1.0, 2.0), (4.0, 8.0)] };
         let rows = vec![vec!["1".to_owned()]];
-        let table = Table { title: "Sizes".to_owned(), ..Table::new(["size <px>"], rows) };
+        let table = Table::new(["size <px>"], rows).titled("Sizes");
         let (title, x, unit) = ("Memory".to_owned(), "size".to_owned(), " MiB".to_owned());
         let figures = vec![Figure { title, x, unit, lines: vec![line] }];
         let study = section(Results::Study(StudyResults { tables: vec![table], figures, data: json!({}) }));

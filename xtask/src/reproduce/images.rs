@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
 
 /// The images of an experiment.
@@ -50,18 +50,14 @@ impl ImageSet {
         if self == Self::Embedded {
             return Ok(None);
         }
-        let Some(given) = given else {
-            bail!("it needs {}: give the folder or .zip with --data", self.label());
-        };
-        let given = std::path::absolute(given).with_context(|| format!("--data {}", given.display()))?;
+        let needed = || format!("it needs {}: give the folder or .zip with --data", self.label());
+        let given = std::path::absolute(given.with_context(needed)?).context("--data")?;
+        let option = format!("--data {}", given.display());
+        ensure!(given.exists(), "{option}: there is no such folder or file");
         if given.is_file() && alone {
-            if given.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("zip")) {
-                return Ok(Some(given));
-            }
-            bail!("--data {}: a file must be a .zip archive of image folders", given.display());
-        }
-        if !given.exists() {
-            bail!("--data {}: there is no such folder or file", given.display());
+            let is_zip = given.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("zip"));
+            ensure!(is_zip, "{option}: a file must be a .zip archive of image folders");
+            return Ok(Some(given));
         }
         if let Some(name) = self.names().iter().find(|name| given.join(name).exists()) {
             // The program wants the folder above those of the classes: for PetImages that is the given one.
@@ -71,7 +67,7 @@ impl ImageSet {
             return Ok(Some(given));
         }
         let or_classes = if alone { " nor a folder for each class" } else { "" };
-        bail!("--data {}: found no {} in it{or_classes}", given.display(), self.names().join(", no "))
+        bail!("{option}: found no {} in it{or_classes}", self.names().join(", no "))
     }
 }
 

@@ -126,22 +126,18 @@ fn sequential(value: f64) -> [u8; 3] {
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
+mod tests {
     use super::*;
-
-    pub(crate) fn write_kernels(path: &Path) {
-        let values: Vec<f64> = (0..30).map(|value| f64::from(value) - 10.0).collect();
-        let pair =
-            serde_json::json!({ "in_channel": 1, "out_channel": 2, "spatial": values, "magnitude": values });
-        let layer = serde_json::json!({ "layer": "layers.0", "height": 5, "width": 6, "pairs": [pair] });
-        std::fs::write(path, serde_json::json!({ "kernels": [layer] }).to_string()).unwrap();
-    }
+    use serde_json::json;
 
     #[test]
     fn kernels_become_pictures() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("kernels.json");
-        write_kernels(&path);
+        let values: Vec<f64> = (0..30).map(|value| f64::from(value) - 10.0).collect();
+        let pair = json!({ "in_channel": 1, "out_channel": 2, "spatial": values, "magnitude": values });
+        let layer = json!({ "layer": "layers.0", "height": 5, "width": 6, "pairs": [pair] });
+        files::replace_json(&path, &json!({ "kernels": [layer] })).unwrap();
         let pictures = draw(&path).unwrap();
         assert_eq!((pictures.len(), pictures[0].out_channel), (1, 2));
         let data = pictures[0].spatial.strip_prefix("data:image/png;base64,").unwrap();

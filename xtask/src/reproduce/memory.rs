@@ -7,18 +7,18 @@ use serde_json::json;
 use super::Args;
 use super::report::Intro;
 use super::study::{Figure, Line, Study, StudyResults};
-use crate::bench::case::Case;
 use crate::bench::contestants::{Contestants, Effort, Side};
 use crate::bench::python;
+use crate::bench::scaling::{self, Axis, CHANNELS, SIZE, layer};
 use crate::bench::timing::memory;
 use crate::build;
 use crate::number_text::{mib, or_dash};
 use crate::plots::distinct;
 use crate::progress::Progress;
 use crate::scale::Scale;
-use crate::table::Table;
+use crate::table::{Table, row};
 
-pub(crate) const STUDY: Study = Study { len: |scale| points(scale).len(), run };
+pub(crate) const STUDY: Study = Study { len: |scale| layers(scale).count(), run };
 
 /// How the kernel is evaluated.
 const METHODS: [(&str, &str); 2] = [("2^15 positions", "32768"), ("all positions", "all")];
@@ -26,41 +26,17 @@ const METHODS: [(&str, &str); 2] = [("2^15 positions", "32768"), ("all positions
 /// PyTorch evaluates all positions of kernels up to this size only: its step needs about 1.7 KiB for each position.
 const PEER_POSITIONS: usize = 9_000_000;
 
-/// What varies, and its name on an axis.
-const AXES: [(&str, &str); 2] = [("size", "rows and columns"), ("channels", "channels on each side")];
-
-/// A layer to measure.
-#[derive(Clone, Copy, Debug, PartialEq)]
-struct Point {
-    /// `size` or `channels`.
-    axis: &'static str,
-    value: usize,
+/// The layers at a scale, by what varies.
+fn layers(scale: Scale) -> impl Iterator<Item = (Axis, usize)> {
+    [SIZE, CHANNELS].into_iter().flat_map(move |axis| {
+        scaling::values(axis, scale, Side::Ours).iter().map(move |&value| (axis, value))
+    })
 }
 
-/// The layers at a scale.
-fn points(scale: Scale) -> Vec<Point> {
-    let (sizes, channels): (&[usize], &[usize]) = match scale {
-        Scale::Smoke => (&[8], &[2]),
-        Scale::Quick => (&[16, 32, 64], &[8, 16, 32]),
-        Scale::Full => (&[16, 32, 64, 128, 256], &[8, 16, 32, 64, 128]),
-    };
-    let point = |axis: &'static str| move |&value: &usize| Point { axis, value };
-    sizes.iter().map(point("size")).chain(channels.iter().map(point("channels"))).collect()
-}
-
-impl Point {
-    fn case(self, positions: &str, scale: Scale) -> Case {
-        let mut case = Case::new("layer").with("positions", positions);
-        if scale == Scale::Smoke {
-            case = case.with("batch", 1).with("hidden-width", 8).size(8).channels(2);
-        }
-        if self.axis == "size" { case.size(self.value) } else { case.channels(self.value) }
-    }
-
-    fn num_positions(self) -> usize {
-        let (size, channels) = if self.axis == "size" { (self.value, 32) } else { (64, self.value) };
-        size * (size / 2 + 1) * channels * channels
-    }
+/// Positions of the whole kernel.
+fn num_positions(axis: Axis, value: usize) -> usize {
+    let (size, channels) = if axis == SIZE { (value, 32) } else { (64, value) };
+    size * (size / 2 + 1) * channels * channels
 }
 
 /// What one program needed for one layer.
@@ -92,12 +68,12 @@ fn run(args: &Args, progress: &mut Progress) -> Result<(Intro, StudyResults)> {
     let contestants = Contestants { ours, python };
     let effort = Effort { threads: 2, steps: 1, warmup: 1 };
     let mut measured: Vec<Measured> = Vec::new();
-    for point in points(args.scale) {
-        progress.begin(&format!("memory: {} {}", point.axis, point.value));
+    for (axis, value) in layers(args.scale) {
+        progress.begin(&format!("memory: {} {value}", axis.0));
         for (method, positions) in METHODS {
-            let case = point.case(positions, args.scale);
+            let case = layer(axis, value, positions, args.scale);
             for side in [Side::Ours, Side::Peer] {
-                let peer_fits = positions != "all" || point.num_positions() <= PEER_POSITIONS;
+                let peer_fits = positions != "all" || num_positions(axis, value) <= PEER_POSITIONS;
                 if side == Side::Peer && (contestants.python.is_none() || !peer_fits) {
                     continue;
                 }
@@ -110,8 +86,8 @@ fn run(args: &Args, progress: &mut Progress) -> Result<(Intro, StudyResults)> {
                     report => report?,
                 };
                 measured.push(Measured {
-                    axis: point.axis,
-                    value: point.value,
+                    axis: axis.0,
+                    value,
                     method,
                     side: side.name(),
                     step_mib: memory(side, &report),
@@ -130,12 +106,12 @@ fn run(args: &Args, progress: &mut Progress) -> Result<(Intro, StudyResults)> {
         question: "What do few and what do all positions cost in memory?".to_owned(),
         paper: Some("Evaluating every position at every step costs gigabytes; random positions are the way out.".to_owned()),
     };
-    let (tables, figures) = AXES.map(|axis| table_and_figure(axis, &measured)).into_iter().unzip();
+    let (tables, figures) = [SIZE, CHANNELS].iter().map(|axis| table_and_figure(*axis, &measured)).unzip();
     Ok((intro, StudyResults { tables, figures, data: json!({ "points": measured, "peer": versions }) }))
 }
 
 /// A line of the figure, and a column of the table, for each side and method that was measured.
-fn table_and_figure((axis, x_name): (&str, &str), measured: &[Measured]) -> (Table, Figure) {
+fn table_and_figure((axis, x_name): Axis, measured: &[Measured]) -> (Table, Figure) {
     let measured: Vec<_> = measured.iter().filter(|measured| measured.axis == axis).collect();
     let mut lines: Vec<Line> = Vec::new();
     for found in &measured {
@@ -146,21 +122,20 @@ fn table_and_figure((axis, x_name): (&str, &str), measured: &[Measured]) -> (Tab
             None => lines.push(Line { label, points: vec![point] }),
         }
     }
-    let row = |value: f64| {
+    let line_of = |value: f64| {
         let state =
             measured.iter().find(|found| found.value as f64 == value).and_then(|found| found.state_mib);
         let cells = lines.iter().map(|line| {
             let point = line.points.iter().find(|&&(x, _)| x == value);
             point.map(|&(_, step_mib)| mib(step_mib))
         });
-        let cells = std::iter::once(state.map(mib)).chain(cells).map(or_dash);
-        std::iter::once(format!("{value:.0}")).chain(cells).collect()
+        row(format!("{value:.0}"), std::iter::once(state.map(mib)).chain(cells).map(or_dash))
     };
     let values = distinct(lines.iter().flat_map(|line| &line.points).map(|&(x, _)| x));
-    let rows = values.into_iter().map(row).collect();
+    let rows = values.into_iter().map(line_of).collect();
     let heads = [axis, "kernel state"].into_iter().chain(lines.iter().map(|line| line.label.as_str()));
     let title = format!("Memory of a step over {x_name}");
-    let table = Table { title: title.clone(), ..Table::new(heads, rows) };
+    let table = Table::new(heads, rows).titled(&title);
     (table, Figure { title, x: x_name.to_owned(), unit: " MiB".to_owned(), lines })
 }
 
@@ -181,18 +156,17 @@ mod tests {
             command: String::new(),
         };
         let measured = [point("cfconv", 16, 5.0), point("cfconv", 32, 6.0), point("PyTorch", 16, 700.0)];
-        let (table, figure) = table_and_figure(AXES[0], &measured);
+        let (table, figure) = table_and_figure(SIZE, &measured);
         assert_eq!(table.heads, ["size", "kernel state", "cfconv, all positions", "PyTorch, all positions"]);
         assert_eq!(table.rows, [["16", "3 MiB", "5 MiB", "700 MiB"], ["32", "3 MiB", "6 MiB", "–"]]);
         assert_eq!(figure.lines[0].points, [(16.0, 5.0), (32.0, 6.0)]);
-        assert!(table_and_figure(AXES[1], &measured).0.rows.is_empty());
+        assert!(table_and_figure(CHANNELS, &measured).0.rows.is_empty());
     }
 
     #[test]
     fn the_peer_is_spared_only_what_is_too_large_for_it() {
-        let large = Point { axis: "size", value: 256 };
-        assert!(large.num_positions() > PEER_POSITIONS);
-        assert!(Point { axis: "size", value: 128 }.num_positions() < PEER_POSITIONS);
-        assert_eq!(points(Scale::Full).len(), 10);
+        assert!(num_positions(SIZE, 256) > PEER_POSITIONS);
+        assert!(num_positions(SIZE, 128) < PEER_POSITIONS);
+        assert_eq!(layers(Scale::Full).count(), 10);
     }
 }

@@ -185,6 +185,14 @@ mod tests {
             .collect()
     }
 
+    /// Networks at some sizes and channels that need what a function of these says.
+    fn rows_that_need(cells: &[(f64, f64)], needed: impl Fn(f64, f64) -> f64) -> Vec<Row> {
+        let rows = |&(size, channels): &(f64, f64)| {
+            rows_of(&format!("{size} {channels}"), size, channels, needed(size, channels))
+        };
+        cells.iter().flat_map(rows).collect()
+    }
+
     #[test]
     fn crossing_is_found_on_the_logarithm() {
         assert_eq!(crossing(&[(4.0, 0.5), (16.0, 0.7)], 0.6).unwrap().round(), 8.0);
@@ -196,14 +204,8 @@ mod tests {
 
     #[test]
     fn a_law_that_holds_is_found() {
-        let rows: Vec<_> = [(16.0, 8.0), (16.0, 32.0), (32.0, 8.0), (32.0, 32.0), (64.0, 16.0)]
-            .into_iter()
-            .flat_map(|(size, channels): (f64, f64)| {
-                let needed = 4.0 * size.powf(1.0) * channels.powf(0.5);
-                rows_of(&format!("{size} {channels}"), size, channels, needed)
-            })
-            .collect();
-        let law = fit(&rows);
+        let cells = [(16.0, 8.0), (16.0, 32.0), (32.0, 8.0), (32.0, 32.0), (64.0, 16.0)];
+        let law = fit(&rows_that_need(&cells, |size, channels| 4.0 * size * channels.sqrt()));
         assert_eq!(law.cells.len(), 5);
         let by_axes = law.by_axes.as_ref().unwrap();
         let term = |name: &str| by_axes.terms.iter().find(|term| term.name == name).unwrap();
@@ -215,10 +217,7 @@ mod tests {
 
     #[test]
     fn a_law_of_the_gap_does_not_depend_on_the_accuracy() {
-        let mut rows: Vec<_> = [(16.0, 8.0), (16.0, 32.0), (32.0, 8.0), (32.0, 32.0)]
-            .into_iter()
-            .flat_map(|(size, channels)| rows_of(&format!("{size} {channels}"), size, channels, 1.0))
-            .collect();
+        let mut rows = rows_that_need(&[(16.0, 8.0), (16.0, 32.0), (32.0, 8.0), (32.0, 32.0)], |_, _| 1.0);
         for row in &mut rows {
             let at = |name: &str| row.coordinates[name];
             let (size, channels) = (at("size").unwrap(), at("channels").unwrap());
@@ -249,15 +248,13 @@ mod tests {
 
     #[test]
     fn a_law_of_the_kernel_alone_is_found() {
-        let rows: Vec<_> = [(8.0, 8.0), (8.0, 16.0), (16.0, 16.0), (32.0, 16.0)]
-            .into_iter()
-            .flat_map(|(size, channels): (f64, f64)| {
-                let whole = size * size * channels * channels;
-                let mut rows = rows_of(&format!("{size} {channels}"), size, channels, 3.0 * whole.powf(0.75));
-                rows.iter_mut().for_each(|row| row.kernel_positions = Some(whole));
-                rows
-            })
-            .collect();
+        let whole = |size: f64, channels: f64| (size * channels).powi(2);
+        let cells = [(8.0, 8.0), (8.0, 16.0), (16.0, 16.0), (32.0, 16.0)];
+        let mut rows = rows_that_need(&cells, |size, channels| 3.0 * whole(size, channels).powf(0.75));
+        for row in &mut rows {
+            let at = |name: &str| row.coordinates[name].unwrap();
+            row.kernel_positions = Some(whole(at("size"), at("channels")));
+        }
         let law = fit(&rows);
         let by_kernel = law.by_kernel.as_ref().unwrap();
         // Points at the end of a curve are where the whole kernel is, not where the rows say.

@@ -172,16 +172,15 @@ pub(crate) mod tests {
         merge(&path, "cats-vs-dogs", &trained_section(&[0.6])).unwrap();
         assert!(holds(&path, "embedded", "cargo xtask reproduce") && !holds(&path, "embedded", "another"));
         assert!(!holds(&path, "memory", "cargo xtask reproduce"));
-        let mut foreign: Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+        let mut foreign: Value = files::read_json(&path).unwrap();
         foreign["experiments"]["later"] = json!({ "of": "another version" });
-        std::fs::write(&path, foreign.to_string()).unwrap();
+        files::replace_json(&path, &foreign).unwrap();
 
         let report = merge(&path, "embedded", &trained_section(&[0.7])).unwrap();
         let accuracy = |name: &str| report["experiments"][name]["rows"][0]["accuracy"].as_f64().unwrap();
         assert_eq!((accuracy("embedded"), accuracy("cats-vs-dogs")), (0.7, 0.6));
         assert_eq!(report["experiments"]["later"]["of"], "another version");
-        let written: Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
-        assert_eq!(written, report);
+        assert_eq!(files::read_json::<Value>(&path).unwrap(), report);
     }
 
     #[test]
@@ -193,7 +192,12 @@ pub(crate) mod tests {
         }
         assert_eq!(value["scale"], "full");
         let report = json!({ "experiments": { "embedded": value, "later": { "of": "another version" } } });
-        assert_eq!(sections(&report), [("embedded", Some(section)), ("later", None)]);
+        let back = sections(&report);
+        assert_eq!(
+            serde_json::to_value(back[0].1.as_ref().unwrap()).unwrap(),
+            report["experiments"]["embedded"]
+        );
+        assert_eq!((back[0].0, &back[1]), ("embedded", &("later", None)));
     }
 
     #[test]

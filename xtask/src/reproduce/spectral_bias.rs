@@ -13,7 +13,7 @@ use crate::number_text::DASH;
 use crate::plots::distinct;
 use crate::progress::Progress;
 use crate::scale::Scale;
-use crate::table::Table;
+use crate::table::{Table, row};
 use crate::{build, command};
 
 pub(crate) const STUDY: Study = Study { len: |_| 1, run };
@@ -125,26 +125,22 @@ impl Fits {
         let heads = columns.iter().map(|(domain, omega)| {
             format!("{}, omega {omega}", if *domain == "space" { "space" } else { "Fourier" })
         });
-        let row = |Kernel { kernel, .. }: &Kernel| {
-            let cell =
+        let errors = |Kernel { kernel, .. }: &Kernel| {
+            let error =
                 |&(domain, omega): &(&str, f64)| format!("{:.1e}", self.final_error(kernel, domain, omega));
-            std::iter::once(kernel.clone()).chain(columns.iter().map(cell)).collect()
+            row(kernel, columns.iter().map(error))
         };
-        Table {
-            title: "Squared error over the kernel's energy after the last step".to_owned(),
-            heads: std::iter::once("kernel".to_owned()).chain(heads).collect(),
-            rows: self.kernels.iter().map(row).collect(),
-        }
+        Table::new(row("kernel", heads), self.kernels.iter().map(errors).collect())
+            .titled("Squared error over the kernel's energy after the last step")
     }
 
     /// When each band is learned: the step after which its error stays below a tenth of the band's energy.
     fn bands(&self) -> Table {
-        let heads = self.band_ends.iter().map(|end| format!("below {end:.2}"));
         let mut rows = Vec::new();
         for Kernel { kernel, band_energy, .. } in &self.kernels {
             for domain in DOMAINS {
                 let omega = self.best_omega(kernel, domain);
-                let cells = band_energy.iter().enumerate().map(|(band, energy)| {
+                let steps = band_energy.iter().enumerate().map(|(band, energy)| {
                     let step = self.mean(kernel, domain, omega, |fit| fit.learned_at(band, 0.1 * energy));
                     match *energy < 0.01 {
                         true => "no energy".to_owned(),
@@ -152,40 +148,34 @@ impl Fits {
                         false => format!("{step:.0}"),
                     }
                 });
-                rows.push([format!("{kernel}, {domain}, omega {omega}")].into_iter().chain(cells).collect());
+                rows.push(row(format!("{kernel}, {domain}, omega {omega}"), steps));
             }
         }
-        Table {
-            title: "Step after which the error in a band (cycles per pixel) is less than a tenth of its energy, at the \
-                    best omega"
-                .to_owned(),
-            heads: std::iter::once("fit".to_owned()).chain(heads).collect(),
-            rows,
-        }
+        let heads = self.band_ends.iter().map(|end| format!("below {end:.2}"));
+        Table::new(row("fit", heads), rows).titled(
+            "Step after which the error in a band (cycles per pixel) is less than a tenth of its energy, at the best omega",
+        )
     }
 
     fn reach(&self) -> Table {
         let mut rows = Vec::new();
         for Kernel { kernel, spread, .. } in &self.kernels {
-            let mut row = |what: &str, spread: [f64; 3], ringing: String| {
+            let mut push = |what: &str, spread: [f64; 3], ringing: String| {
                 let cells = spread.map(|value| format!("{value:.2}"));
-                rows.push([format!("{kernel}, {what}")].into_iter().chain(cells).chain([ringing]).collect());
+                rows.push(row(format!("{kernel}, {what}"), cells.into_iter().chain([ringing])));
             };
-            row("given", spread.values().map(|value| value.unwrap_or(f64::NAN)), DASH.to_owned());
+            push("given", spread.values().map(|value| value.unwrap_or(f64::NAN)), DASH.to_owned());
             for domain in DOMAINS {
                 let omega = self.best_omega(kernel, domain);
-                let spread =
-                    [0, 1, 2].map(|part| self.mean(kernel, domain, omega, |fit| fit.spread.values()[part]));
-                let ringing = self.mean(kernel, domain, omega, |fit| fit.ringing);
-                row(&format!("{domain}, omega {omega}"), spread, format!("{ringing:.4}"));
+                let mean = |figure: &dyn Fn(&Fit) -> Option<f64>| self.mean(kernel, domain, omega, figure);
+                let spread = [0, 1, 2].map(|part| mean(&|fit| fit.spread.values()[part]));
+                push(&format!("{domain}, omega {omega}"), spread, format!("{:.4}", mean(&|fit| fit.ringing)));
             }
         }
-        Table {
-            title: "Spread in space (pixels) and in frequency (cycles per pixel), their product (0.16 for a Gaussian, the least of continuous kernels), and the \
-                    largest tap outside the kernel's support"
-                .to_owned(),
-            ..Table::new(["kernel", "space", "frequency", "product", "ringing"], rows)
-        }
+        Table::new(["kernel", "space", "frequency", "product", "ringing"], rows).titled(
+            "Spread in space (pixels) and in frequency (cycles per pixel), their product (0.16 for a Gaussian, the least of \
+             continuous kernels), and the largest tap outside the kernel's support",
+        )
     }
 
     fn curves(&self, kernel: &str) -> Figure {
