@@ -8,7 +8,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, ensure};
 
 use crate::{command, files, workspace};
 
@@ -76,9 +76,6 @@ impl Toolkit {
 }
 
 /// Assembles the toolkit and prints the shell lines that make cargo find it.
-///
-/// # Errors
-/// There is no Python or C compiler, or the wheels cannot be installed.
 pub(crate) fn run(args: &Args) -> Result<()> {
     let toolkit = assemble(args.out.as_deref())?;
     print!("{}", toolkit.environment());
@@ -88,9 +85,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 
 /// The toolkit in `folder`, which is assembled if it is not there.
 pub(crate) fn assemble(folder: Option<&Path>) -> Result<Toolkit> {
-    if !cfg!(target_os = "linux") {
-        bail!("the toolkit is assembled on Linux only; elsewhere install CUDA {VERSION}");
-    }
+    let is_linux = cfg!(target_os = "linux");
+    ensure!(is_linux, "the toolkit is assembled on Linux only; elsewhere install CUDA {VERSION}");
     let folder = files::results_folder(folder, "target/cuda-toolkit")?;
     let environment = folder.join("python");
     let wheels = match installed(&environment) {
@@ -167,7 +163,7 @@ fn link(target: &Path, link: &Path) -> Result<()> {
 
 #[cfg(not(unix))]
 fn link(_target: &Path, _link: &Path) -> Result<()> {
-    bail!("links are made on Unix only")
+    anyhow::bail!("links are made on Unix only")
 }
 
 /// Makes a `libcuda.so` in which the functions that cudarc declares are empty. A program that was linked with it needs
@@ -180,11 +176,9 @@ fn driver_stand_in(toolkit: &Toolkit) -> Result<()> {
     let source = toolkit.folder.join("libcuda.c");
     let declarations = declarations()?;
     let functions = driver_functions(&declarations);
-    if functions.is_empty() {
-        bail!("cudarc declares no functions of the driver");
-    }
+    ensure!(!functions.is_empty(), "cudarc declares no functions of the driver");
     let text: String = functions.iter().map(|name| format!("void {name}(void) {{}}\n")).collect();
-    std::fs::write(&source, text).with_context(|| format!("writing {}", source.display()))?;
+    files::replace(&source, &text)?;
     let mut command = Command::new("cc");
     command.args(["-shared", "-fPIC", "-Wl,-soname,libcuda.so.1", "-o"]).arg(&library).arg(&source);
     succeed("compiling the stand-in for libcuda", &mut command)
@@ -221,12 +215,9 @@ fn driver_functions(source: &str) -> Vec<&str> {
 
 /// Makes an `nvidia-smi` that answers the question of build scripts.
 fn nvidia_smi_stand_in(toolkit: &Toolkit) -> Result<()> {
-    let folder = toolkit.folder.join("bin");
-    std::fs::create_dir_all(&folder).with_context(|| format!("creating {}", folder.display()))?;
-    let path = folder.join("nvidia-smi");
-    let text = format!("#!/bin/sh\necho compute_cap\necho {COMPUTE_CAPABILITY}\n");
-    std::fs::write(&path, text).with_context(|| format!("writing {}", path.display()))?;
-    succeed("making nvidia-smi executable", Command::new("chmod").arg("+x").arg(&path))
+    let path = toolkit.folder.join("bin/nvidia-smi");
+    files::replace(&path, &format!("#!/bin/sh\necho compute_cap\necho {COMPUTE_CAPABILITY}\n"))?;
+    succeed("making nvidia-smi executable", Command::new("chmod").arg("755").arg(&path))
 }
 
 /// Runs a command that does `what`.

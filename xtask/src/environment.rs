@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::command;
 
 /// The machine and the code that a result comes from; what could not be found out says so.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Environment {
     pub(crate) cpu: String,
     pub(crate) cores: usize,

@@ -39,10 +39,7 @@ pub(crate) fn replace_json(path: &Path, value: &(impl Serialize + ?Sized)) -> Re
 
 /// The folder for results: the one that the user names, or `default` in the repository.
 pub(crate) fn results_folder(given: Option<&Path>, default: &str) -> Result<PathBuf> {
-    match given {
-        Some(folder) => std::path::absolute(folder).with_context(|| folder.display().to_string()),
-        None => Ok(workspace::root().join(default)),
-    }
+    Ok(given.map(std::path::absolute).transpose()?.unwrap_or_else(|| workspace::root().join(default)))
 }
 
 #[cfg(test)]

@@ -147,23 +147,19 @@ pub(crate) fn lines(
         title,
         HEIGHT,
         html! {
-            g stroke="currentColor" stroke-opacity="0.12" {
-                @for (_, share) in x_axis.labels(&x_range) {
-                    line x1=(x_px(share)) x2=(x_px(share)) y1=(TOP) y2=(BOTTOM) {}
-                }
-                @for (_, share) in y_axis.labels(&y_range) {
-                    line x1=(LEFT) x2=(RIGHT) y1=(y_px(share)) y2=(y_px(share)) {}
-                }
-            }
-            polyline points={ (LEFT) "," (TOP) " " (LEFT) "," (BOTTOM) " " (RIGHT) "," (BOTTOM) }
-                fill="none" stroke="currentColor" stroke-opacity="0.5" {}
             @for (value, share) in x_axis.labels(&x_range) {
-                text x=(x_px(share)) y=(BOTTOM + 17.0) text-anchor="middle" { ((x_axis.text)(value)) }
-            }
-            @for (value, share) in y_axis.labels(&y_range) {
-                text x=(LEFT - 8.0) y=(y_px(share)) dy="4" text-anchor="end" { ((y_axis.text)(value)) }
-            }
-            text x=((LEFT + RIGHT) / 2.0) y=(HEIGHT - 10.0) text-anchor="middle" { (x_axis.description) }
+            line x1=(x_px(share)) x2=(x_px(share)) y1=(TOP) y2=(BOTTOM)
+                stroke="currentColor" stroke-opacity="0.12" {}
+            text x=(x_px(share)) y=(BOTTOM + 17.0) text-anchor="middle" { ((x_axis.text)(value)) }
+        }
+        @for (value, share) in y_axis.labels(&y_range) {
+            line x1=(LEFT) x2=(RIGHT) y1=(y_px(share)) y2=(y_px(share))
+                stroke="currentColor" stroke-opacity="0.12" {}
+            text x=(LEFT - 8.0) y=(y_px(share)) dy="4" text-anchor="end" { ((y_axis.text)(value)) }
+        }
+        polyline points={ (LEFT) "," (TOP) " " (LEFT) "," (BOTTOM) " " (RIGHT) "," (BOTTOM) }
+            fill="none" stroke="currentColor" stroke-opacity="0.5" {}
+        text x=((LEFT + RIGHT) / 2.0) y=(HEIGHT - 10.0) text-anchor="middle" { (x_axis.description) }
             @for (index, s) in series.iter().enumerate() {
                 g fill="none" stroke=(colour(index)) {
                     @for line in &s.faint { polyline points=(path(line)) stroke-opacity="0.4" {} }
@@ -222,9 +218,11 @@ pub(crate) fn bars(title: &str, bars: &[Bar]) -> Result<String> {
         let (top, x) = (ROW * index as f64 + 44.0, |value: f64| LEFT + scale * value);
         let spread = bar.spread.unwrap_or(0.0);
         html! {
-            rect x=(LEFT) y=(top) width=(px(scale * bar.value)) height="17" fill=(colour(index)) fill-opacity="0.85" {}
+            rect x=(LEFT) y=(top) width=(px(scale * bar.value)) height="17"
+                fill=(colour(index)) fill-opacity="0.85" {}
             @if spread > 0.0 {
-                rect x=(px(x(bar.value - spread))) y=(top + 7.5) width=(px(2.0 * scale * spread)) height="2" {}
+                @let width = px(2.0 * scale * spread);
+                rect x=(px(x(bar.value - spread))) y=(top + 7.5) width=(width) height="2" {}
             }
             text x=(px(x(bar.value + spread) + 6.0)) y=(top + 13.0) { (bar.text) }
             text x=(LEFT - 6.0) y=(top + 13.0) text-anchor="end" { (shortened(&bar.label, LABEL_CHARACTERS)) }

@@ -5,7 +5,9 @@ use serde::{Deserialize, Serialize};
 use crate::build::Profile;
 
 /// How much of an experiment or benchmark runs.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum, Serialize, Deserialize,
+)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Scale {
     /// Seconds: tiny sizes that show that everything works together. The figures mean nothing.

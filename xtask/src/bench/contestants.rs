@@ -70,10 +70,8 @@ impl Contestants {
         };
         let report = object(&mut command)?;
         let is_time = |field: &str| report[field].as_f64().is_some_and(|seconds| seconds > 0.0);
-        ensure!(
-            is_time("median_s") && report["seconds"].is_array(),
-            "{command:?} printed no times: {report}"
-        );
+        let has_times = is_time("median_s") && report["seconds"].is_array();
+        ensure!(has_times, "{command:?} printed no times: {report}");
         Ok(report)
     }
 

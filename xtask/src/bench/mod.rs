@@ -18,6 +18,7 @@ pub(crate) mod scaling;
 mod table;
 pub(crate) mod timing;
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
@@ -102,10 +103,8 @@ const CHECK_S: f64 = 6.0;
 /// Steps of a point of a curve.
 const CURVE_STEPS: u32 = 3;
 
-/// Checks, measures and writes the results.
-///
-/// # Errors
-/// Wrong options, a program of ours that fails, numbers on which both sides differ, files that cannot be written.
+/// Checks, measures and writes the results. Fails if our program fails or the sides compute different numbers; the
+/// peer may fail.
 pub(crate) fn run(args: &Args) -> Result<()> {
     let (mut rows, scaling) = rows::choose(&args.only);
     let scale = args.scale();
@@ -123,15 +122,9 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         rounds: args.rounds(),
         steps: args.effort().steps,
         environment: Environment::here(),
-        instruction_set: None,
         peer: python.as_ref().map(|python| python.versions.clone()),
         without_peer,
-        checks: vec![],
-        rows: vec![],
-        mlp_share: None,
-        scaling: vec![],
-        failures: vec![],
-        complete: false,
+        ..Report::default()
     };
     if args.resume {
         report.resume(&out.join("report.json"))?;
@@ -142,8 +135,10 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         report.scaling.iter().any(|curve| (curve.axis.as_str(), &curve.label) == (sweep.axis, &sweep.label()))
     };
     sweeps.retain(|sweep| !measured(sweep));
-    let mut checks = if with_peer { distinct_checks(&rows) } else { vec![] };
-    checks.retain(|case| report.checks.iter().all(|done| done.command != case.to_string()));
+    let mut checks: Vec<&Case> = rows.iter().flat_map(|row| &row.checks).collect();
+    // Several rows share a check.
+    let mut known: HashSet<String> = report.checks.iter().map(|done| done.command.clone()).collect();
+    checks.retain(|case| with_peer && known.insert(case.to_string()));
     let total = CHECK_S * checks.len() as f64
         + f64::from(args.rounds())
             * rows.iter().map(|row| row_seconds(row, with_peer, args.compile)).sum::<f64>()
@@ -184,17 +179,6 @@ fn find_peer(args: &Args) -> Result<(Option<python::Python>, Option<String>)> {
     }
 }
 
-/// The checks of the rows, each once.
-fn distinct_checks(rows: &[Row]) -> Vec<Case> {
-    let mut checks: Vec<Case> = Vec::new();
-    for check in rows.iter().flat_map(|row| &row.checks) {
-        if !checks.contains(check) {
-            checks.push(check.clone());
-        }
-    }
-    checks
-}
-
 /// Guessed seconds of one run.
 fn run_seconds(side: Side, is_slow: bool) -> f64 {
     match side {
@@ -230,10 +214,7 @@ struct Contest<'a> {
 }
 
 impl Session<'_> {
-    fn check(&mut self, checks: &[Case]) -> Result<()> {
-        if checks.is_empty() {
-            return Ok(());
-        }
+    fn check(&mut self, checks: &[&Case]) -> Result<()> {
         let folder = tempfile::tempdir().context("making a temporary folder")?;
         let dump = folder.path().join("step.safetensors");
         for case in checks {

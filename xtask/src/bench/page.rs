@@ -19,9 +19,9 @@ pub(crate) fn page(report: &Report, drawings: &[Drawing]) -> String {
         @for warning in table::warnings(report) { p.note { (warning) } }
         (table::table(report).html())
         p {
-            "Times are medians over the steps of all rounds. A ratio is the opponent's time over ours, with the \
-             least and the largest of the rounds. Memory is the largest beyond operands, results and the kernel \
-             state; for a network, all that it takes."
+            "Times are medians over the steps of all rounds. A ratio is the opponent's time over ours, with the least \
+             and the largest of the rounds. Memory is the largest beyond operands, results and the kernel state; for \
+             a network, all that it takes."
         }
         @if !drawings.is_empty() {
             h2 { "Scaling" }

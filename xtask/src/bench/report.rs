@@ -16,7 +16,7 @@ use crate::files;
 use crate::scale::Scale;
 
 /// All results of one call.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Report {
     pub(crate) command: String,
     pub(crate) scale: Scale,
@@ -120,11 +120,8 @@ impl MlpShare {
 }
 
 impl Report {
-    /// Keeps what an earlier call with the same settings measured, if there is a report at `path`.
-    ///
-    /// # Errors
-    /// The file is not a report, or comes from other settings: another commit, machine or peer, or other numbers of
-    /// threads, rounds or steps.
+    /// Keeps what an earlier call measured, if there is a report at `path`. Fails if that has other settings: commit,
+    /// machine or peer, or numbers of threads, rounds or steps.
     pub(crate) fn resume(&mut self, path: &Path) -> Result<()> {
         if !path.exists() {
             return Ok(());
@@ -165,14 +162,11 @@ pub(crate) mod tests {
     pub(crate) fn report() -> Report {
         let ours = timing(&[&[1.0, 1.0], &[1.0, 2.0]]);
         let mut row = RowReport::new("layer-2e18", "layer, 2^18 | positions", ours.clone(), Some(64.0));
-        let theirs = timing(&[&[7.0], &[9.0]]);
-        row.comparisons.push(Comparison::new("PyTorch", &ours, theirs, Some(Goal::TimesAsFast(7.0))));
-        row.comparisons.push(Comparison::new(
-            "cfconv, 3×3 convolution",
-            &ours,
-            timing(&[&[0.5], &[0.5]]),
-            Some(Goal::TimeAtMost(1.3)),
-        ));
+        let against = |label, rounds, goal| Comparison::new(label, &ours, timing(rounds), Some(goal));
+        row.comparisons = vec![
+            against("PyTorch", &[&[7.0], &[9.0]], Goal::TimesAsFast(7.0)),
+            against("cfconv, 3×3 convolution", &[&[0.5], &[0.5]], Goal::TimeAtMost(1.3)),
+        ];
         Report {
             command: "cargo xtask bench".to_owned(),
             scale: Scale::Full,
@@ -182,13 +176,9 @@ pub(crate) mod tests {
             environment: Environment::here(),
             instruction_set: Some("Avx2".to_owned()),
             peer: Some(Versions { python: "3.12.1".to_owned(), torch: "2.9.0".to_owned() }),
-            without_peer: None,
-            checks: vec![],
             rows: vec![row],
-            mlp_share: None,
-            scaling: vec![],
-            failures: vec![],
             complete: true,
+            ..Report::default()
         }
     }
 

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::case::Case;
 use super::contestants::Side;
+use crate::number_text::counted;
 use crate::scale::Scale;
 
 /// One curve: a side and a number of threads along one axis.
@@ -37,8 +38,7 @@ pub(crate) struct Sweep {
 
 impl Sweep {
     pub(crate) fn label(&self) -> String {
-        let plural = if self.threads == 1 { "" } else { "s" };
-        format!("{}, {} thread{plural}", self.side.name(), self.threads)
+        format!("{}, {}", self.side.name(), counted(self.threads, "thread"))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::goal::Goal;
 use super::report::{Comparison, MlpShare, Report, RowReport};
-use crate::number_text::{DASH, mib, or_dash, time};
+use crate::number_text::{DASH, counted, mib, or_dash, time};
 use crate::scale::Scale;
 use crate::table::Table;
 
@@ -90,10 +90,6 @@ fn origin(report: &Report) -> String {
         counted(report.steps as usize, "step"),
         environment.commit
     )
-}
-
-fn counted(count: usize, noun: &str) -> String {
-    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
 }
 
 /// What a reader must know before the figures.

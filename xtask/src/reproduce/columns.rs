@@ -1,7 +1,7 @@
 //! The columns of the table of an experiment that trains networks.
 
 use super::row::Row;
-use super::sizes::SizeAccuracy;
+use super::seeds::SizeAccuracy;
 use crate::number_text::{duration, mib, or_dash, percent, thousands};
 use crate::table::Table;
 

@@ -1,5 +1,7 @@
 //! An experiment that trains networks, as its file describes it.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 
 use super::images::ImageSet;
@@ -43,26 +45,9 @@ pub(crate) struct Experiment {
 pub(crate) const PARAMETERS: &str = "parameters";
 
 /// Settings for `cfconv train` at each scale.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(crate) struct Scales {
-    /// Instead of [`SMOKE`].
-    smoke: Option<Vec<String>>,
-    quick: Vec<String>,
-    full: Vec<String>,
-}
+type Scales = BTreeMap<Scale, Vec<String>>;
 
-impl Scales {
-    fn at(&self, scale: Scale) -> Option<&[String]> {
-        match scale {
-            Scale::Smoke => self.smoke.as_deref(),
-            Scale::Quick => Some(&self.quick),
-            Scale::Full => Some(&self.full),
-        }
-    }
-}
-
-/// One epoch of a few images.
+/// The settings at smoke scale if an experiment has none: one epoch of a few images.
 const SMOKE: &[&str] = &[
     "train.epochs=1",
     "train.batch_size=16",
@@ -162,11 +147,12 @@ impl Experiment {
             };
             variants = variants.iter().flat_map(at_points).collect();
         }
-        let smoke = || SMOKE.iter().map(|&setting| setting.to_owned()).collect();
-        let of_scale = self.scales.at(scale).map_or_else(smoke, <[String]>::to_vec);
+        let default = if scale == Scale::Smoke { SMOKE } else { &[] };
+        let default = || default.iter().map(|&setting| setting.to_owned()).collect();
+        let of_scale = self.scales.get(&scale).cloned().unwrap_or_else(default);
         for variant in &mut variants {
             variant.set.extend_from_slice(&of_scale);
-            variant.set.extend_from_slice(variant.network.scales.at(scale).unwrap_or_default());
+            variant.set.extend_from_slice(variant.network.scales.get(&scale).map_or(&[][..], |set| set));
         }
         variants
     }

@@ -24,11 +24,7 @@ impl ImageSet {
         self.description().0
     }
 
-    /// Archives and folders to look for in a folder.
-    fn names(self) -> &'static [&'static str] {
-        self.description().1
-    }
-
+    /// Its name for readers, and the archives and folders to look for.
     fn description(self) -> (&'static str, &'static [&'static str]) {
         match self {
             Self::Embedded => ("images that the program draws", &[]),
@@ -44,8 +40,8 @@ impl ImageSet {
     }
 
     /// Finds the images in `given`, a folder that holds one of the names. If `alone` says that no other images are
-    /// needed, `given` may also be the archive or the folder of class folders. `None` for embedded images. If nothing is
-    /// found, the error says what was looked for.
+    /// needed, `given` may also be the archive or the folder of class folders. `None` for embedded images. If it finds
+    /// nothing, the error says what it looked for.
     pub(crate) fn find(self, given: Option<&Path>, alone: bool) -> Result<Option<PathBuf>> {
         if self == Self::Embedded {
             return Ok(None);
@@ -59,7 +55,8 @@ impl ImageSet {
             ensure!(is_zip, "{option}: a file must be a .zip archive of image folders");
             return Ok(Some(given));
         }
-        if let Some(name) = self.names().iter().find(|name| given.join(name).exists()) {
+        let names = self.description().1;
+        if let Some(name) = names.iter().find(|name| given.join(name).exists()) {
             // The program wants the folder above those of the classes: for PetImages that is the given one.
             return Ok(Some(if *name == "PetImages" { given } else { given.join(name) }));
         }
@@ -67,7 +64,7 @@ impl ImageSet {
             return Ok(Some(given));
         }
         let or_classes = if alone { " nor a folder for each class" } else { "" };
-        bail!("{option}: found no {} in it{or_classes}", self.names().join(", no "))
+        bail!("{option}: found no {} in it{or_classes}", names.join(", no "))
     }
 }
 

@@ -19,16 +19,15 @@ mod report;
 mod row;
 mod run_folder;
 mod run_state;
-mod sizes;
+mod seeds;
 mod spectral_bias;
-mod statistics;
 mod study;
 mod suite;
 mod trainings;
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, bail};
+use anyhow::{Result, ensure};
 
 use self::program::Program;
 use self::report::{Results, Section};
@@ -77,34 +76,25 @@ impl Args {
 
     /// The shortest call that gives the results of one experiment.
     fn command_line(&self, name: &str, uses_data: bool) -> String {
-        let mut line = format!("cargo xtask reproduce {name}");
-        if let Some(data) = self.data.as_ref().filter(|_| uses_data) {
-            line += &format!(" --data {}", data.display());
-        }
-        if self.scale != Scale::Full {
-            line += &format!(" --scale {}", self.scale.name());
-        }
-        if self.seeds != 1 {
-            line += &format!(" --seeds {}", self.seeds);
-        }
-        if !self.only.is_empty() {
-            line += &format!(" --only {}", self.only.join(","));
-        }
-        line
+        let data = self.data.as_ref().filter(|_| uses_data).map(|data| format!(" --data {}", data.display()));
+        let scale = (self.scale != Scale::Full).then(|| format!(" --scale {}", self.scale.name()));
+        let seeds = (self.seeds != 1).then(|| format!(" --seeds {}", self.seeds));
+        let only = (!self.only.is_empty()).then(|| format!(" --only {}", self.only.join(",")));
+        let options: String = [data, scale, seeds, only].into_iter().flatten().collect();
+        format!("cargo xtask reproduce {name}{options}")
     }
 }
 
-/// Trains and measures what is missing; prints and writes the report after each experiment.
-///
-/// # Errors
-/// Wrong options, missing images, a program that fails, files that cannot be written. If one of `all` experiments
-/// fails, the others run first.
+/// Trains and measures what is missing; prints and writes the report after each experiment. If one of `all`
+/// experiments fails, the others run first.
 pub(crate) fn run(args: &Args) -> Result<()> {
     let chosen = suite::choose(args.name.as_deref(), args.data.is_some())?;
     let out = files::results_folder(args.out.as_deref(), "target/reproduce")?;
-    if !args.only.is_empty() && !matches!(&*chosen, [(_, Source::Networks(_))]) {
-        bail!("--only chooses networks of one experiment: name one that trains networks");
-    }
+    let may_choose = matches!(&*chosen, [(_, Source::Networks(_))]);
+    ensure!(
+        args.only.is_empty() || may_choose,
+        "--only needs the name of one experiment that trains networks"
+    );
     let (mut planned, mut missing) = (Vec::new(), Vec::new());
     for (name, source) in chosen {
         match Planned::new(name, source, args, &out) {
@@ -129,9 +119,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     progress.finish();
     progress.print(format_args!("\nwritten: {}", out.join("report.json").display()));
     progress.print(format_args!("         {}", out.join("report.html").display()));
-    if !missing.is_empty() {
-        bail!("these experiments are missing: {}", missing.join(", "));
-    }
+    ensure!(missing.is_empty(), "these experiments are missing: {}", missing.join(", "));
     Ok(())
 }
 
@@ -211,10 +199,8 @@ mod tests {
     #[test]
     fn the_command_line_repeats_what_decides_the_result() {
         let args = Args { scale: Scale::Quick, seeds: 3, data: Some("d".into()), ..Args::default() };
-        assert_eq!(
-            args.command_line("memory", false),
-            "cargo xtask reproduce memory --scale quick --seeds 3"
-        );
+        let line = "cargo xtask reproduce embedded --scale quick --seeds 3";
+        assert_eq!(args.command_line("embedded", false), line);
         let line = "cargo xtask reproduce positions --data d --scale quick --seeds 3";
         assert_eq!(args.command_line("positions", true), line);
         let only = vec!["cfconv-pairs".to_owned()];

@@ -96,7 +96,7 @@ impl PositionsLaw {
         let no_law = || {
             let known = self.cells.iter().filter(|cell| cell.positions.is_some() && !cell.at_most);
             format!(
-                "No law: {} of {} networks need a number of positions between those that were tried, too few to fit.",
+                "No law: {} of {} networks need a number of positions between those tried, too few to fit.",
                 known.count(),
                 self.cells.len()
             )

@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::kernels;
 use super::run_folder::{BEST, KERNELS, LOG, METRICS, Request, RunFolder};
 use super::run_state::RunState;
-use super::sizes::SizeScore;
+use super::seeds::SizeScore;
 use crate::progress::Progress;
 use crate::scale::Scale;
 use crate::{build, command, files, workspace};
@@ -42,8 +42,7 @@ impl Program {
         let (log_path, metrics) = (folder.file(LOG), folder.file(METRICS));
         let log = File::options().create(true).append(true).open(&log_path);
         let log = log.with_context(|| format!("opening {}", log_path.display()))?;
-        let mut command = Command::new(&self.path);
-        command.args(train_arguments(config, request, folder.path(), resume)).current_dir(workspace::root());
+        let mut command = self.train_command(config, request, folder.path(), resume);
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         let mut child = command.spawn().with_context(|| format!("could not start {command:?}"))?;
         let status = loop {
@@ -55,13 +54,20 @@ impl Program {
             progress.update(state.fraction(), &state.describe());
         };
         let messages = std::fs::read_to_string(&log_path).unwrap_or_default();
-        ensure!(
-            status.success(),
-            "{command:?} failed ({status}); {} ends:\n{}",
-            log_path.display(),
-            command::last_lines(&messages)
-        );
+        let (log, end) = (log_path.display(), command::last_lines(&messages));
+        ensure!(status.success(), "{command:?} failed ({status}); {log} ends:\n{end}");
         Ok(())
+    }
+
+    fn train_command(&self, config: &Path, request: &Request, out: &Path, resume: bool) -> Command {
+        let mut command = Command::new(&self.path);
+        command.arg("train").arg("--config").arg(config).arg("--out").arg(out);
+        command.args(["--seed", &request.seed.to_string()]);
+        if let Some(data) = &request.data {
+            command.arg("--data").arg(data);
+        }
+        command.args(&request.arguments).args(resume.then_some("--resume")).current_dir(workspace::root());
+        command
     }
 
     /// Tests the network of a finished run on the run's test images at other sizes; keeps what an earlier call wrote
@@ -102,18 +108,6 @@ fn ask(command: &mut Command, folder: &RunFolder) -> Result<String> {
     command::stdout(command.arg("--checkpoint").arg(folder.file(BEST)))
 }
 
-fn train_arguments(config: &Path, request: &Request, out: &Path, resume: bool) -> Vec<String> {
-    let text = |path: &Path| path.to_string_lossy().into_owned();
-    let mut arguments = vec!["train".to_owned(), "--config".to_owned(), text(config)];
-    arguments.extend(["--out".to_owned(), text(out), "--seed".to_owned(), request.seed.to_string()]);
-    if let Some(data) = &request.data {
-        arguments.extend(["--data".to_owned(), text(data)]);
-    }
-    arguments.extend(request.arguments.iter().cloned());
-    arguments.extend(resume.then(|| "--resume".to_owned()));
-    arguments
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -126,7 +120,9 @@ mod tests {
             data: Some(PathBuf::from("images.zip")),
             seed: 3,
         };
-        let line = train_arguments(Path::new("c.toml"), &request, Path::new("out"), true).join(" ");
+        let program = Program { path: PathBuf::from("cfconv") };
+        let command = program.train_command(Path::new("c.toml"), &request, Path::new("out"), true);
+        let line = command.get_args().map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ");
         assert_eq!(
             line,
             "train --config c.toml --out out --seed 3 --data images.zip --set train.epochs=4 --resume"

@@ -14,6 +14,7 @@ use super::row::Row;
 use super::study::StudyResults;
 use crate::environment::Environment;
 use crate::files;
+use crate::number_text::counted;
 use crate::scale::Scale;
 use crate::table::Table;
 
@@ -38,6 +39,12 @@ pub(crate) struct Intro {
     pub(crate) question: String,
     /// What the paper says about it.
     pub(crate) paper: Option<String>,
+}
+
+impl Intro {
+    pub(crate) fn new(about: &str, question: &str, paper: &str) -> Self {
+        Self { about: about.to_owned(), question: question.to_owned(), paper: Some(paper.to_owned()) }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -84,8 +91,9 @@ impl Section {
     /// The results on a terminal.
     pub(crate) fn text(&self, name: &str) -> String {
         let runs = match &self.results {
-            Results::Trainings(trained) if trained.seeds.len() == 1 => ", 1 run of each network".to_owned(),
-            Results::Trainings(trained) => format!(", {} runs of each network", trained.seeds.len()),
+            Results::Trainings(trained) => {
+                format!(", {} of each network", counted(trained.seeds.len(), "run"))
+            }
             Results::Study(_) => String::new(),
         };
         let mut text = format!("\n{name} ({} scale{runs})\n", self.scale.name());
@@ -114,11 +122,8 @@ pub(crate) fn holds(path: &Path, name: &str, command: &str) -> bool {
     files::read_json::<Value>(path).is_ok_and(|report| report["experiments"][name]["command"] == command)
 }
 
-/// Puts a section into the report at `path`, replaces the earlier results of the experiment, keeps all others and
-/// returns the whole report.
-///
-/// # Errors
-/// The file cannot be written, or is not a report; then it stays as it is.
+/// Puts a section into the report at `path`, in place of the experiment's earlier results, and returns the whole
+/// report. A file that is not a report stays as it is.
 pub(crate) fn merge(path: &Path, name: &str, section: &Section) -> Result<Value> {
     let advice = || format!("{} is not a report; move it away or choose another --out", path.display());
     let mut report = match path.exists() {
@@ -150,9 +155,8 @@ pub(crate) mod tests {
     }
 
     pub(crate) fn section(results: Results) -> Section {
-        let (about, question) = ("A test.".to_owned(), "Is it one?".to_owned());
         Section {
-            intro: Intro { about, question, paper: Some("Nothing.".to_owned()) },
+            intro: Intro::new("A test.", "Is it one?", "Nothing."),
             command: "cargo xtask reproduce".to_owned(),
             scale: Scale::Full,
             environment: Environment::here(),

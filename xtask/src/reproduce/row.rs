@@ -7,8 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::experiment::Variant;
 use super::run_folder::{EpochPoint, Signature, Summary};
-use super::sizes::{self, SizeAccuracy, SizeScore};
-use super::statistics::MeanStd;
+use super::seeds::{self, MeanStd, SizeAccuracy, SizeScore};
 
 /// Results of one network; figures are means over the seeds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -111,7 +110,7 @@ impl Row {
             shadow_gap: mean(|run| run.last(|point| point.shadow_gap)),
             coverage: mean(|run| run.last(|point| point.coverage)),
             kernel_positions: mean(|run| run.last(|point| point.kernel_positions)),
-            sizes: sizes::over_seeds(&runs.iter().map(|run| run.sizes.clone()).collect::<Vec<_>>()),
+            sizes: seeds::sizes(&runs.iter().map(|run| run.sizes.clone()).collect::<Vec<_>>()),
             epochs: count(first.epochs)?,
             seconds: mean(|run| Some(run.summary.seconds)).unwrap_or(f64::NAN),
             runs,

@@ -18,8 +18,7 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::sizes::SizeScore;
-use super::statistics::MeanStd;
+use super::seeds::{MeanStd, SizeScore};
 use crate::files;
 
 pub(crate) const METRICS: &str = "metrics.jsonl";

@@ -1,5 +1,6 @@
 //! Which parts of a kernel's spectrum a coordinate network learns when, in space and in the Fourier domain.
 
+use std::collections::BTreeMap;
 use std::process::Command;
 
 use anyhow::{Context, Result};
@@ -7,7 +8,7 @@ use serde::Deserialize;
 
 use super::Args;
 use super::report::Intro;
-use super::statistics::MeanStd;
+use super::seeds::MeanStd;
 use super::study::{Figure, Line, Study, StudyResults};
 use crate::number_text::DASH;
 use crate::plots::distinct;
@@ -31,17 +32,16 @@ fn run(args: &Args, progress: &mut Progress) -> Result<(Intro, StudyResults)> {
     let printed = command::stdout(Command::new(example).args(options.split(' ')))?;
     let fits: Fits = serde_json::from_str(&printed).context("reading what the example printed")?;
     progress.advance(1.0, false);
-    let intro = Intro {
-        about: format!(
-            "The same sine network of {} parameters fits kernels of {size}×{size} taps, asked either for taps at their \
-             places or for the spectrum at its frequencies; by Parseval's theorem both minimise the same error.",
-            fits.parameters
-        ),
-        question: "Which frequencies does it learn first, and how far do its kernels reach and ring?".to_owned(),
-        paper: Some(
-            "Networks learn slow functions first: in space low frequencies, in the Fourier domain compact kernels.".to_owned(),
-        ),
-    };
+    let about = format!(
+        "The same sine network of {} parameters fits kernels of {size}×{size} taps, asked either for taps at \
+         their places or for the spectrum at its frequencies; by Parseval's theorem both minimise the same error.",
+        fits.parameters
+    );
+    let intro = Intro::new(
+        &about,
+        "Which frequencies does it learn first, and how far do its kernels reach and ring?",
+        "Networks learn slow functions first: low frequencies in space, compact kernels in the Fourier domain.",
+    );
     let tables = vec![fits.errors(), fits.bands(), fits.reach()];
     let figures = fits.kernels.iter().map(|kernel| fits.curves(&kernel.kernel)).collect();
     Ok((intro, StudyResults { tables, figures, data: serde_json::from_str(&printed)? }))
@@ -67,12 +67,8 @@ struct Kernel {
     spread: Spread,
 }
 
-#[derive(Deserialize)]
-struct Spread {
-    space: Option<f64>,
-    frequency: Option<f64>,
-    product: Option<f64>,
-}
+/// Root mean squares in space and in frequency, and their product.
+type Spread = BTreeMap<String, Option<f64>>;
 
 /// One network that fits a kernel.
 #[derive(Deserialize)]
@@ -153,28 +149,37 @@ impl Fits {
         }
         let heads = self.band_ends.iter().map(|end| format!("below {end:.2}"));
         Table::new(row("fit", heads), rows).titled(
-            "Step after which the error in a band (cycles per pixel) is less than a tenth of its energy, at the best omega",
+            "Step after which the error in a band (cycles per pixel) is less than a tenth of its energy, at the \
+             best omega",
         )
     }
 
     fn reach(&self) -> Table {
+        const HEADS: [&str; 5] = ["kernel", "space", "frequency", "product", "ringing"];
+        let parts = |spread: &dyn Fn(&str) -> Option<f64>| {
+            HEADS[1..4]
+                .iter()
+                .map(|part| format!("{:.2}", spread(part).unwrap_or(f64::NAN)))
+                .collect::<Vec<_>>()
+        };
         let mut rows = Vec::new();
         for Kernel { kernel, spread, .. } in &self.kernels {
-            let mut push = |what: &str, spread: [f64; 3], ringing: String| {
-                let cells = spread.map(|value| format!("{value:.2}"));
-                rows.push(row(format!("{kernel}, {what}"), cells.into_iter().chain([ringing])));
-            };
-            push("given", spread.values().map(|value| value.unwrap_or(f64::NAN)), DASH.to_owned());
+            let given = parts(&|part| *spread.get(part)?);
+            rows.push(row(format!("{kernel}, given"), given.into_iter().chain([DASH.to_owned()])));
             for domain in DOMAINS {
                 let omega = self.best_omega(kernel, domain);
                 let mean = |figure: &dyn Fn(&Fit) -> Option<f64>| self.mean(kernel, domain, omega, figure);
-                let spread = [0, 1, 2].map(|part| mean(&|fit| fit.spread.values()[part]));
-                push(&format!("{domain}, omega {omega}"), spread, format!("{:.4}", mean(&|fit| fit.ringing)));
+                let fitted = parts(&|part| Some(mean(&|fit| *fit.spread.get(part)?)));
+                let ringing = format!("{:.4}", mean(&|fit| fit.ringing));
+                rows.push(row(
+                    format!("{kernel}, {domain}, omega {omega}"),
+                    fitted.into_iter().chain([ringing]),
+                ));
             }
         }
-        Table::new(["kernel", "space", "frequency", "product", "ringing"], rows).titled(
-            "Spread in space (pixels) and in frequency (cycles per pixel), their product (0.16 for a Gaussian, the least of \
-             continuous kernels), and the largest tap outside the kernel's support",
+        Table::new(HEADS, rows).titled(
+            "Spread in space (pixels) and in frequency (cycles per pixel), their product (0.16 for a Gaussian, the \
+             least of continuous kernels), and the largest tap outside the kernel's support",
         )
     }
 
@@ -190,12 +195,6 @@ impl Fits {
         }
         let title = format!("Error over steps: {kernel}");
         Figure { title, x: "steps".to_owned(), unit: String::new(), lines }
-    }
-}
-
-impl Spread {
-    fn values(&self) -> [Option<f64>; 3] {
-        [self.space, self.frequency, self.product]
     }
 }
 

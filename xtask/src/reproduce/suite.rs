@@ -1,6 +1,6 @@
 //! The experiments that `cargo xtask reproduce` knows.
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, ensure};
 
 use super::experiment::Experiment;
 use super::images::ImageSet;
@@ -46,9 +46,7 @@ pub(crate) fn parse(name: &str, text: &str) -> Result<Experiment> {
 }
 
 /// Finds the experiments that the options mean: the named one, all of them, or else the one for the given images.
-///
-/// # Errors
-/// The user gives images to an experiment that needs none.
+/// Refuses images for an experiment that needs none.
 pub(crate) fn choose(name: Option<&str>, has_data: bool) -> Result<Vec<(&'static str, Source)>> {
     let name = name.unwrap_or(if has_data { "cats-vs-dogs" } else { "embedded" });
     let chosen: Vec<_> =
@@ -57,9 +55,8 @@ pub(crate) fn choose(name: Option<&str>, has_data: bool) -> Result<Vec<(&'static
         Source::Networks(text) => parse(name, text).is_ok_and(|it| it.images != ImageSet::Embedded),
         Source::Study(_) => false,
     };
-    if has_data && !chosen.iter().any(needs_images) {
-        bail!("`{name}` needs no images: leave out --data, or name another experiment");
-    }
+    let fits = !has_data || chosen.iter().any(needs_images);
+    ensure!(fits, "`{name}` needs no images: leave out --data, or name another experiment");
     Ok(chosen)
 }
 

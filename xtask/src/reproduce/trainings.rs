@@ -82,19 +82,16 @@ impl Trainings {
 
     /// Trains what is missing.
     pub(crate) fn train(&self, program: &Program, resume: bool, progress: &mut Progress) -> Result<()> {
+        let (name, images) = (self.name, self.experiment.images.label());
         if self.stand_in && self.experiment.images != ImageSet::Embedded {
-            progress.note(format_args!(
-                "{}: the program draws images instead of {}, which --data does not give",
-                self.name,
-                self.experiment.images.label()
-            ));
+            progress.note(format_args!("{name}: --data gives no {images}; the program draws other images"));
         }
         for images in &self.left_out {
-            progress.note(format_args!("{}: left out {images}, which --data does not give", self.name));
+            progress.note(format_args!("{name}: --data gives no {images}; left out"));
         }
         for run in &self.runs {
             let variant = &self.variants[run.variant];
-            progress.begin(&format!("{}: {}, seed {}", self.name, variant.label, run.request.seed));
+            progress.begin(&format!("{name}: {}, seed {}", variant.label, run.request.seed));
             let plan = run.folder.plan(&run.request, resume);
             match plan {
                 Plan::Skip => progress.note("  finished earlier, kept"),
