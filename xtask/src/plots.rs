@@ -143,11 +143,8 @@ pub(crate) fn lines(
         line.iter().map(place).map(|(x, y)| format!("{x},{y}")).collect::<Vec<_>>().join(" ")
     };
     let named = || series.iter().enumerate().filter(|(_, s)| !s.lines.is_empty());
-    Ok(drawing(
-        title,
-        HEIGHT,
-        html! {
-            @for (value, share) in x_axis.labels(&x_range) {
+    let body = html! {
+        @for (value, share) in x_axis.labels(&x_range) {
             line x1=(x_px(share)) x2=(x_px(share)) y1=(TOP) y2=(BOTTOM)
                 stroke="currentColor" stroke-opacity="0.12" {}
             text x=(x_px(share)) y=(BOTTOM + 17.0) text-anchor="middle" { ((x_axis.text)(value)) }
@@ -160,22 +157,22 @@ pub(crate) fn lines(
         polyline points={ (LEFT) "," (TOP) " " (LEFT) "," (BOTTOM) " " (RIGHT) "," (BOTTOM) }
             fill="none" stroke="currentColor" stroke-opacity="0.5" {}
         text x=((LEFT + RIGHT) / 2.0) y=(HEIGHT - 10.0) text-anchor="middle" { (x_axis.description) }
-            @for (index, s) in series.iter().enumerate() {
-                g fill="none" stroke=(colour(index)) {
-                    @for line in &s.faint { polyline points=(path(line)) stroke-opacity="0.4" {} }
-                    @for line in &s.lines { polyline points=(path(line)) stroke-width="2" {} }
-                }
-                g fill=(colour(index)) {
-                    @for (x, y) in s.lines.iter().flatten().map(place) { circle cx=(x) cy=(y) r="2.5" {} }
-                }
+        @for (index, s) in series.iter().enumerate() {
+            g fill="none" stroke=(colour(index)) {
+                @for line in &s.faint { polyline points=(path(line)) stroke-opacity="0.4" {} }
+                @for line in &s.lines { polyline points=(path(line)) stroke-width="2" {} }
             }
-            @for (row, (index, s)) in named().enumerate() {
-                @let y = TOP + 16.0 * row as f64 + 10.0;
-                rect x=(LEFT + 8.0) y=(y - 5.0) width="18" height="2" fill=(colour(index)) {}
-                text x=(LEFT + 32.0) y=(y) { (s.label) }
+            g fill=(colour(index)) {
+                @for (x, y) in s.lines.iter().flatten().map(place) { circle cx=(x) cy=(y) r="2.5" {} }
             }
-        },
-    ))
+        }
+        @for (row, (index, s)) in named().enumerate() {
+            @let y = TOP + 16.0 * row as f64 + 10.0;
+            rect x=(LEFT + 8.0) y=(y - 5.0) width="18" height="2" fill=(colour(index)) {}
+            text x=(LEFT + 32.0) y=(y) { (s.label) }
+        }
+    };
+    Ok(drawing(title, HEIGHT, body))
 }
 
 /// Round numbers inside the range, four to eight of them.
