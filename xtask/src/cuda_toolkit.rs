@@ -1,17 +1,18 @@
-//! `cargo xtask cuda-toolkit`: what the feature `cuda` needs to be built, without root, driver or graphics card.
+//! `cargo xtask cuda-toolkit`: what building with the feature `cuda` needs, without root, driver or graphics card.
 //!
-//! A Python environment holds NVIDIA's wheels. Beside it lies a folder as `CUDA_ROOT` wants it: headers and libraries of
-//! the wheels by links, and a stand-in for the driver's library that serves for linking alone. A stand-in for
-//! `nvidia-smi` tells build scripts an architecture. Where a toolkit and a driver are installed none of this is needed.
+//! NVIDIA's wheels go into a Python environment. A folder beside it has the layout that `CUDA_ROOT` asks for: links to
+//! the headers and libraries of the wheels, and a stand-in for the driver's library that is good for linking only. A
+//! stand-in for `nvidia-smi` tells build scripts an architecture. With an installed toolkit and driver you need none
+//! of this.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, ensure};
 
-use crate::workspace;
+use crate::{command, files, workspace};
 
-/// The wheels. Exactly this version: drivers of the 580 series take no newer PTX.
+/// Exactly this version: drivers of the 580 series accept no newer PTX.
 const VERSION: &str = "13.0";
 const WHEELS: [&str; 7] = [
     "nvidia-cuda-nvcc",
@@ -29,12 +30,12 @@ const COMPUTE_CAPABILITY: &str = "9.0";
 /// Options of `cargo xtask cuda-toolkit`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Where to put the toolkit; default `target/cuda-toolkit`.
+    /// Folder for the toolkit. Default: target/cuda-toolkit in the repository.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
 }
 
-/// A toolkit and what finds it.
+/// A toolkit.
 #[derive(Clone, Debug)]
 pub(crate) struct Toolkit {
     folder: PathBuf,
@@ -74,29 +75,19 @@ impl Toolkit {
     }
 }
 
-/// Assembles the toolkit and prints the lines that make cargo find it.
-///
-/// # Errors
-/// There is no Python or C compiler, or the wheels cannot be installed.
+/// Assembles the toolkit and prints the shell lines that make cargo find it.
 pub(crate) fn run(args: &Args) -> Result<()> {
     let toolkit = assemble(args.out.as_deref())?;
     print!("{}", toolkit.environment());
-    eprintln!("the lines above are for the shell; then: cargo build --release --features cuda");
+    eprintln!("run the lines above in your shell, then: cargo build --release --features cuda");
     Ok(())
 }
 
-/// The toolkit in `folder`, made if it is not there; done again it is there within a second.
-///
-/// # Errors
-/// As for [`run`].
+/// The toolkit in `folder`, which is assembled if it is not there.
 pub(crate) fn assemble(folder: Option<&Path>) -> Result<Toolkit> {
-    if !cfg!(target_os = "linux") {
-        bail!("the toolkit is assembled on Linux only; elsewhere install CUDA {VERSION}");
-    }
-    let folder = match folder {
-        Some(folder) => std::path::absolute(folder)?,
-        None => workspace::root().join("target/cuda-toolkit"),
-    };
+    let is_linux = cfg!(target_os = "linux");
+    ensure!(is_linux, "the toolkit is assembled on Linux only; elsewhere install CUDA {VERSION}");
+    let folder = files::results_folder(folder, "target/cuda-toolkit")?;
     let environment = folder.join("python");
     let wheels = match installed(&environment) {
         Some(wheels) => wheels,
@@ -109,7 +100,7 @@ pub(crate) fn assemble(folder: Option<&Path>) -> Result<Toolkit> {
     Ok(toolkit)
 }
 
-/// Where the wheels of an environment are, if all are.
+/// The folder of the wheels in an environment; `None` if one is missing.
 fn installed(environment: &Path) -> Option<PathBuf> {
     let libraries = std::fs::read_dir(environment.join("lib")).ok()?;
     let found = libraries.flatten().map(|entry| entry.path().join("site-packages/nvidia/cu13"));
@@ -133,10 +124,10 @@ fn install(environment: &Path) -> Result<PathBuf> {
     let wheels = WHEELS.map(|wheel| format!("{wheel}=={VERSION}.*"));
     let python = environment.join("bin/python");
     succeed("pip install", Command::new(python).args(["-m", "pip", "install", "--quiet"]).args(wheels))?;
-    installed(environment).context("the wheels do not hold what was expected of them")
+    installed(environment).context("the installed wheels lack files")
 }
 
-/// `include` and `lib64` of the wheels; libraries also by the names that linkers look for.
+/// Links `include` and `lib64` to the wheels; libraries also get the names that linkers look for.
 fn link_root(toolkit: &Toolkit) -> Result<()> {
     let libraries = toolkit.root().join("lib64");
     std::fs::create_dir_all(&libraries).with_context(|| format!("creating {}", libraries.display()))?;
@@ -176,11 +167,11 @@ pub(crate) fn link(target: &Path, link: &Path) -> Result<()> {
 
 #[cfg(not(unix))]
 pub(crate) fn link(_target: &Path, _link: &Path) -> Result<()> {
-    bail!("links are made on Unix only")
+    anyhow::bail!("links are made on Unix only")
 }
 
-/// `libcuda.so` with the functions that cudarc declares, all empty: programs that are linked with it need the real one,
-/// `libcuda.so.1`, to start.
+/// Makes a `libcuda.so` in which the functions that cudarc declares are empty. A program that was linked with it needs
+/// the real `libcuda.so.1` to start.
 fn driver_stand_in(toolkit: &Toolkit) -> Result<()> {
     let library = toolkit.root().join("lib64/libcuda.so");
     if library.exists() {
@@ -189,11 +180,9 @@ fn driver_stand_in(toolkit: &Toolkit) -> Result<()> {
     let source = toolkit.folder.join("libcuda.c");
     let declarations = declarations()?;
     let functions = driver_functions(&declarations);
-    if functions.is_empty() {
-        bail!("cudarc declares no functions of the driver");
-    }
+    ensure!(!functions.is_empty(), "cudarc declares no functions of the driver");
     let text: String = functions.iter().map(|name| format!("void {name}(void) {{}}\n")).collect();
-    std::fs::write(&source, text).with_context(|| format!("writing {}", source.display()))?;
+    files::replace(&source, &text)?;
     let mut command = Command::new("cc");
     command.args(["-shared", "-fPIC", "-Wl,-soname,libcuda.so.1", "-o"]).arg(&library).arg(&source);
     succeed("compiling the stand-in for libcuda", &mut command)
@@ -201,16 +190,9 @@ fn driver_stand_in(toolkit: &Toolkit) -> Result<()> {
 
 /// The source of cudarc that lists the driver's functions.
 fn declarations() -> Result<String> {
-    let output = workspace::cargo()
-        .args(["metadata", "--format-version", "1", "--locked"])
-        .stderr(Stdio::inherit())
-        .output()
-        .context("could not start cargo")?;
-    if !output.status.success() {
-        bail!("cargo metadata failed");
-    }
-    let metadata: serde_json::Value =
-        serde_json::from_slice(&output.stdout).context("reading cargo metadata")?;
+    let metadata =
+        command::stdout(workspace::cargo().args(["metadata", "--format-version", "1", "--locked"]))?;
+    let metadata: serde_json::Value = serde_json::from_str(&metadata).context("reading cargo metadata")?;
     let packages = metadata["packages"].as_array().context("cargo metadata lists no packages")?;
     let cudarc = packages
         .iter()
@@ -219,11 +201,10 @@ fn declarations() -> Result<String> {
         })
         .context("the workspace does not use cudarc 0.9")?;
     let manifest = Path::new(cudarc["manifest_path"].as_str().context("cudarc has no manifest")?);
-    let file = manifest.with_file_name("src").join("driver/sys.rs");
-    std::fs::read_to_string(&file).with_context(|| format!("reading {}", file.display()))
+    files::read(&manifest.with_file_name("src").join("driver/sys.rs"))
 }
 
-/// Names behind `pub fn cu…`, once each.
+/// The names after `pub fn` that begin with `cu`, each once.
 fn driver_functions(source: &str) -> Vec<&str> {
     let mut names: Vec<_> = source
         .split("pub fn ")
@@ -236,26 +217,16 @@ fn driver_functions(source: &str) -> Vec<&str> {
     names
 }
 
-/// Prints what build scripts ask `nvidia-smi` for.
+/// Makes an `nvidia-smi` that answers the question of build scripts.
 fn nvidia_smi_stand_in(toolkit: &Toolkit) -> Result<()> {
-    let folder = toolkit.folder.join("bin");
-    std::fs::create_dir_all(&folder).with_context(|| format!("creating {}", folder.display()))?;
-    let path = folder.join("nvidia-smi");
-    let text = format!("#!/bin/sh\necho compute_cap\necho {COMPUTE_CAPABILITY}\n");
-    std::fs::write(&path, text).with_context(|| format!("writing {}", path.display()))?;
-    succeed("making nvidia-smi executable", Command::new("chmod").arg("+x").arg(&path))
+    let path = toolkit.folder.join("bin/nvidia-smi");
+    files::replace(&path, &format!("#!/bin/sh\necho compute_cap\necho {COMPUTE_CAPABILITY}\n"))?;
+    succeed("making nvidia-smi executable", Command::new("chmod").arg("755").arg(&path))
 }
 
 /// Runs a command that does `what`.
 pub(crate) fn succeed(what: &str, command: &mut Command) -> Result<()> {
-    let output = command
-        .stdin(Stdio::null())
-        .output()
-        .with_context(|| format!("{what}: could not start {}", command.get_program().to_string_lossy()))?;
-    if !output.status.success() {
-        bail!("{what} failed ({}):\n{}", output.status, String::from_utf8_lossy(&output.stderr).trim_end());
-    }
-    Ok(())
+    command::stdout(command).map(drop).with_context(|| format!("{what} failed"))
 }
 
 #[cfg(test)]

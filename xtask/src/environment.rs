@@ -1,14 +1,13 @@
-//! What a result was measured on.
+//! The machine and the code that a result comes from.
 
 use std::process::Command;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
-use crate::workspace;
+use crate::command;
 
-/// The machine and the code of a run; what could not be found out says so.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// The machine and the code that a result comes from; what could not be found out says so.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Environment {
     pub(crate) cpu: String,
     pub(crate) cores: usize,
@@ -20,20 +19,28 @@ pub(crate) struct Environment {
     pub(crate) date: String,
 }
 
-const UNKNOWN: &str = "unknown";
-
 impl Environment {
     /// Looks at this machine.
     pub(crate) fn here() -> Self {
-        let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
+        let or_unknown = |found: Option<String>| found.unwrap_or_else(|| "unknown".to_owned());
         Self {
-            cpu: cpu().unwrap_or_else(|| UNKNOWN.to_owned()),
+            cpu: or_unknown(cpu()),
             cores: std::thread::available_parallelism().map_or(1, usize::from),
             os: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
-            rustc: output("rustc", &["--version"]).unwrap_or_else(|| UNKNOWN.to_owned()),
-            commit: commit().unwrap_or_else(|| UNKNOWN.to_owned()),
-            date: utc(seconds),
+            rustc: or_unknown(output("rustc", &["--version"])),
+            commit: or_unknown(commit()),
+            date: or_unknown(output("date", &["-u", "+%Y-%m-%dT%H:%M:%SZ"])),
         }
+    }
+
+    /// Facts for a page, with their names.
+    pub(crate) fn facts(&self) -> [(&'static str, String); 4] {
+        [
+            ("processor", format!("{}, {} cores", self.cpu, self.cores)),
+            ("system", format!("{}, {}", self.os, self.rustc)),
+            ("commit", self.commit.clone()),
+            ("date", self.date.clone()),
+        ]
     }
 }
 
@@ -52,26 +59,10 @@ fn commit() -> Option<String> {
     Some(if changed { hash + "+" } else { hash })
 }
 
-/// First line that a command prints, or `None` when it fails or prints nothing.
+/// First line that a command prints; `None` if it fails or prints nothing.
 fn output(program: &str, arguments: &[&str]) -> Option<String> {
-    let output = Command::new(program).args(arguments).current_dir(workspace::root()).output().ok()?;
-    let text = String::from_utf8(output.stdout).ok()?;
-    let line = text.lines().next()?.trim().to_owned();
-    (output.status.success() && !line.is_empty()).then_some(line)
-}
-
-/// Writes seconds since 1970 as a date. Civil-from-days after Howard Hinnant, "chrono-compatible low-level date
-/// algorithms" (2013), with years that start in March.
-fn utc(seconds: u64) -> String {
-    let (days, rest) = (seconds / 86_400 + 719_468, seconds % 86_400);
-    let (era, day_of_era) = (days / 146_097, days % 146_097);
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let march_month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * march_month + 2) / 5 + 1;
-    let month = if march_month < 10 { march_month + 3 } else { march_month - 9 };
-    let year = era * 400 + year_of_era + u64::from(month <= 2);
-    format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", rest / 3_600, rest / 60 % 60, rest % 60)
+    let text = command::stdout(Command::new(program).args(arguments)).ok()?;
+    Some(text.lines().next()?.trim().to_owned()).filter(|line| !line.is_empty())
 }
 
 #[cfg(test)]
@@ -79,17 +70,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn dates_of_known_seconds() {
-        assert_eq!(utc(0), "1970-01-01T00:00:00Z");
-        assert_eq!(utc(951_782_400), "2000-02-29T00:00:00Z");
-        assert_eq!(utc(1_709_251_199), "2024-02-29T23:59:59Z");
-        assert_eq!(utc(1_735_689_600), "2025-01-01T00:00:00Z");
-    }
-
-    #[test]
-    fn this_machine_has_cores_and_a_compiler() {
+    fn this_machine_has_cores_a_compiler_and_a_date() {
         let here = Environment::here();
         assert!(here.cores >= 1);
         assert!(here.rustc.starts_with("rustc "), "{}", here.rustc);
+        assert!(
+            here.date.len() == 20 && here.date.starts_with("20") && here.date.ends_with('Z'),
+            "{}",
+            here.date
+        );
     }
 }

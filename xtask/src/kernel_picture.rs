@@ -4,11 +4,12 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::Result;
 
 use crate::build::{self, Profile};
+use crate::command::stdout;
 use crate::reproduce::kernels::{self, Picture};
-use crate::{atomic, output, workspace};
+use crate::{files, workspace};
 
 /// Kernels of each layer.
 const PAIRS: usize = 3;
@@ -50,16 +51,13 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     };
     let mut command = Command::new(program);
     command.args(["inspect", "--json", "--kernels", &PAIRS.to_string(), "--checkpoint"]);
-    command.arg(&args.checkpoint).current_dir(workspace::root());
-    let answer = command.output().with_context(|| format!("could not start {command:?}"))?;
-    if !answer.status.success() {
-        bail!("{command:?} failed ({}):\n{}", answer.status, String::from_utf8_lossy(&answer.stderr));
-    }
+    command.arg(&args.checkpoint);
+    let answer = stdout(&mut command)?;
     let json = tempfile::NamedTempFile::new()?;
-    std::fs::write(json.path(), &answer.stdout)?;
+    std::fs::write(json.path(), answer)?;
     let out = workspace::root().join(&args.out);
-    atomic::write(&out, &drawing(&kernels::draw(json.path(), REACH)?))?;
-    output::line(format_args!("written: {}", out.display()));
+    files::replace(&out, &drawing(&kernels::draw(json.path(), REACH)?))?;
+    eprintln!("written: {}", out.display());
     Ok(())
 }
 

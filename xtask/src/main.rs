@@ -1,25 +1,26 @@
 //! Commands of the repository, run as `cargo xtask COMMAND`.
 //!
-//! Each command has a file of its own. They launch cargo and the programs of the workspace and depend on none
-//! of its crates, so that a command starts within seconds of a fresh clone and cannot be broken by the code it
-//! checks.
+//! Each command has its own file or folder. The commands start cargo and the programs of the workspace and depend on
+//! none of its crates, so that a command starts soon after a fresh clone and the code that it checks cannot break it.
 
-mod atomic;
 mod bench;
 mod build;
+mod command;
 mod cuda_check;
 mod cuda_toolkit;
 mod documents;
 mod environment;
+mod files;
 mod instruction_sets;
 mod kernel_picture;
 mod number_text;
-mod output;
 mod page;
 mod plots;
+mod progress;
 mod reproduce;
+mod scale;
+mod table;
 mod test;
-mod text_table;
 mod workspace;
 
 use std::process::ExitCode;
@@ -36,15 +37,15 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Measure transforms, layers and networks beside PyTorch and write a table, a report and plots.
+    /// Measure transforms, layers and networks of cfconv and PyTorch; write a table, a report and plots.
     Bench(bench::Args),
-    /// Compile the CUDA kernels and run them on the host: what can be checked without a graphics card.
+    /// Check the CUDA code without a graphics card: compile its kernels and run them on the host.
     CudaCheck(cuda_check::Args),
-    /// Assemble what building with the feature `cuda` needs, without root, driver or graphics card.
+    /// Make a CUDA toolkit for building with the feature `cuda`: needs no root, driver or graphics card.
     CudaToolkit(cuda_toolkit::Args),
     /// Draw kernels that a network learned: the picture of the README.
     KernelPicture(kernel_picture::Args),
-    /// Train the networks of an experiment and report accuracy, time and memory.
+    /// Run an experiment: train its networks and report accuracy, time and memory.
     Reproduce(reproduce::Args),
     /// Run what stands for a command of a document; `cargo xtask test` calls it.
     #[command(hide = true)]

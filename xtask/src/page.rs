@@ -1,58 +1,33 @@
-//! Pages that need nothing else: style, tables and plots are part of them.
+//! HTML pages that need no other file: style, tables and plots are part of them.
+
+use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 const STYLE: &str = include_str!("page.css");
 
-/// Makes the characters of `text` that mean something in HTML mean themselves.
-pub(crate) fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => escaped += "&amp;",
-            '<' => escaped += "&lt;",
-            '>' => escaped += "&gt;",
-            '"' => escaped += "&quot;",
-            '\'' => escaped += "&#39;",
-            _ => escaped.push(c),
+pub(crate) fn document(title: &str, body: Markup) -> String {
+    let page = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                title { (title) }
+                style { (PreEscaped(STYLE)) }
+            }
+            body { h1 { (title) } (body) }
         }
-    }
-    escaped
+    };
+    page.into_string()
 }
 
-/// Writes a page: `body` is HTML.
-pub(crate) fn document(title: &str, body: &str) -> String {
-    let title = escape(title);
-    format!(
-        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <title>{title}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n\
-         <h1>{title}</h1>\n{body}</body>\n</html>\n"
-    )
+/// A list of facts with their names.
+pub(crate) fn facts(facts: &[(&str, String)]) -> Markup {
+    html! { dl { @for (name, fact) in facts { dt { (name) } dd { (fact) } "\n" } } }
 }
 
-/// Writes a table of text.
-pub(crate) fn table(heads: &[&str], rows: &[Vec<String>]) -> String {
-    let heads: String = heads.iter().map(|head| format!("<th>{}</th>", escape(head))).collect();
-    let rows: String = rows
-        .iter()
-        .map(|row| {
-            let cells: String = row.iter().map(|cell| format!("<td>{}</td>", escape(cell))).collect();
-            format!("<tr>{cells}</tr>\n")
-        })
-        .collect();
-    format!("<div class=\"wide\"><table>\n<tr>{heads}</tr>\n{rows}</table></div>\n")
-}
-
-/// Writes a list of facts with their names.
-pub(crate) fn facts(facts: &[(&str, String)]) -> String {
-    let items: String =
-        facts.iter().map(|(term, fact)| format!("<dt>{term}</dt><dd>{}</dd>\n", escape(fact))).collect();
-    format!("<dl>\n{items}</dl>\n")
-}
-
-/// Writes drawings beside each other.
-pub(crate) fn figures(drawings: &[String]) -> String {
-    let figures: String = drawings.iter().map(|svg| format!("<figure>{svg}</figure>\n")).collect();
-    format!("<div class=\"plots\">\n{figures}</div>\n")
+/// SVG drawings beside each other.
+pub(crate) fn figures<'a>(drawings: impl IntoIterator<Item = &'a String>) -> Markup {
+    html! { div.plots { @for svg in drawings { figure { (PreEscaped(svg)) } } } }
 }
 
 #[cfg(test)]
@@ -68,6 +43,11 @@ mod tests {
 
     #[test]
     fn markup_in_text_means_itself() {
-        assert_eq!(escape("<a href=\"x\">'&'</a>"), "&lt;a href=&quot;x&quot;&gt;&#39;&amp;&#39;&lt;/a&gt;");
+        // Attributes stand in double quotes, so that a single quote needs no escape.
+        let (text, escaped) = ("<a href=\"x\">'&'</a>", "&lt;a href=&quot;x&quot;&gt;'&amp;'&lt;/a&gt;");
+        assert_eq!(
+            html! { i title=(text) { (text) } }.into_string(),
+            format!("<i title=\"{escaped}\">{escaped}</i>")
+        );
     }
 }

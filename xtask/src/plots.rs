@@ -1,26 +1,28 @@
-//! Plots as SVG text that takes its colours from the page around it.
-//!
-//! They are drawn in stand-in colours that are then replaced by `currentColor` and the page's `--series-N`, so
-//! that one drawing suits light and dark pages.
+//! Plots as SVG that takes its colours from the page around it, so that one drawing suits light and dark pages.
 
-use anyhow::{Result, anyhow};
-use plotters::coord::ranged1d::{DefaultFormatting, KeyPointHint};
-use plotters::prelude::*;
-use plotters::style::text_anchor::{HPos, Pos, VPos};
+use std::ops::Range;
+
+use anyhow::{Result, ensure};
+use maud::{Markup, html};
 
 /// Number of colours that the page offers as `--series-0` and so on.
 pub(crate) const SERIES_COLOURS: usize = 8;
 
-const SIZE: (u32, u32) = (560, 320);
-const INK: RGBColor = RGBColor(1, 1, 1);
-const FONT: &str = "sans-serif";
+const WIDTH: f64 = 560.0;
+const RIGHT: f64 = 550.0;
 
 /// Lines of one colour.
 pub(crate) struct Series {
     pub(crate) label: String,
     pub(crate) lines: Vec<Vec<(f64, f64)>>,
-    /// Lines of the same thing drawn faintly: measured in training, or of single seeds.
+    /// Faint lines for the same thing: measured in training, or from single seeds.
     pub(crate) faint: Vec<Vec<(f64, f64)>>,
+}
+
+impl Series {
+    pub(crate) fn line(label: &str, line: Vec<(f64, f64)>) -> Self {
+        Self { label: label.to_owned(), lines: vec![line], faint: vec![] }
+    }
 }
 
 /// One bar, with a whisker of ± `spread`.
@@ -28,7 +30,7 @@ pub(crate) struct Bar {
     pub(crate) label: String,
     pub(crate) value: f64,
     pub(crate) spread: Option<f64>,
-    /// What stands behind it.
+    /// What stands after it.
     pub(crate) text: String,
 }
 
@@ -45,11 +47,16 @@ pub(crate) struct PlotAxis<'a> {
     pub(crate) description: &'a str,
     pub(crate) spacing: Spacing,
     pub(crate) text: &'a dyn Fn(f64) -> String,
-    /// Where labels stand; by default at round numbers.
+    /// Where labels stand; at round numbers if absent.
     pub(crate) ticks: Option<Vec<f64>>,
 }
 
-impl PlotAxis<'_> {
+impl<'a> PlotAxis<'a> {
+    /// An axis without a description, with labels at round numbers.
+    pub(crate) fn plain(spacing: Spacing, text: &'a dyn Fn(f64) -> String) -> Self {
+        Self { description: "", spacing, text, ticks: None }
+    }
+
     /// Where a value is drawn.
     fn place(&self, value: f64) -> f64 {
         match self.spacing {
@@ -58,15 +65,8 @@ impl PlotAxis<'_> {
         }
     }
 
-    fn value(&self, place: f64) -> f64 {
-        match self.spacing {
-            Spacing::Linear => place,
-            Spacing::Logarithmic => 10_f64.powf(place),
-        }
-    }
-
-    /// The places that are drawn: those of all values and a margin.
-    fn range(&self, values: impl Iterator<Item = f64>, margin: f64) -> std::ops::Range<f64> {
+    /// The places of all values, with a margin.
+    fn range(&self, values: impl Iterator<Item = f64>, margin: f64) -> Range<f64> {
         let (low, high) = values
             .map(|value| self.place(value))
             .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), place| (low.min(place), high.max(place)));
@@ -74,130 +74,109 @@ impl PlotAxis<'_> {
         low - margin..high + margin
     }
 
-    /// The places of labels.
-    fn tick_places(&self, range: &std::ops::Range<f64>) -> Vec<f64> {
+    /// The values with labels, each with its distance from the start of a range as a share of the range.
+    fn labels(&self, range: &Range<f64>) -> Vec<(f64, f64)> {
         let ticks = match (&self.ticks, self.spacing) {
             (Some(ticks), _) => ticks.clone(),
             (None, Spacing::Linear) => round_ticks(range),
-            (None, Spacing::Logarithmic) => decade_ticks(&(self.value(range.start)..self.value(range.end))),
+            (None, Spacing::Logarithmic) => decade_ticks(&(10_f64.powf(range.start)..10_f64.powf(range.end))),
         };
-        ticks.into_iter().map(|tick| self.place(tick)).filter(|place| range.contains(place)).collect()
+        let inside = ticks.into_iter().filter(|&tick| range.contains(&self.place(tick)));
+        inside.map(|tick| (tick, self.share(range, tick))).collect()
+    }
+
+    fn share(&self, range: &Range<f64>, value: f64) -> f64 {
+        (self.place(value) - range.start) / (range.end - range.start)
     }
 }
 
-/// A range with labels at given places.
-struct Ticked {
-    range: std::ops::Range<f64>,
-    ticks: Vec<f64>,
+/// The values in order, each once.
+pub(crate) fn distinct(values: impl Iterator<Item = f64>) -> Vec<f64> {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    values.dedup();
+    values
 }
 
-impl Ranged for Ticked {
-    type FormatOption = DefaultFormatting;
-    type ValueType = f64;
-
-    fn map(&self, place: &f64, (low, high): (i32, i32)) -> i32 {
-        let share = (place - self.range.start) / (self.range.end - self.range.start);
-        low + (share * f64::from(high - low)).round() as i32
-    }
-
-    fn key_points<Hint: KeyPointHint>(&self, _: Hint) -> Vec<f64> {
-        self.ticks.clone()
-    }
-
-    fn range(&self) -> std::ops::Range<f64> {
-        self.range.clone()
-    }
+fn colour(series: usize) -> String {
+    format!("var(--series-{})", series % SERIES_COLOURS)
 }
 
-fn stand_in(series: usize) -> RGBColor {
-    RGBColor(1, 2, (series % SERIES_COLOURS) as u8)
+/// A coordinate, as exact as a drawing needs it.
+fn px(coordinate: f64) -> String {
+    format!("{coordinate:.1}")
 }
 
-/// Replaces the stand-in colours and lets the drawing grow with the page.
-fn finish(svg: &str, title: &str, size: (u32, u32)) -> String {
-    let mut svg = svg.replace("#010101", "currentColor");
-    for series in 0..SERIES_COLOURS {
-        svg = svg.replace(&format!("#0102{series:02X}"), &format!("var(--series-{series})"));
-    }
-    let fixed = format!("width=\"{}\" height=\"{}\" ", size.0, size.1);
-    svg.replacen(&fixed, &format!("role=\"img\" aria-label=\"{}\" ", crate::page::escape(title)), 1)
+fn drawing(title: &str, height: f64, body: Markup) -> String {
+    let svg = html! {
+        svg xmlns="http://www.w3.org/2000/svg" viewBox={ "0 0 " (WIDTH) " " (height) } role="img"
+            aria-label=(title) font-family="sans-serif" font-size="12" fill="currentColor" {
+            text x=(WIDTH / 2.0) y="24" font-size="16" text-anchor="middle" { (title) }
+            (body)
+        }
+    };
+    svg.into_string()
 }
 
-/// Draws lines with a mark at each point.
-///
-/// # Errors
-/// There are no points, one on a logarithmic axis is not positive, or plotters cannot draw them.
+/// Draws lines with a mark at each point. Fails if there are no points, or one on a logarithmic axis is not positive.
 pub(crate) fn lines(
     title: &str,
     x_axis: &PlotAxis<'_>,
     y_axis: &PlotAxis<'_>,
     series: &[Series],
 ) -> Result<String> {
+    const HEIGHT: f64 = 320.0;
+    const LEFT: f64 = 80.0;
+    const TOP: f64 = 40.0;
+    const BOTTOM: f64 = 274.0;
     let points = || series.iter().flat_map(|s| s.lines.iter().chain(&s.faint)).flatten().copied();
-    if points().next().is_none() {
-        return Err(anyhow!("{title}: there is nothing to plot"));
-    }
+    ensure!(points().next().is_some(), "{title}: there is nothing to plot");
     let drawable = |axis: &PlotAxis<'_>, value: f64| axis.place(value).is_finite();
-    if points().any(|(x, y)| !drawable(x_axis, x) || !drawable(y_axis, y)) {
-        return Err(anyhow!("{title}: a point has no place on the axes"));
-    }
+    let all_drawable = points().all(|(x, y)| drawable(x_axis, x) && drawable(y_axis, y));
+    ensure!(all_drawable, "{title}: a point has no place on the axes");
     let x_range = x_axis.range(points().map(|(x, _)| x), 0.03);
     let y_range = y_axis.range(points().map(|(_, y)| y), 0.06);
-    let (x_ticks, y_ticks) = (x_axis.tick_places(&x_range), y_axis.tick_places(&y_range));
-    let placed = |line: &[(f64, f64)]| -> Vec<_> {
-        line.iter().map(|&(x, y)| (x_axis.place(x), y_axis.place(y))).collect()
+    let x_px = |share: f64| px(LEFT + share * (RIGHT - LEFT));
+    let y_px = |share: f64| px(BOTTOM - share * (BOTTOM - TOP));
+    let place = |&(x, y): &(f64, f64)| (x_px(x_axis.share(&x_range, x)), y_px(y_axis.share(&y_range, y)));
+    let path = |line: &Vec<(f64, f64)>| {
+        line.iter().map(place).map(|(x, y)| format!("{x},{y}")).collect::<Vec<_>>().join(" ")
     };
-    let mut svg = String::new();
-    {
-        let area = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
-        let mut chart = ChartBuilder::on(&area)
-            .caption(title, (FONT, 16).into_font().color(&INK))
-            .margin(10)
-            .x_label_area_size(36)
-            .y_label_area_size(70)
-            .build_cartesian_2d(
-                Ticked { range: x_range, ticks: x_ticks },
-                Ticked { range: y_range, ticks: y_ticks },
-            )?;
-        chart
-            .configure_mesh()
-            .light_line_style(TRANSPARENT)
-            .bold_line_style(INK.mix(0.12))
-            .axis_style(INK.mix(0.5))
-            .label_style((FONT, 12).into_font().color(&INK))
-            .x_desc(x_axis.description)
-            .x_label_formatter(&|place| (x_axis.text)(x_axis.value(*place)))
-            .y_label_formatter(&|place| (y_axis.text)(y_axis.value(*place)))
-            .draw()?;
-        for (index, s) in series.iter().enumerate() {
-            let colour = stand_in(index);
-            for line in &s.faint {
-                chart.draw_series(LineSeries::new(placed(line), colour.mix(0.4).stroke_width(1)))?;
+    let named = || series.iter().enumerate().filter(|(_, s)| !s.lines.is_empty());
+    let body = html! {
+        @for (value, share) in x_axis.labels(&x_range) {
+            line x1=(x_px(share)) x2=(x_px(share)) y1=(TOP) y2=(BOTTOM)
+                stroke="currentColor" stroke-opacity="0.12" {}
+            text x=(x_px(share)) y=(BOTTOM + 17.0) text-anchor="middle" { ((x_axis.text)(value)) }
+        }
+        @for (value, share) in y_axis.labels(&y_range) {
+            line x1=(LEFT) x2=(RIGHT) y1=(y_px(share)) y2=(y_px(share))
+                stroke="currentColor" stroke-opacity="0.12" {}
+            text x=(LEFT - 8.0) y=(y_px(share)) dy="4" text-anchor="end" { ((y_axis.text)(value)) }
+        }
+        polyline points={ (LEFT) "," (TOP) " " (LEFT) "," (BOTTOM) " " (RIGHT) "," (BOTTOM) }
+            fill="none" stroke="currentColor" stroke-opacity="0.5" {}
+        text x=((LEFT + RIGHT) / 2.0) y=(HEIGHT - 10.0) text-anchor="middle" { (x_axis.description) }
+        @for (index, s) in series.iter().enumerate() {
+            g fill="none" stroke=(colour(index)) {
+                @for line in &s.faint { polyline points=(path(line)) stroke-opacity="0.4" {} }
+                @for line in &s.lines { polyline points=(path(line)) stroke-width="2" {} }
             }
-            for (number, line) in s.lines.iter().enumerate() {
-                let drawn =
-                    chart.draw_series(LineSeries::new(placed(line), colour.stroke_width(2)).point_size(2))?;
-                if number == 0 {
-                    let swatch =
-                        move |(x, y)| PathElement::new(vec![(x, y), (x + 18, y)], colour.stroke_width(2));
-                    drawn.label(&s.label).legend(swatch);
-                }
+            g fill=(colour(index)) {
+                @for (x, y) in s.lines.iter().flatten().map(place) { circle cx=(x) cy=(y) r="2.5" {} }
             }
         }
-        chart
-            .configure_series_labels()
-            .position(SeriesLabelPosition::UpperLeft)
-            .label_font((FONT, 12).into_font().color(&INK))
-            .border_style(TRANSPARENT)
-            .background_style(TRANSPARENT)
-            .draw()?;
-        area.present()?;
-    }
-    Ok(finish(&svg, title, SIZE))
+        @for (row, (index, s)) in named().enumerate() {
+            @let y = TOP + 16.0 * row as f64 + 10.0;
+            rect x=(LEFT + 8.0) y=(y - 5.0) width="18" height="2" fill=(colour(index)) {}
+            text x=(LEFT + 32.0) y=(y) { (s.label) }
+        }
+    };
+    Ok(drawing(title, HEIGHT, body))
 }
 
 /// Round numbers inside the range, four to eight of them.
-fn round_ticks(range: &std::ops::Range<f64>) -> Vec<f64> {
+fn round_ticks(range: &Range<f64>) -> Vec<f64> {
     let rough = (range.end - range.start) / 5.0;
     let decade = 10_f64.powf(rough.log10().floor());
     let step = [1.0, 2.0, 5.0, 10.0].map(|step| step * decade).into_iter().find(|&step| step >= rough);
@@ -206,8 +185,8 @@ fn round_ticks(range: &std::ops::Range<f64>) -> Vec<f64> {
     (first..=last).map(|number| number as f64 * step).collect()
 }
 
-/// Powers of ten inside the range; also twice and five times them where there would be few.
-fn decade_ticks(range: &std::ops::Range<f64>) -> Vec<f64> {
+/// Powers of ten inside the range; if there are few, also twice and five times these.
+fn decade_ticks(range: &Range<f64>) -> Vec<f64> {
     let (low, high) = (range.start.log10(), range.end.log10());
     let steps: &[f64] = if high - low < 2.5 { &[1.0, 2.0, 5.0] } else { &[1.0] };
     (low.floor() as i32..=high.ceil() as i32)
@@ -216,7 +195,7 @@ fn decade_ticks(range: &std::ops::Range<f64>) -> Vec<f64> {
         .collect()
 }
 
-/// Gives a drawing colours of its own, which can be read on light and dark grounds, for use outside a page.
+/// Gives a drawing its own colours, readable on light and dark grounds, for use outside a page.
 pub(crate) fn standalone(svg: &str) -> String {
     const COLOURS: [&str; SERIES_COLOURS] =
         ["#3b7de0", "#d9640c", "#0b8a5f", "#8b3fd1", "#c2456e", "#7a8a17", "#1593a5", "#8a6d4b"];
@@ -224,54 +203,34 @@ pub(crate) fn standalone(svg: &str) -> String {
     (0..SERIES_COLOURS).fold(svg, |svg, n| svg.replace(&format!("var(--series-{n})"), COLOURS[n]))
 }
 
-/// Rows of bars have this height.
-const BAR_HEIGHT: u32 = 24;
-
-/// Place for the labels of bars, and how many characters fit there.
-const LABEL_WIDTH: u32 = 250;
-const LABEL_CHARACTERS: usize = 42;
-
-/// Draws one bar for each network, below each other, from zero.
-///
-/// # Errors
-/// There are no bars, or plotters cannot draw them.
+/// Draws bars from zero, one below the other; fails if there are none.
 pub(crate) fn bars(title: &str, bars: &[Bar]) -> Result<String> {
-    if bars.is_empty() {
-        return Err(anyhow!("{title}: there is nothing to plot"));
-    }
+    const LEFT: f64 = 250.0;
+    const ROW: f64 = 24.0;
+    ensure!(!bars.is_empty(), "{title}: there is nothing to plot");
     let highest = bars.iter().map(|bar| bar.value + bar.spread.unwrap_or(0.0)).fold(0.0, f64::max);
-    let right = if highest > 0.0 { 1.45 * highest } else { 1.0 };
-    let size = (SIZE.0, 60 + BAR_HEIGHT * bars.len() as u32);
-    let mut svg = String::new();
-    {
-        let area = SVGBackend::with_string(&mut svg, size).into_drawing_area();
-        let mut chart = ChartBuilder::on(&area)
-            .caption(title, (FONT, 16).into_font().color(&INK))
-            .margin(10)
-            .margin_left(LABEL_WIDTH)
-            .build_cartesian_2d(0.0..right, bars.len() as f64..0.0)?;
-        let text = |horizontal| (FONT, 12).into_font().color(&INK).pos(Pos::new(horizontal, VPos::Center));
-        for (index, bar) in bars.iter().enumerate() {
-            let middle = index as f64 + 0.5;
-            let body = [(0.0, middle - 0.35), (bar.value, middle + 0.35)];
-            chart.draw_series([Rectangle::new(body, stand_in(index).mix(0.85).filled())])?;
-            let mut end = bar.value;
-            if let Some(spread) = bar.spread {
-                end += spread;
-                let whisker = vec![(bar.value - spread, middle), (end, middle)];
-                chart.draw_series([PathElement::new(whisker, INK.stroke_width(2))])?;
+    // The rest is for the texts after the bars.
+    let scale = 0.69 * (RIGHT - LEFT) / if highest > 0.0 { highest } else { 1.0 };
+    let row = |(index, bar): (usize, &Bar)| {
+        let (top, x) = (ROW * index as f64 + 44.0, |value: f64| LEFT + scale * value);
+        let spread = bar.spread.unwrap_or(0.0);
+        html! {
+            rect x=(LEFT) y=(top) width=(px(scale * bar.value)) height="17"
+                fill=(colour(index)) fill-opacity="0.85" {}
+            @if spread > 0.0 {
+                @let width = px(2.0 * scale * spread);
+                rect x=(px(x(bar.value - spread))) y=(top + 7.5) width=(width) height="2" {}
             }
-            let behind =
-                EmptyElement::at((end, middle)) + Text::new(bar.text.clone(), (6, 0), text(HPos::Left));
-            chart.draw_series([behind])?;
-            let before = EmptyElement::at((0.0, middle))
-                + Text::new(shortened(&bar.label, LABEL_CHARACTERS), (-6, 0), text(HPos::Right));
-            chart.draw_series([before])?;
+            text x=(px(x(bar.value + spread) + 6.0)) y=(top + 13.0) { (bar.text) }
+            text x=(LEFT - 6.0) y=(top + 13.0) text-anchor="end" { (shortened(&bar.label, LABEL_CHARACTERS)) }
         }
-        area.present()?;
-    }
-    Ok(finish(&svg, title, size))
+    };
+    let height = 60.0 + ROW * bars.len() as f64;
+    Ok(drawing(title, height, html! { @for bar in bars.iter().enumerate() { (row(bar)) } }))
 }
+
+/// Characters of a label that fit to the left of its bar.
+const LABEL_CHARACTERS: usize = 42;
 
 fn shortened(text: &str, characters: usize) -> String {
     if text.chars().count() <= characters {
@@ -283,10 +242,6 @@ fn shortened(text: &str, characters: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn series(points: &[(f64, f64)]) -> Series {
-        Series { label: "a < b".to_owned(), lines: vec![points.to_vec()], faint: vec![] }
-    }
 
     fn is_page_coloured(svg: &str) {
         assert!(svg.starts_with("<svg "), "{svg}");
@@ -300,12 +255,9 @@ mod tests {
         value.to_string()
     }
 
-    fn axis(spacing: Spacing) -> PlotAxis<'static> {
-        PlotAxis { description: "x", spacing, text: &number, ticks: None }
-    }
-
     fn draw(spacing: Spacing, points: &[(f64, f64)]) -> Result<String> {
-        lines("t", &axis(spacing), &axis(spacing), &[series(points)])
+        let axis = PlotAxis::plain(spacing, &number);
+        lines("t", &axis, &axis, &[Series::line("a < b", points.to_vec())])
     }
 
     #[test]
@@ -323,11 +275,8 @@ mod tests {
         assert!(!alone.contains("var(") && !alone.contains("currentColor"), "{alone}");
         assert!(draw(Spacing::Logarithmic, &[(1.0, 0.0)]).is_err());
         assert!(draw(Spacing::Linear, &[(1.0, f64::NAN)]).is_err());
-        assert!(draw(Spacing::Linear, &[]).is_err() && lines_of_nothing().is_err());
-    }
-
-    fn lines_of_nothing() -> Result<String> {
-        lines("t", &axis(Spacing::Linear), &axis(Spacing::Linear), &[])
+        let axis = PlotAxis::plain(Spacing::Linear, &number);
+        assert!(draw(Spacing::Linear, &[]).is_err() && lines("t", &axis, &axis, &[]).is_err());
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Do both sides compute the same numbers?
+//! Whether both sides compute the same numbers.
 
 use anyhow::{Result, ensure};
 use serde::{Deserialize, Serialize};
@@ -7,27 +7,24 @@ use serde_json::Value;
 /// Largest relative distance ‖peer − ours‖/‖ours‖ of a tensor, ours in single and the peer in double precision.
 pub(crate) const TOLERANCE: f64 = 1e-4;
 
-/// The same for gradients of whole networks: a value that rounding moves across the kink of a rectifier, or past
-/// its neighbour in a pooling window, changes them by one pixel's share. A wrong convention changes them by 1.
+/// The same for gradients of whole networks. Rounding can move a value across the kink of a rectifier, or past its
+/// neighbour in a pooling window, which changes a gradient by one pixel's share. A wrong convention changes it by 1.
 pub(crate) const NETWORK_GRADIENT_TOLERANCE: f64 = 5e-2;
 
 /// What a comparison found.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Check {
     pub(crate) command: String,
-    /// The tensor that is farthest off, measured by its tolerance.
+    /// The tensor that comes closest to its tolerance.
     pub(crate) largest_of: String,
     /// Its distance from the peer in double precision.
     pub(crate) largest: f64,
-    /// All tensors: distance from the peer in `float32` and `float64`.
+    /// The distance of each tensor from the peer in `float32` and `float64`.
     pub(crate) differences: Value,
 }
 
 impl Check {
-    /// Judges what the peer printed.
-    ///
-    /// # Errors
-    /// A tensor is too far off, or the peer did not compute all that we gave it.
+    /// Judges the peer's answer. Fails if a tensor is too far off, or if the peer did not compute everything.
     pub(crate) fn judge(command: &str, report: &Value) -> Result<Self> {
         let unchecked: Vec<_> =
             report["unchecked"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();

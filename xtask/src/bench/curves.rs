@@ -2,14 +2,9 @@
 
 use anyhow::Result;
 
-use super::scaling::{Curve, Point};
-use super::table::time;
-use crate::number_text::axis_number;
-use crate::plots::{self, PlotAxis, Series, Spacing};
-
-/// The axes with their names for readers.
-const AXES: [(&str, &str); 3] =
-    [("positions", "positions"), ("size", "rows and columns"), ("channels", "channels on each side")];
+use super::scaling::{CHANNELS, Curve, POSITIONS, Point, SIZE};
+use crate::number_text::{axis_number, time};
+use crate::plots::{self, PlotAxis, Series, Spacing, distinct};
 
 /// A drawing and the name of its file.
 pub(crate) struct Drawing {
@@ -18,52 +13,39 @@ pub(crate) struct Drawing {
 }
 
 /// Draws time and memory along each axis that has points.
-///
-/// # Errors
-/// A plot cannot be drawn.
 pub(crate) fn draw(curves: &[Curve]) -> Result<Vec<Drawing>> {
     let mut drawings = Vec::new();
-    for (axis, description) in AXES {
+    for (axis, description) in [POSITIONS, SIZE, CHANNELS] {
         let curves: Vec<_> = curves.iter().filter(|curve| curve.axis == axis).collect();
-        let series = |value: fn(&Point) -> Option<f64>| -> Vec<Series> {
-            let line = |curve: &Curve| -> Vec<_> {
-                curve.points.iter().filter_map(|point| Some((point.x, value(point)?))).collect()
+        let mut draw = |measure, title, value: fn(&Point) -> Option<f64>, text: fn(f64) -> String| {
+            let line = |curve: &&Curve| {
+                let points = curve.points.iter().filter_map(|point| Some((point.x, value(point)?)));
+                Series::line(&curve.label, points.collect())
             };
-            let one = |curve: &&Curve| Series {
-                label: curve.label.clone(),
-                lines: vec![line(curve)],
-                faint: vec![],
+            let series: Vec<_> = curves.iter().map(line).filter(|s| !s.lines[0].is_empty()).collect();
+            if series.is_empty() {
+                return Ok(());
+            }
+            // Labels stand at the points.
+            let ticks = distinct(series.iter().flat_map(|s| &s.lines[0]).map(|&(x, _)| x));
+            let x_axis = PlotAxis {
+                description,
+                spacing: Spacing::Logarithmic,
+                text: &axis_number,
+                ticks: Some(ticks),
             };
-            curves.iter().map(one).filter(|series| !series.lines[0].is_empty()).collect()
+            let y_axis = PlotAxis::plain(Spacing::Logarithmic, &text);
+            let svg = plots::lines(&format!("{title} over {description}"), &x_axis, &y_axis, &series)?;
+            drawings.push(Drawing { file: format!("scaling-{axis}-{measure}.svg"), svg });
+            anyhow::Ok(())
         };
-        let times = series(|point| Some(point.median_s));
-        // Zero has no logarithm; a tenth of a MiB is below what can be measured.
-        let memory = series(|point| point.scratch_mib.map(|mib| mib.max(0.1)));
-        if !times.is_empty() {
-            let title = format!("Time of a step over {description}");
-            let svg = plots::lines(&title, &x_axis(description, &times), &y_axis(&time), &times)?;
-            drawings.push(Drawing { file: format!("scaling-{axis}-time.svg"), svg });
-        }
-        if !memory.is_empty() {
-            let title = format!("Memory beyond operands and results over {description}");
-            let mib_text = |mib: f64| format!("{} MiB", (1e3 * mib).round() / 1e3);
-            let svg = plots::lines(&title, &x_axis(description, &memory), &y_axis(&mib_text), &memory)?;
-            drawings.push(Drawing { file: format!("scaling-{axis}-memory.svg"), svg });
-        }
+        draw("time", "Time of a step", |point| Some(point.median_s), time)?;
+        // Zero has no logarithm; a tenth of a MiB is too little to measure.
+        let mib = |point: &Point| point.scratch_mib.map(|mib| mib.max(0.1));
+        let mib_text = |mib: f64| format!("{} MiB", (1e3 * mib).round() / 1e3);
+        draw("memory", "Memory beyond operands and results", mib, mib_text)?;
     }
     Ok(drawings)
-}
-
-/// Labels stand at the points.
-fn x_axis<'a>(description: &'a str, series: &[Series]) -> PlotAxis<'a> {
-    let mut ticks: Vec<f64> = series.iter().flat_map(|s| &s.lines).flatten().map(|&(x, _)| x).collect();
-    ticks.sort_by(f64::total_cmp);
-    ticks.dedup();
-    PlotAxis { description, spacing: Spacing::Logarithmic, text: &axis_number, ticks: Some(ticks) }
-}
-
-fn y_axis(text: &dyn Fn(f64) -> String) -> PlotAxis<'_> {
-    PlotAxis { description: "", spacing: Spacing::Logarithmic, text, ticks: None }
 }
 
 #[cfg(test)]

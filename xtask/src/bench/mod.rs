@@ -1,69 +1,69 @@
 //! `cargo xtask bench`: measures cfconv and PyTorch in turn and writes how they compare.
 //!
 //! First both sides compute the same step from the same operands, and every result and gradient is compared. Then
-//! each work is measured in rounds, one process of each side after the other, so that a machine that slows down
+//! each case is measured in rounds, one process of each side after the other, so that a machine that slows down
 //! slows both. Results gather in one folder: `report.json`, `report.html`, `table.md` and a drawing for each
-//! scaling curve; they are written anew after each row, so that an interrupted call leaves what it measured.
+//! scaling curve. They are written again after each row, so that an interrupted call leaves what it measured.
 
+pub(crate) mod case;
 mod check;
 pub(crate) mod contestants;
 mod curves;
 mod goal;
 mod page;
-mod progress;
 pub(crate) mod python;
 mod report;
-pub(crate) mod rows;
-mod scaling;
+mod rows;
+pub(crate) mod scaling;
 mod table;
 pub(crate) mod timing;
-pub(crate) mod work;
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use serde_json::Value;
 
+use self::case::Case;
 use self::check::Check;
-use self::contestants::{Contestants, Effort};
-use self::progress::Progress;
+use self::contestants::{Contestants, Effort, Side};
 use self::report::{Comparison, MlpShare, Report, RowReport};
-use self::rows::{Row, Side};
-use self::scaling::{Curve, Point, Scale, Sweep};
+use self::rows::{Opponent, Row};
+use self::scaling::{Curve, Point, Sweep};
 use self::timing::Timing;
-use self::work::Work;
-use crate::build::{self, Profile};
 use crate::environment::Environment;
-use crate::{atomic, output, plots, workspace};
+use crate::progress::Progress;
+use crate::scale::Scale;
+use crate::{build, files, plots};
 
 /// Options of `cargo xtask bench`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// One round of few steps and short curves: minutes.
+    /// Take minutes: one round of few steps, and short curves.
     #[arg(long)]
     quick: bool,
-    /// Tiny sizes without optimisation: seconds; shows that everything works together, its figures mean nothing.
+    /// Take seconds: tiny sizes without optimisation. Shows that everything works together; the figures mean nothing.
     #[arg(long, conflicts_with = "quick")]
     smoke: bool,
-    /// Only these rows of the table, separated by commas; `scaling` stands for the curves.
-    #[arg(long, value_name = "ROW", value_delimiter = ',')]
+    /// Measure only these rows of the table, separated by commas; `scaling` means the curves.
+    #[arg(long, value_name = "ROW", value_delimiter = ',', value_parser = rows::names())]
     only: Vec<String>,
     /// Threads of each side.
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..))]
     threads: u16,
-    /// Rounds; in each, every program runs once. Default: 3, or 1 with --quick.
+    /// Rounds; in each round every program runs once. Default: 3, or 1 with --quick.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     rounds: Option<u32>,
-    /// Measured steps of a run; the peer takes fewer where one lasts seconds. Default: 7, or 3 with --quick.
+    /// Measured steps of a run; PyTorch takes fewer where a step lasts seconds. Default: 7, or 3 with --quick.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     steps: Option<u32>,
-    /// A Python (3.11 or newer) that has torch. Default: an environment in target/bench/venv, made when needed.
+    /// A Python (3.11 or newer) that has torch. Default: an environment in target/bench/venv, made if it is missing.
     #[arg(long, value_name = "PATH", conflicts_with = "no_peer")]
     python: Option<PathBuf>,
-    /// Measure cfconv alone.
+    /// Measure cfconv only.
     #[arg(long)]
     no_peer: bool,
-    /// Measure PyTorch a second time through torch.compile, where it is able to compile.
+    /// Measure PyTorch a second time through torch.compile, where that can compile the case.
     #[arg(long, conflicts_with = "no_peer")]
     compile: bool,
     /// Keep what an earlier call with the same settings measured, and measure the rest.
@@ -84,10 +84,7 @@ impl Args {
     }
 
     fn rounds(&self) -> u32 {
-        self.rounds.unwrap_or(match self.scale() {
-            Scale::Full => 3,
-            Scale::Quick | Scale::Smoke => 1,
-        })
+        self.rounds.unwrap_or(if self.scale() == Scale::Full { 3 } else { 1 })
     }
 
     fn effort(&self) -> Effort {
@@ -100,53 +97,34 @@ impl Args {
     }
 }
 
-/// Guessed seconds of one run, for the estimate of the time that is left.
-const OUR_RUN_S: f64 = 2.0;
-const PEER_RUN_S: f64 = 5.0;
-const SLOW_PEER_RUN_S: f64 = 20.0;
+/// Guessed seconds of a check, for the estimate of the time that is left.
 const CHECK_S: f64 = 6.0;
 
 /// Steps of a point of a curve.
 const CURVE_STEPS: u32 = 3;
 
-/// Checks, measures and writes the results.
-///
-/// # Errors
-/// Wrong options, a program of ours that fails, numbers on which both sides differ, files that cannot be written.
+/// Checks, measures and writes the results. Fails if our program fails or the sides compute different numbers; the
+/// peer may fail.
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let (mut rows, scaling) = rows::choose(&args.only)?;
+    let (mut rows, scaling) = rows::choose(&args.only);
     let scale = args.scale();
     if scale == Scale::Smoke {
         rows = rows.into_iter().map(Row::shrunk).collect();
     }
-    let out = match &args.out {
-        Some(out) => std::path::absolute(out).context("--out")?,
-        None => workspace::root().join("target/bench"),
-    };
+    let out = files::results_folder(args.out.as_deref(), "target/bench")?;
     let (python, without_peer) = find_peer(args)?;
-    // Tests build the unoptimised program anyway.
-    let profile = if scale == Scale::Smoke { Profile::Dev } else { Profile::Release };
-    let ours = build::program("cfconv-bench", "cfconv-bench", profile)?;
+    let ours = build::program("cfconv-bench", "cfconv-bench", scale.profile())?;
     let with_peer = python.is_some();
     let mut report = Report {
-        command: std::iter::once("cargo xtask".to_owned())
-            .chain(std::env::args().skip(1))
-            .collect::<Vec<_>>()
-            .join(" "),
-        scale: scale.name().to_owned(),
+        command: format!("cargo xtask {}", std::env::args().skip(1).collect::<Vec<_>>().join(" ")),
+        scale,
         threads: args.threads.into(),
         rounds: args.rounds(),
         steps: args.effort().steps,
         environment: Environment::here(),
-        instruction_set: None,
         peer: python.as_ref().map(|python| python.versions.clone()),
         without_peer,
-        checks: vec![],
-        rows: vec![],
-        mlp_share: None,
-        scaling: vec![],
-        failures: vec![],
-        complete: false,
+        ..Report::default()
     };
     if args.resume {
         report.resume(&out.join("report.json"))?;
@@ -157,19 +135,17 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         report.scaling.iter().any(|curve| (curve.axis.as_str(), &curve.label) == (sweep.axis, &sweep.label()))
     };
     sweeps.retain(|sweep| !measured(sweep));
-    let mut checks = if with_peer { distinct_checks(&rows) } else { vec![] };
-    checks.retain(|work| report.checks.iter().all(|done| done.command != work.to_string()));
+    let mut checks: Vec<&Case> = rows.iter().flat_map(|row| &row.checks).collect();
+    // Several rows share a check.
+    let mut known: HashSet<String> = report.checks.iter().map(|done| done.command.clone()).collect();
+    checks.retain(|case| with_peer && known.insert(case.to_string()));
     let total = CHECK_S * checks.len() as f64
         + f64::from(args.rounds())
             * rows.iter().map(|row| row_seconds(row, with_peer, args.compile)).sum::<f64>()
-        + sweeps.iter().map(sweep_seconds).sum::<f64>();
-    let mut session = Session {
-        args,
-        contestants: Contestants { ours, python },
-        report,
-        progress: Progress::new(total),
-        out,
-    };
+        + sweeps.iter().map(|it| run_seconds(it.side, false) * it.points.len() as f64).sum::<f64>();
+    // The guesses above need a twentieth of the work to become an estimate.
+    let progress = Progress::new(total, 0.05 * total);
+    let mut session = Session { args, contestants: Contestants { ours, python }, report, progress, out };
     session.check(&checks)?;
     for row in &rows {
         session.measure_row(row)?;
@@ -180,8 +156,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     session.report.complete = true;
     session.progress.finish();
     session.write()?;
-    output::line(format_args!("\n{}", table::text(&session.report)));
-    output::line(format_args!("written: {}", session.out.display()));
+    session.progress.print(format_args!("\n{}", table::text(&session.report)));
+    session.progress.print(format_args!("written: {}", session.out.display()));
     Ok(())
 }
 
@@ -193,46 +169,30 @@ fn find_peer(args: &Args) -> Result<(Option<python::Python>, Option<String>)> {
     if let Some(path) = &args.python {
         return Ok((Some(python::given(path)?), None));
     }
-    match python::environment(&workspace::root().join("target/bench/venv")) {
+    match python::environment() {
         Ok(python) => Ok((Some(python), None)),
         Err(error) => {
-            let reason = format!("{error:#}");
-            eprintln!("note: PyTorch is not at hand, only cfconv is measured: {reason}");
+            let reason = format!("{error:#}").replace('\n', " ");
+            eprintln!("note: there is no PyTorch, so only cfconv is measured: {reason}");
             Ok((None, Some(reason)))
         }
     }
 }
 
-/// The checks of the rows, each once.
-fn distinct_checks(rows: &[Row]) -> Vec<Work> {
-    let mut checks: Vec<Work> = Vec::new();
-    for check in rows.iter().flat_map(|row| &row.checks) {
-        if !checks.contains(check) {
-            checks.push(check.clone());
-        }
+/// Guessed seconds of one run.
+fn run_seconds(side: Side, is_slow: bool) -> f64 {
+    match side {
+        Side::Ours => 2.0,
+        Side::Peer if is_slow => 20.0,
+        Side::Peer => 5.0,
     }
-    checks
 }
 
+/// Guessed seconds of one round of a row.
 fn row_seconds(row: &Row, with_peer: bool, compile: bool) -> f64 {
-    let opponent = |opponent: &rows::Opponent| match (opponent.side, opponent.max_steps) {
-        (Side::Ours, _) => OUR_RUN_S,
-        (Side::Peer, _) if !with_peer => 0.0,
-        (Side::Peer, Some(_)) => SLOW_PEER_RUN_S,
-        (Side::Peer, None) => PEER_RUN_S,
-    };
-    let opponents: f64 = row.opponents.iter().map(opponent).sum();
-    OUR_RUN_S + if compile { 2.0 * opponents } else { opponents }
-}
-
-fn sweep_seconds(sweep: &Sweep) -> f64 {
-    let run = if sweep.side == Side::Ours { OUR_RUN_S } else { PEER_RUN_S };
-    run * sweep.points.len() as f64
-}
-
-/// Works whose PyTorch form goes through `torch.compile` with `--compile`.
-fn can_compile(work: &Work) -> bool {
-    matches!(work.command(), "layer" | "net" | "infer")
+    let measured = row.opponents.iter().filter(|opponent| opponent.side == Side::Ours || with_peer);
+    let opponents: f64 = measured.map(|it| run_seconds(it.side, it.max_steps.is_some())).sum();
+    run_seconds(Side::Ours, false) + if compile { 2.0 * opponents } else { opponents }
 }
 
 /// A call under way.
@@ -247,26 +207,23 @@ struct Session<'a> {
 /// An opponent of a row while its rounds run.
 struct Contest<'a> {
     label: String,
-    opponent: &'a rows::Opponent,
+    opponent: &'a Opponent,
     compile: bool,
     runs: Vec<Value>,
     failure: Option<String>,
 }
 
 impl Session<'_> {
-    fn check(&mut self, checks: &[Work]) -> Result<()> {
-        if checks.is_empty() {
-            return Ok(());
-        }
+    fn check(&mut self, checks: &[&Case]) -> Result<()> {
         let folder = tempfile::tempdir().context("making a temporary folder")?;
         let dump = folder.path().join("step.safetensors");
-        for work in checks {
-            self.progress.begin(&format!("same numbers? {work}"));
-            let found = self.contestants.check(work, self.report.threads, &dump)?;
-            let check = Check::judge(&work.to_string(), &found)?;
-            self.progress.note(&format!("  {}: {:.1e}, {work}", check.largest_of, check.largest));
+        for case in checks {
+            self.progress.begin(&format!("same numbers? {case}"));
+            let found = self.contestants.check(case, self.report.threads, &dump)?;
+            let check = Check::judge(&case.to_string(), &found)?;
+            self.progress.note(format_args!("  {}: {:.1e}, {case}", check.largest_of, check.largest));
             self.report.checks.push(check);
-            self.progress.advance(CHECK_S);
+            self.progress.advance(CHECK_S, false);
         }
         self.write()
     }
@@ -278,7 +235,8 @@ impl Session<'_> {
             let contest =
                 |label: String, compile| Contest { label, opponent, compile, runs: vec![], failure: None };
             contests.push(contest(opponent.label.to_owned(), false));
-            if self.args.compile && opponent.side == Side::Peer && can_compile(&opponent.work) {
+            let can_compile = matches!(opponent.case.command(), "layer" | "net" | "infer");
+            if self.args.compile && opponent.side == Side::Peer && can_compile {
                 contests.push(contest(format!("{}, compiled", opponent.label), true));
             }
         }
@@ -286,7 +244,7 @@ impl Session<'_> {
         let mut ours = Vec::new();
         for round in 1..=self.args.rounds() {
             self.progress.begin(&format!("{}, round {round} of {}", row.label, self.args.rounds()));
-            ours.push(self.contestants.measure(Side::Ours, &row.work, effort, false)?);
+            ours.push(self.contestants.measure(Side::Ours, &row.case, effort, false)?);
             for contest in contests.iter_mut().filter(|contest| contest.failure.is_none()) {
                 let opponent = contest.opponent;
                 let mut effort = effort.at_most(opponent.max_steps);
@@ -294,35 +252,32 @@ impl Session<'_> {
                     // The first step compiles.
                     effort.warmup = effort.warmup.max(1);
                 }
-                match self.contestants.measure(opponent.side, &opponent.work, effort, contest.compile) {
+                match self.contestants.measure(opponent.side, &opponent.case, effort, contest.compile) {
                     Ok(run) => contest.runs.push(run),
-                    // The peer may run out of memory, or be unable to compile; the others go on.
+                    // The peer may run out of memory or fail to compile; the others go on.
                     Err(error) => {
                         contest.failure = Some(format!("{}, {}: {error:#}", row.label, contest.label))
                     }
                 }
             }
-            self.progress.advance(row_seconds(row, with_peer, self.args.compile));
+            self.progress.advance(row_seconds(row, with_peer, self.args.compile), false);
         }
         if let Some(set) = ours[0]["instruction_set"].as_str() {
             self.report.instruction_set = Some(set.to_owned());
         }
-        let ours = Timing::gather(row.work.to_string(), Side::Ours, ours);
+        let ours = Timing::gather(row.case.to_string(), Side::Ours, ours);
         let mut result = RowReport::new(row.id, row.label, ours, row.memory_goal_mib);
         for Contest { label, opponent, compile, runs, failure } in contests {
-            if let Some(failure) = failure {
-                self.progress.note(&format!("NOT MEASURED: {failure}"));
-                self.report.failures.push(failure);
-            }
+            failure.into_iter().for_each(|failure| self.not_measured(failure));
             if !runs.is_empty() {
-                let theirs = Timing::gather(opponent.work.to_string(), opponent.side, runs);
-                let goal = if compile { None } else { opponent.goal };
+                let theirs = Timing::gather(opponent.case.to_string(), opponent.side, runs);
+                let goal = opponent.goal.filter(|_| !compile);
                 result.comparisons.push(Comparison::new(&label, &result.ours, theirs, goal));
             }
         }
         self.report.rows.push(result);
         // A resumed call measures what is missing; the table keeps its order.
-        let order: Vec<_> = rows::all().iter().map(|row| row.id).collect();
+        let order = rows::names();
         self.report.rows.sort_by_key(|row| order.iter().position(|id| *id == row.id));
         self.report.mlp_share = MlpShare::of(&self.report.rows);
         self.write()
@@ -331,46 +286,38 @@ impl Session<'_> {
     fn measure_curve(&mut self, sweep: &Sweep) -> Result<()> {
         let effort = self.args.effort();
         let effort = Effort { threads: sweep.threads, ..effort.at_most(Some(CURVE_STEPS)) };
-        let mut curve = Curve {
-            axis: sweep.axis.to_owned(),
-            label: sweep.label(),
-            threads: sweep.threads,
-            points: vec![],
-        };
-        for (x, work) in &sweep.points {
+        let (axis, label, threads) = (sweep.axis.to_owned(), sweep.label(), sweep.threads);
+        let mut curve = Curve { axis, label, threads, points: vec![] };
+        for (x, case) in &sweep.points {
             self.progress.begin(&format!("{} over {}: {x}", curve.label, sweep.axis));
-            match self.contestants.measure(sweep.side, work, effort, false) {
+            match self.contestants.measure(sweep.side, case, effort, false) {
                 Ok(run) => {
-                    let timing = Timing::gather(work.to_string(), sweep.side, vec![run]);
-                    curve.points.push(Point {
-                        x: *x,
-                        command: timing.command,
-                        median_s: timing.median_s,
-                        min_s: timing.min_s,
-                        scratch_mib: timing.scratch_mib,
-                    });
+                    let timing = Timing::gather(case.to_string(), sweep.side, vec![run]);
+                    let Timing { command, median_s, min_s, scratch_mib, .. } = timing;
+                    curve.points.push(Point { x: *x, command, median_s, min_s, scratch_mib });
                 }
-                // Large sizes may not fit this machine's memory.
-                Err(error) => {
-                    let failure = format!("{}, {work}: {error:#}", curve.label);
-                    self.progress.note(&format!("NOT MEASURED: {failure}"));
-                    self.report.failures.push(failure);
-                }
+                // Large sizes may not fit the memory of this machine.
+                Err(error) => self.not_measured(format!("{}, {case}: {error:#}", curve.label)),
             }
-            self.progress.advance(if sweep.side == Side::Ours { OUR_RUN_S } else { PEER_RUN_S });
+            self.progress.advance(run_seconds(sweep.side, false), false);
         }
         self.report.scaling.push(curve);
         self.write()
     }
 
-    /// Writes all files with what was measured so far.
+    fn not_measured(&mut self, failure: String) {
+        self.progress.note(format_args!("NOT MEASURED: {failure}"));
+        self.report.failures.push(failure);
+    }
+
+    /// Writes all files with the results so far.
     fn write(&self) -> Result<()> {
-        self.report.write(&self.out.join("report.json"))?;
-        atomic::write(&self.out.join("table.md"), &table::markdown(&self.report))?;
+        files::replace_json(&self.out.join("report.json"), &self.report)?;
+        files::replace(&self.out.join("table.md"), &table::markdown(&self.report))?;
         let drawings = curves::draw(&self.report.scaling)?;
         for drawing in &drawings {
-            atomic::write(&self.out.join(&drawing.file), &plots::standalone(&drawing.svg))?;
+            files::replace(&self.out.join(&drawing.file), &plots::standalone(&drawing.svg))?;
         }
-        atomic::write(&self.out.join("report.html"), &page::page(&self.report, &drawings))
+        files::replace(&self.out.join("report.html"), &page::page(&self.report, &drawings))
     }
 }

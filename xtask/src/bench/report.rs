@@ -11,20 +11,20 @@ use super::python::Versions;
 use super::rows::{MLP_ROW, MLP_SHARE_GOAL, SGEMM_ROW};
 use super::scaling::Curve;
 use super::timing::Timing;
-use crate::atomic;
 use crate::environment::Environment;
+use crate::files;
+use crate::scale::Scale;
 
 /// All results of one call.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Report {
     pub(crate) command: String,
-    /// `full`, `quick` or `smoke`.
-    pub(crate) scale: String,
+    pub(crate) scale: Scale,
     pub(crate) threads: usize,
     pub(crate) rounds: u32,
     pub(crate) steps: u32,
     pub(crate) environment: Environment,
-    /// The set that our kernels used.
+    /// The instruction set that our kernels used.
     pub(crate) instruction_set: Option<String>,
     /// Versions of the peer.
     pub(crate) peer: Option<Versions>,
@@ -36,11 +36,11 @@ pub(crate) struct Report {
     pub(crate) scaling: Vec<Curve>,
     /// What could not be measured, and why.
     pub(crate) failures: Vec<String>,
-    /// Whether the call came to its end.
+    /// Whether the call reached its end.
     pub(crate) complete: bool,
 }
 
-/// One work and its opponents.
+/// One case and its opponents.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct RowReport {
     pub(crate) id: String,
@@ -81,8 +81,8 @@ pub(crate) struct MlpShare {
 impl RowReport {
     pub(crate) fn new(id: &str, label: &str, ours: Timing, memory_goal_mib: Option<f64>) -> Self {
         let memory_reached = memory_goal_mib.zip(ours.scratch_mib).map(|(goal, scratch)| scratch <= goal);
-        let (id, label) = (id.to_owned(), label.to_owned());
-        Self { id, label, ours, memory_goal_mib, memory_reached, comparisons: vec![] }
+        let (id, label, comparisons) = (id.to_owned(), label.to_owned(), vec![]);
+        Self { id, label, ours, memory_goal_mib, memory_reached, comparisons }
     }
 }
 
@@ -120,28 +120,27 @@ impl MlpShare {
 }
 
 impl Report {
-    /// Takes over what an earlier call with the same settings measured, if there is one at `path`.
-    ///
-    /// # Errors
-    /// What is there is no report, or was measured otherwise: on another commit or machine, with another peer,
-    /// or with other numbers of threads, rounds or steps.
+    /// Keeps what an earlier call measured, if there is a report at `path`. Fails if that has other settings: commit,
+    /// machine or peer, or numbers of threads, rounds or steps.
     pub(crate) fn resume(&mut self, path: &Path) -> Result<()> {
-        let text = match std::fs::read_to_string(path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-            Err(error) => return Err(error).with_context(|| format!("reading {}", path.display())),
+        if !path.exists() {
+            return Ok(());
+        }
+        let earlier: Self = files::read_json(path)
+            .with_context(|| format!("--resume: {} is not a report of this version", path.display()))?;
+        let settings = |report: &Self| {
+            let Self { scale, threads, rounds, steps, environment, peer, .. } = report;
+            [
+                ("scale", scale.name().to_owned()),
+                ("threads", threads.to_string()),
+                ("rounds", rounds.to_string()),
+                ("steps", steps.to_string()),
+                ("commit", environment.commit.clone()),
+                ("processor", environment.cpu.clone()),
+                ("peer", format!("{peer:?}")),
+            ]
         };
-        let earlier: Self = serde_json::from_str(&text)
-            .with_context(|| format!("--resume: {} is no report of this version", path.display()))?;
-        for (setting, before, now) in [
-            ("scale", earlier.scale.clone(), self.scale.clone()),
-            ("threads", earlier.threads.to_string(), self.threads.to_string()),
-            ("rounds", earlier.rounds.to_string(), self.rounds.to_string()),
-            ("steps", earlier.steps.to_string(), self.steps.to_string()),
-            ("commit", earlier.environment.commit.clone(), self.environment.commit.clone()),
-            ("processor", earlier.environment.cpu.clone(), self.environment.cpu.clone()),
-            ("peer", format!("{:?}", earlier.peer), format!("{:?}", self.peer)),
-        ] {
+        for ((setting, before), (_, now)) in settings(&earlier).into_iter().zip(settings(self)) {
             ensure!(
                 before == now,
                 "--resume: {} was measured with another {setting}: {before}, now {now}; leave out --resume",
@@ -151,14 +150,6 @@ impl Report {
         let Self { checks, rows, mlp_share, scaling, instruction_set, .. } = earlier;
         *self = Self { checks, rows, mlp_share, scaling, instruction_set, ..self.clone() };
         Ok(())
-    }
-
-    /// Writes the report, in place of an earlier one.
-    ///
-    /// # Errors
-    /// The file cannot be written.
-    pub(crate) fn write(&self, path: &Path) -> Result<()> {
-        atomic::write(path, &(serde_json::to_string_pretty(self)? + "\n"))
     }
 }
 
@@ -171,30 +162,23 @@ pub(crate) mod tests {
     pub(crate) fn report() -> Report {
         let ours = timing(&[&[1.0, 1.0], &[1.0, 2.0]]);
         let mut row = RowReport::new("layer-2e18", "layer, 2^18 | positions", ours.clone(), Some(64.0));
-        let theirs = timing(&[&[7.0], &[9.0]]);
-        row.comparisons.push(Comparison::new("PyTorch", &ours, theirs, Some(Goal::TimesAsFast(7.0))));
-        row.comparisons.push(Comparison::new(
-            "cfconv, 3×3 convolution",
-            &ours,
-            timing(&[&[0.5], &[0.5]]),
-            Some(Goal::TimeAtMost(1.3)),
-        ));
+        let against = |label, rounds, goal| Comparison::new(label, &ours, timing(rounds), Some(goal));
+        row.comparisons = vec![
+            against("PyTorch", &[&[7.0], &[9.0]], Goal::TimesAsFast(7.0)),
+            against("cfconv, 3×3 convolution", &[&[0.5], &[0.5]], Goal::TimeAtMost(1.3)),
+        ];
         Report {
             command: "cargo xtask bench".to_owned(),
-            scale: "full".to_owned(),
+            scale: Scale::Full,
             threads: 2,
             rounds: 2,
             steps: 2,
             environment: Environment::here(),
             instruction_set: Some("Avx2".to_owned()),
             peer: Some(Versions { python: "3.12.1".to_owned(), torch: "2.9.0".to_owned() }),
-            without_peer: None,
-            checks: vec![],
             rows: vec![row],
-            mlp_share: None,
-            scaling: vec![],
-            failures: vec![],
             complete: true,
+            ..Report::default()
         }
     }
 
@@ -231,10 +215,10 @@ pub(crate) mod tests {
     fn written_reports_are_read_back_and_have_the_promised_fields() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("report.json");
-        report().write(&path).unwrap();
-        let text = std::fs::read_to_string(&path).unwrap();
-        assert_eq!(serde_json::from_str::<Report>(&text).unwrap(), report_like(&text));
-        let value: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let report = report();
+        files::replace_json(&path, &report).unwrap();
+        assert_eq!(files::read_json::<Report>(&path).unwrap(), report);
+        let value: serde_json::Value = files::read_json(&path).unwrap();
         for field in ["cpu", "cores", "commit", "rustc"] {
             assert!(!value["environment"][field].is_null(), "{field}");
         }
@@ -251,7 +235,7 @@ pub(crate) mod tests {
         let mut absent = fresh();
         absent.resume(&path).unwrap();
         assert!(absent.rows.is_empty());
-        report().write(&path).unwrap();
+        files::replace_json(&path, &report()).unwrap();
         let mut resumed = fresh();
         resumed.resume(&path).unwrap();
         assert_eq!((resumed.rows.len(), resumed.complete), (1, false));
@@ -260,11 +244,5 @@ pub(crate) mod tests {
         assert!(error.contains("another threads: 2, now 1"), "{error}");
         std::fs::write(&path, "{}").unwrap();
         assert!(fresh().resume(&path).is_err());
-    }
-
-    /// [`report`] with the environment of a written one, whose date may be a second later.
-    fn report_like(text: &str) -> Report {
-        let environment = serde_json::from_str::<Report>(text).unwrap().environment;
-        Report { environment, ..report() }
     }
 }

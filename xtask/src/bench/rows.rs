@@ -1,40 +1,30 @@
-//! What the table compares, as data.
+//! The rows of the table, as data.
 //!
 //! Shape S, the default of `cfconv-bench`: batch 32, 32→32 channels, 64×64, one 4→64→64→2 sine network.
 
-use anyhow::{Result, bail};
-
+use super::case::Case;
+use super::contestants::Side;
 use super::goal::Goal;
-use super::work::Work;
-
-/// Who carries a work out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Side {
-    /// `cfconv-bench`.
-    Ours,
-    /// The PyTorch script.
-    Peer,
-}
 
 /// What a row is compared with.
 pub(crate) struct Opponent {
     pub(crate) label: &'static str,
     pub(crate) side: Side,
-    pub(crate) work: Work,
+    pub(crate) case: Case,
     pub(crate) goal: Option<Goal>,
     /// Fewer steps where one takes seconds.
     pub(crate) max_steps: Option<u32>,
 }
 
-/// One work of ours and its opponents.
+/// One case of ours and its opponents.
 pub(crate) struct Row {
     pub(crate) id: &'static str,
     pub(crate) label: &'static str,
-    pub(crate) work: Work,
+    pub(crate) case: Case,
     pub(crate) memory_goal_mib: Option<f64>,
     pub(crate) opponents: Vec<Opponent>,
-    /// Works of the same kind, small enough for double precision, whose numbers both sides must agree on.
-    pub(crate) checks: Vec<Work>,
+    /// Cases of the same kind, small enough for double precision: both sides must agree on their numbers.
+    pub(crate) checks: Vec<Case>,
 }
 
 /// The name that stands for the scaling curves in `--only`.
@@ -54,22 +44,22 @@ const CF_CONV_NET: &str = "configs/cats-vs-dogs-cfconv.toml";
 const CONV_NET: &str = "configs/cats-vs-dogs-conv3x3.toml";
 
 impl Row {
-    fn new(id: &'static str, label: &'static str, work: Work) -> Self {
-        Self { id, label, work, memory_goal_mib: None, opponents: vec![], checks: vec![] }
+    fn new(id: &'static str, label: &'static str, case: Case) -> Self {
+        Self { id, label, case, memory_goal_mib: None, opponents: vec![], checks: vec![] }
     }
 
-    /// Against the same work in PyTorch.
+    /// Against the same case in PyTorch.
     fn peer(self, goal: impl Into<Option<Goal>>) -> Self {
-        let work = self.work.clone();
-        self.against("PyTorch", Side::Peer, work, goal)
+        let case = self.case.clone();
+        self.against("PyTorch", Side::Peer, case, goal)
     }
 
-    fn against(mut self, label: &'static str, side: Side, work: Work, goal: impl Into<Option<Goal>>) -> Self {
-        self.opponents.push(Opponent { label, side, work, goal: goal.into(), max_steps: None });
+    fn against(mut self, label: &'static str, side: Side, case: Case, goal: impl Into<Option<Goal>>) -> Self {
+        self.opponents.push(Opponent { label, side, case, goal: goal.into(), max_steps: None });
         self
     }
 
-    /// Fewer steps of the opponents so far.
+    /// Fewer steps for the opponents so far.
     fn slow_peer(mut self, max_steps: u32) -> Self {
         self.opponents.iter_mut().for_each(|opponent| opponent.max_steps = Some(max_steps));
         self
@@ -80,15 +70,15 @@ impl Row {
         self
     }
 
-    fn check(mut self, work: Work) -> Self {
-        self.checks.push(work);
+    fn check(mut self, case: Case) -> Self {
+        self.checks.push(case);
         self
     }
 
     /// The row at sizes that take milliseconds.
     pub(crate) fn shrunk(mut self) -> Self {
-        self.work = self.work.shrunk();
-        self.opponents.iter_mut().for_each(|opponent| opponent.work = opponent.work.clone().shrunk());
+        self.case = self.case.shrunk();
+        self.opponents.iter_mut().for_each(|opponent| opponent.case = opponent.case.clone().shrunk());
         self.checks.iter_mut().for_each(|check| *check = check.clone().shrunk());
         self
     }
@@ -98,20 +88,25 @@ impl Row {
 pub(crate) fn all() -> Vec<Row> {
     use Goal::{TimeAtMost, TimesAsFast};
     let fft = |id, label, size, goal| {
-        let work = Work::new("fft").size(size);
+        let case = Case::new("fft").size(size);
         // 64 planes: enough for transforms in groups.
-        let check = work.clone().with("batch", 8).channels(8);
-        Row::new(id, label, work).peer(TimesAsFast(goal)).check(check)
+        let check = case.clone().with("batch", 8).channels(8);
+        Row::new(id, label, case).peer(TimesAsFast(goal)).check(check)
     };
-    let layer = |positions: &str| Work::new("layer").with("positions", positions);
-    let small = |work: Work| work.with("batch", 4).channels(8);
-    let sampled = layer("4096").with("batch", 4);
-    // With α = 1 nothing of an earlier kernel is left: a lattice has no positions to remember.
-    let lattice = |size: usize| Work::new("layer").with("lattice", size).with("ema-alpha", 1);
-    let conv = |size: usize| Work::new("conv3x3").with("kernel-size", size);
+    let layer = |positions: &str| Case::new("layer").with("positions", positions);
+    let small = |case: Case| case.with("batch", 4).channels(8);
+    let sampled = || layer("4096").with("batch", 4);
+    let layer_row = |id, label, positions, goal, check| {
+        Row::new(id, label, layer(positions)).peer(TimesAsFast(goal)).check(check)
+    };
+    let conv = |size: usize| Case::new("conv3x3").with("kernel-size", size);
     let small_conv = |size: usize| conv(size).with("batch", 4);
-    let net = |config: &str, batch: usize| Work::new("net").with("config", config).with("batch", batch);
-    let infer = |batch: usize| Work::new("infer").with("batch", batch);
+    // With α = 1 nothing of an earlier kernel is left: a lattice has no positions to remember.
+    let lattice = |size: usize| Case::new("layer").with("lattice", size).with("ema-alpha", 1);
+    let lattice_row =
+        |id, label, size| Row::new(id, label, lattice(size)).scratch().check(lattice(size).with("batch", 4));
+    let net = |config: &str, batch: usize| Case::new("net").with("config", config).with("batch", batch);
+    let infer = |batch: usize| Case::new("infer").with("batch", batch);
     let infer_net = |batch: usize| infer(batch).with("config", CF_CONV_NET);
     vec![
         fft("fft-64", "rfft2 + irfft2, 1,024 planes of 64×64", 64, 2.0),
@@ -123,45 +118,25 @@ pub(crate) fn all() -> Vec<Row> {
         Row::new(
             "fft-64-lanes",
             "rfft2 + irfft2, 64×64, batch innermost as in the engine",
-            Work::new("fft").size(64).with("layout", "lanes"),
+            Case::new("fft").size(64).with("layout", "lanes"),
         )
-        .against("PyTorch, batch outermost", Side::Peer, Work::new("fft").size(64), None),
-        Row::new("layer-2e12", "layer, 2^12 positions", layer("4096"))
-            .peer(TimesAsFast(5.0))
-            .check(sampled.clone()),
-        Row::new("layer-2e15", "layer, 2^15 positions", layer("32768"))
-            .peer(TimesAsFast(5.0))
-            .check(sampled.clone()),
-        Row::new(MLP_ROW, "layer, 2^18 positions", layer("262144"))
-            .peer(TimesAsFast(7.0))
-            .slow_peer(4)
-            .scratch()
-            .check(sampled),
-        Row::new("layer-all", "layer, all 2,162,688 positions", layer("all"))
-            .peer(TimesAsFast(8.0))
+        .against("PyTorch, batch outermost", Side::Peer, Case::new("fft").size(64), None),
+        layer_row("layer-2e12", "layer, 2^12 positions", "4096", 5.0, sampled()),
+        layer_row("layer-2e15", "layer, 2^15 positions", "32768", 5.0, sampled()),
+        layer_row(MLP_ROW, "layer, 2^18 positions", "262144", 7.0, sampled()).slow_peer(4).scratch(),
+        layer_row("layer-all", "layer, all 2,162,688 positions", "all", 8.0, small(layer("all")))
             .slow_peer(2)
-            .scratch()
-            .check(small(layer("all"))),
-        Row::new("layer-2e21", "layer, 2^21 positions sampled", layer("2097152"))
-            .peer(TimesAsFast(8.0))
+            .scratch(),
+        layer_row("layer-2e21", "layer, 2^21 positions sampled", "2097152", 8.0, small(layer("131072")))
             .slow_peer(2)
-            .scratch()
-            .check(small(layer("131072"))),
-        Row::new("lattice-3", "layer, lattice 3×3", lattice(3))
+            .scratch(),
+        lattice_row("lattice-3", "layer, lattice 3×3", 3)
             .against("cfconv, 3×3 convolution", Side::Ours, conv(3), TimeAtMost(1.3))
-            .peer(None)
-            .scratch()
-            .check(lattice(3).with("batch", 4)),
-        Row::new("lattice-5", "layer, lattice 5×5", lattice(5))
+            .peer(None),
+        lattice_row("lattice-5", "layer, lattice 5×5", 5)
             .against("cfconv, 5×5 convolution", Side::Ours, conv(5), TimeAtMost(1.3))
-            .peer(None)
-            .scratch()
-            .check(lattice(5).with("batch", 4)),
-        Row::new("lattice-9", "layer, lattice 9×9", lattice(9))
-            .peer(None)
-            .slow_peer(4)
-            .scratch()
-            .check(lattice(9).with("batch", 4)),
+            .peer(None),
+        lattice_row("lattice-9", "layer, lattice 9×9", 9).peer(None).slow_peer(4),
         Row::new("conv3x3", "3×3 convolution", conv(3))
             .peer(TimesAsFast(1.0))
             .check(small_conv(3))
@@ -185,36 +160,34 @@ pub(crate) fn all() -> Vec<Row> {
         Row::new("infer-net-64", "inference, CF-Conv network, batch 64", infer_net(64))
             .peer(None)
             .check(infer_net(1)),
-        Row::new(SGEMM_ROW, "product of 1,024×1,024 matrices", Work::new("sgemm")).peer(None),
+        Row::new(SGEMM_ROW, "product of 1,024×1,024 matrices", Case::new("sgemm")).peer(None),
     ]
 }
 
-/// The rows that were asked for, all if none was, and whether the scaling curves are among them.
-///
-/// # Errors
-/// A name that is no row, with those there are.
-pub(crate) fn choose(only: &[String]) -> Result<(Vec<Row>, bool)> {
-    let rows = all();
-    let names: Vec<_> = rows.iter().map(|row| row.id).chain([SCALING]).collect();
-    if let Some(unknown) = only.iter().find(|name| !names.contains(&name.as_str())) {
-        bail!("--only: there is no row `{unknown}`; there are: {}", names.join(", "));
-    }
+/// The names that `--only` accepts.
+pub(crate) fn names() -> Vec<&'static str> {
+    all().iter().map(|row| row.id).chain([SCALING]).collect()
+}
+
+/// The rows that the user asks for, all if there are no names, and whether the scaling curves are among them.
+pub(crate) fn choose(only: &[String]) -> (Vec<Row>, bool) {
     let wanted = |id: &str| only.is_empty() || only.iter().any(|name| name == id);
-    let scaling = wanted(SCALING);
-    Ok((rows.into_iter().filter(|row| wanted(row.id)).collect(), scaling))
+    (all().into_iter().filter(|row| wanted(row.id)).collect(), wanted(SCALING))
 }
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
+
     use super::*;
 
     #[test]
     fn every_row_has_a_name_of_its_own() {
-        let mut names: Vec<_> = all().iter().map(|row| row.id).collect();
+        let mut names = names();
         names.sort_unstable();
         names.dedup();
-        assert_eq!(names.len(), all().len());
-        assert!(names.contains(&MLP_ROW) && names.contains(&SGEMM_ROW) && !names.contains(&SCALING));
+        assert_eq!(names.len(), all().len() + 1, "a name of its own for the curves too");
+        assert!(names.contains(&MLP_ROW) && names.contains(&SGEMM_ROW) && names.contains(&SCALING));
     }
 
     #[test]
@@ -223,19 +196,19 @@ mod tests {
         let row = |id: &str| rows.iter().find(|row| row.id == id).unwrap();
         assert_eq!(row("layer-all").opponents[0].goal, Some(Goal::TimesAsFast(8.0)));
         assert_eq!(row("layer-all").memory_goal_mib, Some(64.0));
-        assert_eq!(row("lattice-5").opponents[0].work.option("kernel-size"), Some("5"));
+        assert_eq!(row("lattice-5").opponents[0].case.option("kernel-size"), Some("5"));
         assert_eq!(row("net-cfconv").opponents[1].goal, Some(Goal::TimeAtMost(1.5)));
     }
 
     #[test]
     fn only_chooses_and_refuses_unknown_names() {
-        let names = |list: &[&str]| list.iter().map(|&name| name.to_owned()).collect::<Vec<_>>();
-        let (rows, scaling) = choose(&names(&["fft-31", "conv3x3"])).unwrap();
+        let (rows, scaling) = choose(&["fft-31", "conv3x3"].map(str::to_owned));
         assert_eq!((rows.len(), scaling), (2, false));
-        assert!(choose(&[]).unwrap().1);
-        assert!(choose(&names(&["scaling"])).unwrap().0.is_empty());
-        let error = choose(&names(&["ftt-31"])).err().unwrap().to_string();
-        assert!(error.contains("`ftt-31`") && error.contains("fft-31, fft-64-lanes"), "{error}");
+        assert!(choose(&[]).1);
+        assert!(choose(&["scaling".to_owned()]).0.is_empty());
+        let call = ["cargo xtask", "bench", "--only", "ftt-31"];
+        let error = crate::Cli::try_parse_from(call).err().unwrap().to_string();
+        assert!(error.contains("'ftt-31'") && error.contains("fft-31, fft-64-lanes"), "{error}");
     }
 
     #[test]

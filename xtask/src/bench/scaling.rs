@@ -2,29 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::rows::Side;
-use super::work::Work;
-
-/// How much of it is measured.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum Scale {
-    /// Tiny sizes without optimisation: seconds. Shows that everything works together.
-    Smoke,
-    /// One round, few points, no peer beside the curves: minutes.
-    Quick,
-    /// Everything.
-    Full,
-}
-
-impl Scale {
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Smoke => "smoke",
-            Self::Quick => "quick",
-            Self::Full => "full",
-        }
-    }
-}
+use super::case::Case;
+use super::contestants::Side;
+use crate::number_text::counted;
+use crate::scale::Scale;
 
 /// One curve: a side and a number of threads along one axis.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -36,7 +17,7 @@ pub(crate) struct Curve {
     pub(crate) points: Vec<Point>,
 }
 
-/// A layer of one size.
+/// A point of a curve.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Point {
     pub(crate) x: f64,
@@ -47,76 +28,76 @@ pub(crate) struct Point {
     pub(crate) scratch_mib: Option<f64>,
 }
 
-/// A curve that is to be measured.
+/// A curve to measure.
 pub(crate) struct Sweep {
     pub(crate) axis: &'static str,
     pub(crate) side: Side,
     pub(crate) threads: usize,
-    pub(crate) points: Vec<(f64, Work)>,
+    pub(crate) points: Vec<(f64, Case)>,
 }
 
 impl Sweep {
     pub(crate) fn label(&self) -> String {
-        let name = match self.side {
-            Side::Ours => "cfconv",
-            Side::Peer => "PyTorch",
-        };
-        let plural = if self.threads == 1 { "" } else { "s" };
-        format!("{name}, {} thread{plural}", self.threads)
+        format!("{}, {}", self.side.name(), counted(self.threads, "thread"))
     }
 }
 
-/// Positions where size or channels vary.
-const FIXED_POSITIONS: usize = 1 << 15;
+/// What varies along a curve, and its name for readers.
+pub(crate) type Axis = (&'static str, &'static str);
 
-/// The curves: ours with one and with `threads` threads, the peer with `threads` and at fewer points.
+pub(crate) const POSITIONS: Axis = ("positions", "positions");
+pub(crate) const SIZE: Axis = ("size", "rows and columns");
+pub(crate) const CHANNELS: Axis = ("channels", "channels on each side");
+
+/// The values along an axis; the peer is measured at fewer.
+pub(crate) fn values(axis: Axis, scale: Scale, side: Side) -> &'static [usize] {
+    match (scale, side, axis) {
+        (Scale::Smoke, _, POSITIONS) => &[16, 64],
+        (Scale::Smoke, _, SIZE) => &[4, 8],
+        (Scale::Smoke, ..) => &[1, 2],
+        (Scale::Quick, _, POSITIONS) => &[1 << 10, 1 << 14, 1 << 18],
+        (Scale::Quick, _, SIZE) => &[16, 32, 64],
+        (Scale::Quick, ..) => &[8, 16, 32],
+        (Scale::Full, Side::Ours, POSITIONS) => {
+            &[1024, 2048, 4096, 8192, 16384, 32768, 65536, 131_072, 262_144, 524_288, 1_048_576, 2_097_152]
+        }
+        (Scale::Full, Side::Ours, SIZE) => &[16, 32, 64, 128, 256],
+        (Scale::Full, Side::Ours, _) => &[8, 16, 32, 64, 128],
+        (Scale::Full, Side::Peer, POSITIONS) => &[1 << 10, 1 << 12, 1 << 14, 1 << 16, 1 << 18, 1 << 20],
+        (Scale::Full, Side::Peer, SIZE) => &[16, 64, 128],
+        (Scale::Full, Side::Peer, _) => &[8, 32, 64],
+    }
+}
+
+/// A layer with `value` on an axis; where the positions do not vary, there are `positions`.
+pub(crate) fn layer(axis: Axis, value: usize, positions: &str, scale: Scale) -> Case {
+    let mut case = Case::new("layer").with("positions", positions);
+    if scale == Scale::Smoke {
+        case = case.with("batch", 1).with("hidden-width", 8).size(8).channels(2);
+    }
+    match axis {
+        POSITIONS => case.with("positions", value),
+        SIZE => case.size(value),
+        _ => case.channels(value),
+    }
+}
+
+/// The curves: ours with one and with `threads` threads, the peer with `threads`.
 pub(crate) fn sweeps(scale: Scale, threads: usize, with_peer: bool) -> Vec<Sweep> {
-    let layer = |positions: usize| Work::new("layer").with("positions", positions);
-    let powers = |exponents: &[u32]| -> Vec<(f64, Work)> {
-        exponents.iter().map(|&exponent| (f64::from(1 << exponent), layer(1 << exponent))).collect()
-    };
-    let sizes = |sizes: &[usize]| -> Vec<(f64, Work)> {
-        sizes.iter().map(|&size| (size as f64, layer(FIXED_POSITIONS).size(size))).collect()
-    };
-    let channels = |channels: &[usize]| -> Vec<(f64, Work)> {
-        channels.iter().map(|&count| (count as f64, layer(FIXED_POSITIONS).channels(count))).collect()
-    };
-    let ours: [(&str, Vec<(f64, Work)>); 3] = match scale {
-        Scale::Full => [
-            ("positions", powers(&[10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21])),
-            ("size", sizes(&[16, 32, 64, 128, 256])),
-            ("channels", channels(&[8, 16, 32, 64, 128])),
-        ],
-        Scale::Quick => [
-            ("positions", powers(&[10, 14, 18])),
-            ("size", sizes(&[16, 64])),
-            ("channels", channels(&[8, 32])),
-        ],
-        Scale::Smoke => {
-            let tiny = |work: Work| work.with("batch", 1).with("hidden-width", 8);
-            let small = |positions: usize| tiny(layer(positions)).size(8).channels(2);
-            [
-                ("positions", vec![(16.0, small(16)), (64.0, small(64))]),
-                ("size", vec![(4.0, small(32).size(4)), (8.0, small(32))]),
-                ("channels", vec![(1.0, small(32).channels(1)), (2.0, small(32))]),
-            ]
-        }
-    };
-    let peers: [(&str, Vec<(f64, Work)>); 3] = [
-        ("positions", powers(&[10, 12, 14, 16, 18, 20])),
-        ("size", sizes(&[16, 64, 128])),
-        ("channels", channels(&[8, 32, 64])),
-    ];
-    let mut thread_counts = vec![1, threads];
-    thread_counts.dedup();
+    let positions = if scale == Scale::Smoke { "32" } else { "32768" };
     let mut sweeps = Vec::new();
-    for (axis, points) in ours {
-        for &threads in &thread_counts {
-            sweeps.push(Sweep { axis, side: Side::Ours, threads, points: points.clone() });
+    for axis in [POSITIONS, SIZE, CHANNELS] {
+        let mut push = |side, threads| {
+            let point = |&x: &usize| (x as f64, layer(axis, x, positions, scale));
+            let points = values(axis, scale, side).iter().map(point).collect();
+            sweeps.push(Sweep { axis: axis.0, side, threads, points });
+        };
+        if threads != 1 {
+            push(Side::Ours, 1);
         }
+        push(Side::Ours, threads);
         if with_peer && scale == Scale::Full {
-            let points = peers.iter().find(|(name, _)| *name == axis).map(|(_, points)| points.clone());
-            sweeps.push(Sweep { axis, side: Side::Peer, threads, points: points.unwrap_or_default() });
+            push(Side::Peer, threads);
         }
     }
     sweeps

@@ -2,46 +2,43 @@
 
 use super::goal::Goal;
 use super::report::{Comparison, MlpShare, Report, RowReport};
-use crate::text_table;
+use crate::number_text::{DASH, counted, mib, or_dash, time};
+use crate::scale::Scale;
+use crate::table::Table;
 
-const NOTHING: &str = "–";
+const HEADS: [&str; 9] =
+    ["work", "cfconv", "against", "its time", "ratio", "goal", "reached", "memory", "its memory"];
 
-/// Heads and cells: a line for each comparison, or one for a row without any.
-pub(crate) fn cells(report: &Report) -> (Vec<&'static str>, Vec<Vec<String>>) {
-    let heads =
-        vec!["work", "cfconv", "against", "its time", "ratio", "goal", "reached", "memory", "its memory"];
-    let mut lines: Vec<Vec<String>> = report.rows.iter().flat_map(row_lines).collect();
+/// A line for each comparison, or one for a row without any.
+pub(crate) fn table(report: &Report) -> Table {
+    let mut lines: Vec<_> = report.rows.iter().flat_map(row_lines).collect();
     lines.extend(report.mlp_share.as_ref().map(share_line));
-    (heads, lines)
+    Table::new(HEADS, lines)
 }
 
 fn row_lines(row: &RowReport) -> Vec<Vec<String>> {
-    let memory = own_memory(row);
-    if row.comparisons.is_empty() {
-        let mut line = vec![NOTHING.to_owned(); 9];
-        line[0] = row.label.clone();
-        line[1] = time(row.ours.median_s);
-        line[7] = memory;
-        return vec![line];
-    }
-    let line = |comparison: &Comparison| {
+    let line = |comparison: Option<&Comparison>| {
+        let cell = |text: fn(&Comparison) -> Option<String>| or_dash(comparison.and_then(text));
         vec![
             row.label.clone(),
             time(row.ours.median_s),
-            comparison.against.clone(),
-            time(comparison.theirs.median_s),
-            ratio(comparison),
-            comparison.goal.map_or(NOTHING.to_owned(), Goal::text),
-            comparison.reached.map_or(NOTHING, yes_or_no).to_owned(),
-            memory.clone(),
-            comparison.theirs.scratch_mib.map_or(NOTHING.to_owned(), mib),
+            cell(|c| Some(c.against.clone())),
+            cell(|c| Some(time(c.theirs.median_s))),
+            cell(|c| Some(ratio(c))),
+            cell(|c| c.goal.map(Goal::text)),
+            cell(|c| c.reached.map(yes_or_no)),
+            own_memory(row),
+            cell(|c| c.theirs.scratch_mib.map(mib)),
         ]
     };
-    row.comparisons.iter().map(line).collect()
+    if row.comparisons.is_empty() {
+        return vec![line(None)];
+    }
+    row.comparisons.iter().map(|comparison| line(Some(comparison))).collect()
 }
 
 fn own_memory(row: &RowReport) -> String {
-    let measured = row.ours.scratch_mib.map_or(NOTHING.to_owned(), mib);
+    let measured = or_dash(row.ours.scratch_mib.map(mib));
     match (row.memory_goal_mib, row.memory_reached) {
         (Some(goal), Some(true)) => format!("{measured} (≤ {goal:.0})"),
         (Some(goal), Some(false)) => format!("{measured} (> {goal:.0})"),
@@ -57,53 +54,31 @@ fn share_line(share: &MlpShare) -> Vec<String> {
         format!("{:.0} GFLOP/s", share.sgemm_gflops),
         format!("{:.0} %", 100.0 * share.share),
         format!("≥ {:.0} %", 100.0 * share.goal),
-        yes_or_no(share.reached).to_owned(),
-        NOTHING.to_owned(),
-        NOTHING.to_owned(),
+        yes_or_no(share.reached),
+        DASH.to_owned(),
+        DASH.to_owned(),
     ]
 }
 
-fn yes_or_no(reached: bool) -> &'static str {
-    if reached { "yes" } else { "no" }
+fn yes_or_no(reached: bool) -> String {
+    if reached { "yes" } else { "no" }.to_owned()
 }
 
-/// The ratio with its range over the rounds, the way round in which the goal is stated.
+/// The ratio with its range over the rounds, in the direction in which the goal is stated.
 fn ratio(comparison: &Comparison) -> String {
     let Comparison { ratio, ratio_min: low, ratio_max: high, .. } = *comparison;
-    match comparison.goal {
-        Some(Goal::TimeAtMost(_)) => {
-            range(1.0 / ratio, 1.0 / high, 1.0 / low, "× its time", comparison.round_ratios.len())
-        }
-        _ => range(ratio, low, high, "×", comparison.round_ratios.len()),
-    }
-}
-
-fn range(middle: f64, low: f64, high: f64, unit: &str, rounds: usize) -> String {
-    let digits = |value: f64| if value < 9.95 { format!("{value:.2}") } else { format!("{value:.1}") };
-    if rounds > 1 {
-        format!("{}{unit} ({}–{})", digits(middle), digits(low), digits(high))
-    } else {
-        format!("{}{unit}", digits(middle))
-    }
-}
-
-/// Seconds with three digits, in the unit that reads best.
-pub(crate) fn time(seconds: f64) -> String {
-    let (value, unit) = match seconds {
-        s if s < 1e-3 => (1e6 * s, "µs"),
-        s if s < 1.0 => (1e3 * s, "ms"),
-        s => (s, "s"),
+    let (middle, low, high, unit) = match comparison.goal {
+        Some(Goal::TimeAtMost(_)) => (1.0 / ratio, 1.0 / high, 1.0 / low, "× its time"),
+        _ => (ratio, low, high, "×"),
     };
-    let decimals = if value < 9.995 { 2 } else { usize::from(value < 99.95) };
-    format!("{value:.decimals$} {unit}")
-}
-
-pub(crate) fn mib(mib: f64) -> String {
-    format!("{mib:.0} MiB")
+    let digits = |value: f64| if value < 9.95 { format!("{value:.2}") } else { format!("{value:.1}") };
+    let several = comparison.round_ratios.len() > 1;
+    let range = if several { format!(" ({}–{})", digits(low), digits(high)) } else { String::new() };
+    format!("{}{unit}{range}", digits(middle))
 }
 
 /// One line that says what the figures were measured on.
-pub(crate) fn origin(report: &Report) -> String {
+fn origin(report: &Report) -> String {
     let environment = &report.environment;
     let set = report.instruction_set.as_ref().map_or(String::new(), |set| format!(" ({set})"));
     let peer = report.peer.as_ref().map_or("no peer".to_owned(), |peer| format!("PyTorch {}", peer.torch));
@@ -117,19 +92,14 @@ pub(crate) fn origin(report: &Report) -> String {
     )
 }
 
-fn counted(count: usize, noun: &str) -> String {
-    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
-}
-
 /// What a reader must know before the figures.
 pub(crate) fn warnings(report: &Report) -> Vec<String> {
     let mut warnings = Vec::new();
-    if report.scale == "smoke" {
+    if report.scale == Scale::Smoke {
         warnings.push("Smoke scale: tiny sizes without optimisation. The figures mean nothing.".to_owned());
     }
     if !report.complete {
-        warnings
-            .push("Interrupted or still running: what is here was measured, the rest is missing.".to_owned());
+        warnings.push("Interrupted or still running: some results are missing.".to_owned());
     }
     if let Some(reason) = &report.without_peer {
         warnings.push(format!("Only cfconv was measured, and nothing was compared with a peer: {reason}"));
@@ -140,16 +110,14 @@ pub(crate) fn warnings(report: &Report) -> Vec<String> {
 
 /// The file `table.md`.
 pub(crate) fn markdown(report: &Report) -> String {
-    let (heads, lines) = cells(report);
     let warnings: String = warnings(report).iter().map(|warning| format!("> {warning}\n\n")).collect();
-    format!("{warnings}{}\n\n{}", origin(report), text_table::markdown(&heads, &lines))
+    format!("{warnings}{}\n\n{}", origin(report), table(report).markdown())
 }
 
 /// The table of the terminal.
 pub(crate) fn text(report: &Report) -> String {
-    let (heads, lines) = cells(report);
     let warnings: String = warnings(report).iter().map(|warning| format!("note: {warning}\n")).collect();
-    format!("{}\n{warnings}\n{}", origin(report), text_table::columns(&heads, &lines))
+    format!("{}\n{warnings}\n{}", origin(report), table(report).text())
 }
 
 #[cfg(test)]
@@ -185,13 +153,7 @@ mod tests {
     #[test]
     fn unfinished_and_smoke_reports_are_marked() {
         assert_eq!(warnings(&report()), [""; 0]);
-        let smoke = Report { scale: "smoke".to_owned(), complete: false, ..report() };
+        let smoke = Report { scale: Scale::Smoke, complete: false, ..report() };
         assert_eq!(warnings(&smoke).len(), 2);
-    }
-
-    #[test]
-    fn times_have_three_digits() {
-        let times = [4.2e-7, 0.00123, 0.0456, 0.789, 1.5, 12.34].map(time);
-        assert_eq!(times, ["0.42 µs", "1.23 ms", "45.6 ms", "789 ms", "1.50 s", "12.3 s"]);
     }
 }

@@ -1,11 +1,11 @@
-//! Times of one work over several rounds.
+//! Times of one case over several rounds.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::rows::Side;
+use super::contestants::Side;
 
-/// What several runs of one program on one work gave.
+/// What several runs of one program gave for one case.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Timing {
     /// The arguments, from which the measurement can be repeated.
@@ -22,36 +22,30 @@ pub(crate) struct Timing {
 }
 
 impl Timing {
-    /// Gathers the runs, of which there must be one or more.
+    /// Gathers one or more runs.
     pub(crate) fn gather(command: String, side: Side, runs: Vec<Value>) -> Self {
-        let seconds =
-            |run: &Value| run["seconds"].as_array().into_iter().flatten().cloned().collect::<Vec<_>>();
+        let seconds = |run: &Value| run["seconds"].as_array().cloned().unwrap_or_default();
         let steps: Vec<f64> = runs.iter().flat_map(seconds).filter_map(|s| s.as_f64()).collect();
-        let round_medians_s = runs.iter().filter_map(|run| run["median_s"].as_f64()).collect();
-        let scratch = runs.iter().filter_map(|run| memory(side, run)).reduce(f64::max);
         Self {
             command,
             median_s: median(&steps),
             min_s: steps.iter().copied().fold(f64::INFINITY, f64::min),
-            round_medians_s,
-            scratch_mib: scratch,
+            round_medians_s: runs.iter().filter_map(|run| run["median_s"].as_f64()).collect(),
+            scratch_mib: runs.iter().filter_map(|run| memory(side, run)).reduce(f64::max),
             runs,
         }
     }
 
-    /// A field of the reports: its median over the rounds.
+    /// The median of a field over the rounds.
     pub(crate) fn field(&self, name: &str) -> Option<f64> {
         let values: Vec<f64> = self.runs.iter().filter_map(|run| run[name].as_f64()).collect();
         (!values.is_empty()).then(|| median(&values))
     }
 }
 
-/// Memory beyond operands and results; a network's is counted from before it is made on both sides.
+/// Memory beyond operands and results; for a network, all that it takes.
 pub(crate) fn memory(side: Side, run: &Value) -> Option<f64> {
-    let network = match side {
-        Side::Ours => run["peak_mib"].as_f64(),
-        Side::Peer => None,
-    };
+    let network = run["peak_mib"].as_f64().filter(|_| side == Side::Ours);
     network.or_else(|| run["peak_scratch_mib"].as_f64())
 }
 

@@ -1,9 +1,11 @@
-//! An experiment made of trainings, as a file describes it.
+//! An experiment that trains networks, as its file describes it.
+
+use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
 use super::images::ImageSet;
-use super::scale::Scale;
+use crate::scale::Scale;
 
 /// Networks trained on the same images with the same budget: a file of `xtask/experiments`.
 ///
@@ -11,14 +13,14 @@ use super::scale::Scale;
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Experiment {
-    /// What is compared, in a sentence or two.
+    /// What it compares, in a sentence or two.
     pub(crate) about: String,
-    /// What it wants to know.
+    /// What it asks.
     pub(crate) question: String,
     /// What the paper says about it.
     pub(crate) paper: Option<String>,
     pub(crate) images: ImageSet,
-    /// Settings of all networks, before their own.
+    /// Settings of all networks; a network's own come after them.
     #[serde(default)]
     set: Vec<String>,
     #[serde(default)]
@@ -28,13 +30,13 @@ pub(crate) struct Experiment {
     pub(crate) axes: Vec<Axis>,
     /// The axis along which figures are drawn, or [`PARAMETERS`].
     pub(crate) abscissa: Option<String>,
-    /// Sizes at which the trained networks are tested besides their own.
+    /// Image sizes at which the trained networks are tested besides their own.
     #[serde(default)]
-    pub(crate) evaluate_sizes: Vec<usize>,
+    pub(crate) evaluate_sizes: Vec<u64>,
     /// Whether the learned kernels are drawn.
     #[serde(default)]
     pub(crate) draw_kernels: bool,
-    /// Whether a law of the positions that are needed is fitted.
+    /// Whether a law is fitted to the numbers of positions that networks need.
     #[serde(default)]
     pub(crate) fit_positions_law: bool,
 }
@@ -42,27 +44,10 @@ pub(crate) struct Experiment {
 /// The abscissa that every network has a place on.
 pub(crate) const PARAMETERS: &str = "parameters";
 
-/// What the configurations become at each scale, as settings of `cfconv train`.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(crate) struct Scales {
-    /// In place of [`SMOKE`].
-    smoke: Option<Vec<String>>,
-    quick: Vec<String>,
-    full: Vec<String>,
-}
+/// Settings for `cfconv train` at each scale.
+type Scales = BTreeMap<Scale, Vec<String>>;
 
-impl Scales {
-    fn at(&self, scale: Scale) -> Option<&[String]> {
-        match scale {
-            Scale::Smoke => self.smoke.as_deref(),
-            Scale::Quick => Some(&self.quick),
-            Scale::Full => Some(&self.full),
-        }
-    }
-}
-
-/// One epoch of a few images.
+/// The settings at smoke scale if an experiment has none: one epoch of a few images.
 const SMOKE: &[&str] = &[
     "train.epochs=1",
     "train.batch_size=16",
@@ -74,14 +59,14 @@ const SMOKE: &[&str] = &[
 ];
 
 /// One network.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NetworkSpec {
     /// Its name in the report and in folders.
     pub(crate) name: String,
     /// Its name for readers.
     pub(crate) label: String,
-    /// The line of a figure that it stands on; its label if absent.
+    /// The line of a figure that it belongs to; its label if absent.
     pub(crate) group: Option<String>,
     /// Its configuration file, from the top of the repository.
     pub(crate) config: String,
@@ -90,14 +75,14 @@ pub(crate) struct NetworkSpec {
     pub(crate) set: Vec<String>,
     /// The accuracy that the paper reports.
     pub(crate) paper: Option<f64>,
-    /// Trained from no more seeds than this, whatever `--seeds` says: for networks that take much longer.
+    /// Most seeds that it is trained from, whatever `--seeds` says: for networks that take much longer.
     pub(crate) max_seeds: Option<u64>,
-    /// Settings of its own at each scale, behind the experiment's.
+    /// Its own settings at each scale, after the experiment's.
     #[serde(default)]
     scales: Scales,
 }
 
-/// Something that is varied.
+/// Something that the experiment varies.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Axis {
@@ -105,21 +90,21 @@ pub(crate) struct Axis {
     pub(crate) points: Vec<Point>,
 }
 
-/// A value of what is varied.
+/// One value of an axis.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Point {
     pub(crate) label: String,
-    /// Where it stands on the axis; absent for what is no number.
+    /// Where it stands on the axis; absent if it is not a number.
     pub(crate) value: Option<f64>,
     #[serde(default)]
     pub(crate) set: Vec<String>,
-    /// Other images than the experiment's.
+    /// Other images than those of the experiment.
     pub(crate) images: Option<ImageSet>,
     /// Left out, with a note, where its images are not found.
     #[serde(default)]
     pub(crate) if_found: bool,
-    /// At smaller scales it is left out.
+    /// Left out at smaller scales.
     #[serde(default)]
     pub(crate) full_only: bool,
 }
@@ -127,83 +112,66 @@ pub(crate) struct Point {
 /// One network at one combination of points.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Variant {
-    /// The network's name, which all points have in common.
-    pub(crate) network: String,
+    pub(crate) network: NetworkSpec,
     pub(crate) name: String,
     pub(crate) label: String,
-    /// What it has in common with others on a line of a figure: all but the abscissa.
+    /// Its place on a line of a figure is the abscissa; all the rest is its group.
     pub(crate) group: String,
-    pub(crate) config: String,
     pub(crate) set: Vec<String>,
     pub(crate) images: ImageSet,
     /// Left out, with a note, where its images are not found.
     pub(crate) if_found: bool,
-    pub(crate) paper: Option<f64>,
-    /// Trained from no more seeds than this.
-    pub(crate) max_seeds: Option<u64>,
     /// Name and place on each axis.
     pub(crate) coordinates: Vec<(String, Option<f64>)>,
-    /// The network's own settings at each scale.
-    pub(crate) scales: Scales,
 }
 
 impl Experiment {
     /// All combinations at a scale: networks outermost, the last axis innermost.
     pub(crate) fn variants(&self, scale: Scale) -> Vec<Variant> {
-        let mut variants: Vec<Variant> = self.networks.iter().map(|network| self.variant(network)).collect();
-        for axis in &self.axes {
-            let on_line = self.abscissa.as_deref() == Some(&axis.name);
-            variants = variants
-                .iter()
-                .flat_map(|variant| points(axis, scale).map(|point| variant.at(axis, point, on_line)))
-                .collect();
-        }
-        for variant in &mut variants {
-            variant.set.extend(self.scale_settings(scale));
-            variant.set.extend_from_slice(variant.scales.at(scale).unwrap_or_default());
-        }
-        variants
-    }
-
-    fn variant(&self, network: &NetworkSpec) -> Variant {
-        Variant {
-            network: network.name.clone(),
+        let network = |network: &NetworkSpec| Variant {
+            network: network.clone(),
             name: network.name.clone(),
             label: network.label.clone(),
             group: network.group.clone().unwrap_or_else(|| network.label.clone()),
-            config: network.config.clone(),
-            set: [self.set.as_slice(), &network.set].concat(),
+            set: [&self.set[..], &network.set].concat(),
             images: self.images,
             if_found: false,
-            paper: network.paper,
-            max_seeds: network.max_seeds,
             coordinates: vec![],
-            scales: network.scales.clone(),
+        };
+        let mut variants: Vec<Variant> = self.networks.iter().map(network).collect();
+        for axis in &self.axes {
+            let on_line = self.abscissa.as_deref() == Some(&axis.name);
+            let points = points(axis, scale);
+            let at_points = |variant: &Variant| {
+                points.iter().map(|point| variant.at(axis, point, on_line)).collect::<Vec<_>>()
+            };
+            variants = variants.iter().flat_map(at_points).collect();
         }
-    }
-
-    fn scale_settings(&self, scale: Scale) -> Vec<String> {
-        let smoke = || SMOKE.iter().map(|&setting| setting.to_owned()).collect();
-        self.scales.at(scale).map_or_else(smoke, <[String]>::to_vec)
+        let default = if scale == Scale::Smoke { SMOKE } else { &[] };
+        let default = || default.iter().map(|&setting| setting.to_owned()).collect();
+        let of_scale = self.scales.get(&scale).cloned().unwrap_or_else(default);
+        for variant in &mut variants {
+            variant.set.extend_from_slice(&of_scale);
+            variant.set.extend_from_slice(variant.network.scales.get(&scale).map_or(&[][..], |set| set));
+        }
+        variants
     }
 }
 
-/// The points of an axis at a scale: of a smoke run the first and the last.
-fn points(axis: &Axis, scale: Scale) -> impl Iterator<Item = &Point> {
-    let taken: Vec<_> = axis.points.iter().filter(|point| scale == Scale::Full || !point.full_only).collect();
-    let last = taken.len().saturating_sub(1);
-    let ends = move |index: usize| index == 0 || index == last;
-    taken
-        .into_iter()
-        .enumerate()
-        .filter(move |(index, _)| scale != Scale::Smoke || ends(*index))
-        .map(|(_, p)| p)
+/// The points of an axis at a scale; a smoke run has only the first and the last.
+fn points(axis: &Axis, scale: Scale) -> Vec<&Point> {
+    let mut points: Vec<_> =
+        axis.points.iter().filter(|point| scale == Scale::Full || !point.full_only).collect();
+    if scale == Scale::Smoke && points.len() > 2 {
+        points.drain(1..points.len() - 1);
+    }
+    points
 }
 
 impl Variant {
-    /// Whether `name` means it: alone, or with its network's other points.
+    /// Whether `name` means it: by itself, or together with the other points of its network.
     pub(crate) fn is_called(&self, name: &str) -> bool {
-        self.name == name || self.network == name
+        self.name == name || self.network.name == name
     }
 
     fn at(&self, axis: &Axis, point: &Point, on_line: bool) -> Self {
@@ -221,7 +189,7 @@ impl Variant {
     }
 }
 
-/// The part of a folder's name that a label becomes.
+/// A label as a part of a folder's name.
 fn slug(label: &str) -> String {
     label.chars().filter(|c| c.is_ascii_alphanumeric()).collect::<String>().to_lowercase()
 }
@@ -249,13 +217,10 @@ mod tests {
         scales = { quick = ["train.epochs=9"], full = ["train.epochs=36"] }
         [[axes]]
         name = "images"
-        [[axes.points]]
-        label = "CIFAR"
-        images = "cifar-10"
-        [[axes.points]]
-        label = "cats"
-        set = ["cats=1"]
-        full_only = true
+        points = [
+            { label = "CIFAR", images = "cifar-10" },
+            { label = "cats", set = ["cats=1"], full_only = true },
+        ]
         [[axes]]
         name = "positions"
         points = [

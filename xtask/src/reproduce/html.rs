@@ -1,231 +1,170 @@
-//! `report.html`: the report as one page that needs nothing else.
+//! `report.html`: the report as one page that needs no other file.
 
 use anyhow::Result;
+use maud::{Markup, html};
 use serde_json::Value;
 
 use super::figures;
-use super::kernels::{NetworkKernels, Picture};
-use super::law::{PositionsLaw, Term};
-use super::report::{ExperimentReport, Section};
+use super::kernels::NetworkKernels;
+use super::positions_law::{Cell, PositionsLaw};
+use super::report::{self, Results, Section, TrainingResults};
 use super::row::Row;
-use super::run_folder::Signature;
-use super::study::{Figure, StudyReport};
-use super::table;
-use crate::environment::Environment;
-use crate::number_text::{percent, thousands};
-use crate::page::{self, escape};
+use super::study::Figure;
+use crate::number_text::{or_dash, percent, thousands};
+use crate::page;
+use crate::scale::Scale;
+use crate::table::Table;
 
-/// Writes the page of a report: all its experiments, those of other versions by name only.
-///
-/// # Errors
-/// A plot cannot be drawn.
+/// Writes the page of a report: all its experiments; of those that another version has written, only the names.
 pub(crate) fn page(report: &Value) -> Result<String> {
-    let mut sections = contents(report);
-    for (name, value) in report["experiments"].as_object().into_iter().flatten() {
-        sections += &match serde_json::from_value::<Section>(value.clone()) {
-            Ok(Section::Trainings(experiment)) => section(name, &experiment)?,
-            Ok(Section::Study(study)) => study_section(name, &study)?,
-            Err(_) => format!(
-                "<section>\n<h2>{}</h2>\n<p>Written by another version; its figures are in report.json.</p>\n</section>\n",
-                escape(name)
-            ),
-        };
-    }
-    Ok(page::document("cfconv: reproduced results", &sections))
-}
-
-/// Links to the sections, where there are several.
-fn contents(report: &Value) -> String {
-    let names: Vec<_> =
-        report["experiments"].as_object().into_iter().flatten().map(|(name, _)| name).collect();
-    if names.len() < 2 {
-        return String::new();
-    }
-    let links: Vec<_> = names.iter().map(|name| format!("<a href=\"#{0}\">{0}</a>", escape(name))).collect();
-    format!("<nav>{}</nav>\n", links.join(" · "))
-}
-
-/// The beginning of a section.
-fn heading(name: &str, about: &str, question: &str, paper: Option<&str>, scale: &str) -> String {
-    let mut html = format!(
-        "<section>\n<h2 id=\"{0}\">{0}</h2>\n<p>{1}</p>\n<p><strong>{2}</strong></p>\n",
-        escape(name),
-        escape(about),
-        escape(question)
-    );
-    if let Some(paper) = paper {
-        html += &format!("<p>The paper: {}</p>\n", escape(paper));
-    }
-    if scale == "smoke" {
-        html += "<p class=\"note\">Smoke scale: a few steps that show that everything works together. \
-                 The figures mean nothing.</p>\n";
-    }
-    html
-}
-
-fn study_section(name: &str, study: &StudyReport) -> Result<String> {
-    let mut html = heading(name, &study.about, &study.question, study.paper.as_deref(), &study.scale);
-    for table in &study.tables {
-        let heads: Vec<_> = table.heads.iter().map(String::as_str).collect();
-        html += &format!("<h3>{}</h3>\n{}", escape(&table.title), page::table(&heads, &table.rows));
-    }
-    let drawings = study.figures.iter().map(Figure::draw).collect::<Result<Vec<_>>>()?;
-    html += &page::figures(&drawings);
-    let command = [("command", study.command.clone()), ("scale", study.scale.clone())];
-    html += &page::facts(&[&command[..], &machine(&study.environment)[..]].concat());
-    Ok(html + "</section>\n")
-}
-
-/// Where and of what it was measured.
-fn machine(environment: &Environment) -> [(&'static str, String); 4] {
-    [
-        ("processor", format!("{}, {} cores", environment.cpu, environment.cores)),
-        ("system", format!("{}, {}", environment.os, environment.rustc)),
-        ("commit", environment.commit.clone()),
-        ("date", environment.date.clone()),
-    ]
-}
-
-fn section(name: &str, experiment: &ExperimentReport) -> Result<String> {
-    let mut html = heading(
-        name,
-        &experiment.about,
-        &experiment.question,
-        experiment.paper.as_deref(),
-        &experiment.scale,
-    );
-    let (heads, rows) = table::cells(experiment);
-    html += &page::table(&heads, &rows);
-    html += &page::figures(&figures::draw(experiment)?);
-    html += &signatures(&experiment.rows);
-    for law in &experiment.positions_laws {
-        html += &positions_law(law);
-    }
-    for network in &experiment.kernels {
-        html += &kernels(network);
-    }
-    html += &origin(experiment);
-    html += "</section>\n";
-    Ok(html)
-}
-
-/// What the runs saw go wrong, and what to change.
-fn signatures(rows: &[Row]) -> String {
-    let line = |row: &Row| {
-        row.signatures()
-            .map(|(seed, signature)| {
-                let Signature { kind, seen, advice } = signature.clone();
-                vec![row.label.clone(), seed.to_string(), kind, seen, advice]
-            })
-            .collect::<Vec<_>>()
-    };
-    let lines: Vec<_> = rows.iter().flat_map(line).collect();
-    if lines.is_empty() {
-        return String::new();
-    }
-    let table = page::table(&["network", "seed", "signature", "seen", "what to change"], &lines);
-    format!("<h3>Failure signatures</h3>\n{table}")
-}
-
-fn positions_law(law: &PositionsLaw) -> String {
-    let mut html = format!("<h3>{}</h3>\n", law.criterion.heading());
-    if law.by_axes.is_none() {
-        html += &format!("<p>{}</p>\n", escape(&law.formula()));
-    }
-    for law in law.laws() {
-        html += &format!("<p><code>{}</code>, R² = {:.2}</p>\n", escape(&law.formula()), law.r_squared);
-        let band = |t: &Term| format!("{:.2} to {:.2}", t.low, t.high);
-        let terms: Vec<_> =
-            law.terms.iter().map(|t| vec![t.name.clone(), format!("{:.2}", t.value), band(t)]).collect();
-        html += &page::table(&["term (base 2)", "exponent", "95 % band"], &terms);
-    }
-    let cells: Vec<_> = law
-        .cells
+    let sections = report::sections(report);
+    let bodies = sections
         .iter()
-        .map(|cell| {
-            let bound = if cell.at_most { "at most " } else { "" };
-            let positions = cell.positions.map_or_else(
-                || "more than tried".to_owned(),
-                |p| format!("{bound}{}", thousands(p.round() as u64)),
-            );
-            let whole = |of: fn(f64, f64) -> String| {
-                cell.whole.zip(cell.positions).map_or_else(|| "–".to_owned(), |(whole, p)| of(whole, p))
-            };
-            vec![
-                cell.label.clone(),
-                percent(cell.dense_accuracy),
-                positions,
-                whole(|whole, _| thousands(whole.round() as u64)),
-                whole(|whole, needed| percent(needed / whole)),
-            ]
+        .map(|(_, known)| match known {
+            Some(known) => section(known),
+            None => Ok(html! { p { "Another version wrote this section; its figures are in report.json." } }),
         })
-        .collect();
-    let heads = ["network", "accuracy of all positions", "positions needed", "of", "share"];
-    html + &page::table(&heads, &cells)
-}
-
-fn kernels(network: &NetworkKernels) -> String {
-    let picture = |picture: &Picture| {
-        let name =
-            format!("{}, channel {} to {}", escape(&picture.layer), picture.in_channel, picture.out_channel);
-        format!(
-            "<figure class=\"kernel\"><img src=\"{}\" alt=\"taps of {name}\">\
-             <img src=\"{}\" alt=\"spectrum of {name}\"><figcaption>{name}</figcaption></figure>\n",
-            picture.spatial, picture.magnitude
-        )
+        .collect::<Result<Vec<_>>>()?;
+    let body = html! {
+        @if sections.len() > 1 {
+            nav {
+                @for (index, (name, _)) in sections.iter().enumerate() {
+                    @if index > 0 { " · " }
+                    a href={ "#" (name) } { (name) }
+                }
+            }
+        }
+        @for ((name, _), body) in sections.iter().zip(bodies) {
+            section { h2 id=(name) { (name) } (body) }
+        }
     };
-    format!(
-        "<h3>Kernels of {}: around the middle in space (blue below zero, red above), absolute values over all frequencies \
-         (zero in the middle)</h3>\n<div class=\"kernels\">\n{}</div>\n",
-        escape(&network.label),
-        network.pictures.iter().map(picture).collect::<String>()
-    )
+    Ok(page::document("cfconv: reproduced results", body))
 }
 
-fn origin(experiment: &ExperimentReport) -> String {
-    let seeds: Vec<_> = experiment.seeds.iter().map(u64::to_string).collect();
-    let facts = [
-        ("command", experiment.command.clone()),
-        ("scale", experiment.scale.clone()),
-        ("images", experiment.data.clone().unwrap_or_else(|| "made by the program".to_owned())),
-        ("seeds", seeds.join(", ")),
-    ];
-    let mut html = page::facts(&[&facts[..], &machine(&experiment.environment)[..]].concat());
-    for (model, config) in &experiment.config {
-        let text = toml::to_string_pretty(config).unwrap_or_else(|_| config.to_string());
-        html += &format!(
-            "<details><summary>Configuration of {}</summary><pre>{}</pre></details>\n",
-            escape(model),
-            escape(&text)
-        );
+fn section(section: &Section) -> Result<Markup> {
+    let intro = &section.intro;
+    let drawings = match &section.results {
+        Results::Trainings(trained) => figures::draw(trained)?,
+        Results::Study(study) => study.figures.iter().map(Figure::draw).collect::<Result<_>>()?,
+    };
+    let mut facts = vec![("command", section.command.clone()), ("scale", section.scale.name().to_owned())];
+    if let Results::Trainings(trained) = &section.results {
+        let seeds: Vec<_> = trained.seeds.iter().map(u64::to_string).collect();
+        let images = trained.data.clone().unwrap_or_else(|| "made by the program".to_owned());
+        facts.extend([("images", images), ("seeds", seeds.join(", "))]);
     }
-    html
+    facts.extend(section.environment.facts());
+    Ok(html! {
+        p { (intro.about) }
+        p { strong { (intro.question) } }
+        @if let Some(paper) = &intro.paper { p { "The paper: " (paper) } }
+        @if section.scale == Scale::Smoke {
+            p.note {
+                "Smoke scale: a few steps that show that everything works together. The figures mean nothing."
+            }
+        }
+        @for table in section.tables() { (table.html()) }
+        (page::figures(&drawings))
+        @if let Results::Trainings(trained) = &section.results {
+            (signatures(&trained.rows))
+            @for law in &trained.positions_laws { (positions_law(law)) }
+            @for network in &trained.kernels { (kernels(network)) }
+        }
+        (page::facts(&facts))
+        @if let Results::Trainings(trained) = &section.results { (configurations(trained)) }
+    })
+}
+
+/// The failures that the runs recognised, and what to change.
+fn signatures(rows: &[Row]) -> Markup {
+    let lines = rows.iter().flat_map(|row| {
+        row.signatures().map(|(seed, signature)| {
+            let signature = signature.clone();
+            vec![row.label.clone(), seed.to_string(), signature.kind, signature.seen, signature.advice]
+        })
+    });
+    let table = Table::new(["network", "seed", "signature", "seen", "what to change"], lines.collect());
+    html! { @if !table.rows.is_empty() { h3 { "Failure signatures" } (table.html()) } }
+}
+
+fn positions_law(law: &PositionsLaw) -> Markup {
+    let needed = |cell: &Cell| {
+        let bound = if cell.at_most { "at most " } else { "" };
+        let number = |positions: f64| format!("{bound}{}", thousands(positions.round() as u64));
+        let both = cell.whole.zip(cell.positions);
+        vec![
+            cell.label.clone(),
+            percent(cell.dense_accuracy),
+            cell.positions.map_or_else(|| "more than tried".to_owned(), number),
+            or_dash(both.map(|(whole, _)| thousands(whole.round() as u64))),
+            or_dash(both.map(|(whole, needed)| percent(needed / whole))),
+        ]
+    };
+    let heads = ["network", "accuracy of all positions", "positions needed", "of", "share"];
+    html! {
+        h3 { (law.criterion.heading()) }
+        @if law.by_axes.is_none() { p { (law.formula()) } }
+        @for law in law.laws() {
+            p { code { (law.formula()) } ", R² = " (format_args!("{:.2}", law.r_squared)) }
+            @let terms = law.terms.iter().map(|t| {
+                vec![t.name.clone(), format!("{:.2}", t.value), format!("{:.2} to {:.2}", t.low, t.high)]
+            });
+            (Table::new(["term (base 2)", "exponent", "95 % band"], terms.collect()).html())
+        }
+        (Table::new(heads, law.cells.iter().map(needed).collect()).html())
+    }
+}
+
+fn kernels(network: &NetworkKernels) -> Markup {
+    html! {
+        h3 {
+            "Kernels of " (network.label) ": around the middle in space (blue below zero, red above), absolute \
+             values over all frequencies (zero in the middle)"
+        }
+        div.kernels {
+            @for picture in &network.pictures {
+                @let name =
+                    format!("{}, channel {} to {}", picture.layer, picture.in_channel, picture.out_channel);
+                figure.kernel {
+                    img src=(picture.spatial) alt={ "taps of " (name) };
+                    img src=(picture.magnitude) alt={ "spectrum of " (name) };
+                    figcaption { (name) }
+                }
+            }
+        }
+    }
+}
+
+fn configurations(trained: &TrainingResults) -> Markup {
+    html! {
+        @for (model, config) in &trained.config {
+            details {
+                summary { "Configuration of " (model) }
+                pre { (toml::to_string_pretty(config).unwrap_or_else(|_| config.to_string())) }
+            }
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::report::tests::experiment;
-    use super::super::study::{Line, Table};
+    use super::super::report::tests::{section, trained, trained_section};
+    use super::super::study::{Line, StudyResults};
     use super::*;
     use serde_json::json;
 
     #[test]
     fn page_is_self_contained_and_escaped() {
-        let mut embedded = experiment(&[0.7, 0.8]);
+        let mut embedded = trained(&[0.7, 0.8]);
         embedded.config.insert("cfconv".to_owned(), json!({ "train": { "epochs": 3 } }));
-        let report = json!({ "experiments": {
-            "embedded": embedded,
-            "later": { "of": "another version" },
-        }});
+        let embedded = section(Results::Trainings(Box::new(embedded)));
+        let report = json!({ "experiments": { "embedded": embedded, "later": { "of": "another version" } } });
         let html = page(&report).unwrap();
-        assert!(
-            html.contains("CF-Conv &lt;1&gt;") && !html.contains("CF-Conv <1>"),
-            "labels are not escaped"
-        );
+        assert!(html.contains("CF-Conv &lt;1&gt;") && !html.contains("CF-Conv <1>"), "labels are escaped");
         assert!(html.contains("75.0 % ± 7.1"), "the table is missing");
         assert_eq!(html.matches("<svg").count(), 8);
         assert!(html.contains("[train]\nepochs = 3"), "the configuration is missing");
-        assert!(html.contains("Written by another version"));
+        assert!(html.contains("Another version wrote"));
         assert!(html.contains("prefers-color-scheme: dark"));
         let without_namespace = html.replace("http://www.w3.org/2000/svg", "");
         for outside in ["http://", "https://", "<script", "<link", "@import", "url("] {
@@ -236,40 +175,24 @@ mod tests {
     #[test]
     fn studies_have_tables_and_figures() {
         let line = Line { label: "ours".to_owned(), points: vec![(1.0, 2.0), (4.0, 8.0)] };
-        let study = StudyReport {
-            about: "A test.".to_owned(),
-            question: "Is it one?".to_owned(),
-            paper: Some("Nothing.".to_owned()),
-            command: "cargo xtask reproduce memory".to_owned(),
-            scale: "quick".to_owned(),
-            tables: vec![Table {
-                title: "Sizes".to_owned(),
-                heads: vec!["size <px>".to_owned()],
-                rows: vec![vec!["1".to_owned()]],
-            }],
-            figures: vec![Figure {
-                title: "Memory".to_owned(),
-                x: "size".to_owned(),
-                unit: " MiB".to_owned(),
-                lines: vec![line],
-            }],
-            data: json!({}),
-            environment: Environment::here(),
-        };
+        let rows = vec![vec!["1".to_owned()]];
+        let table = Table::new(["size <px>"], rows).titled("Sizes");
+        let (title, x, unit) = ("Memory".to_owned(), "size".to_owned(), " MiB".to_owned());
+        let figures = vec![Figure { title, x, unit, lines: vec![line] }];
+        let study = section(Results::Study(StudyResults { tables: vec![table], figures, data: json!({}) }));
         let html = page(&json!({ "experiments": { "memory": study } })).unwrap();
-        assert!(
-            html.contains("size &lt;px&gt;") && html.contains("<svg") && html.contains("The paper: Nothing.")
-        );
+        assert!(html.contains("size &lt;px&gt;") && html.contains("<svg"));
+        assert!(html.contains("The paper: Nothing."));
     }
 
     #[test]
     fn smoke_results_say_that_they_mean_nothing() {
-        let mut smoke = experiment(&[0.5]);
-        let notes = |experiment: &ExperimentReport| {
-            page(&json!({ "experiments": { "e": experiment } })).unwrap().matches("mean nothing").count()
+        let mut smoke = trained_section(&[0.5]);
+        let notes = |section: &Section| {
+            page(&json!({ "experiments": { "e": section } })).unwrap().matches("mean nothing").count()
         };
         assert_eq!(notes(&smoke), 0);
-        smoke.scale = "smoke".to_owned();
+        smoke.scale = Scale::Smoke;
         assert_eq!(notes(&smoke), 1);
     }
 }

@@ -1,8 +1,8 @@
-//! From what `--data` names to what the program reads.
+//! The images that an experiment needs, found in what `--data` names.
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
 
 /// The images of an experiment.
@@ -20,61 +20,51 @@ pub(crate) enum ImageSet {
 }
 
 impl ImageSet {
-    /// Its name for readers.
     pub(crate) fn label(self) -> &'static str {
+        self.description().0
+    }
+
+    /// Its name for readers, and the archives and folders to look for.
+    fn description(self) -> (&'static str, &'static [&'static str]) {
         match self {
-            Self::Embedded => "images that the program draws",
-            Self::CatsVsDogs => "Cats vs Dogs",
-            Self::Imagenette => "Imagenette",
-            Self::Cifar10 => "CIFAR-10",
-            Self::Cifar100 => "CIFAR-100",
+            Self::Embedded => ("images that the program draws", &[]),
+            Self::CatsVsDogs => ("Cats vs Dogs", &["cats_vs_dogs_64.zip", "cats_vs_dogs.zip", "PetImages"]),
+            Self::Imagenette => {
+                ("Imagenette", &["imagenette_64.zip", "imagenette.zip", "imagenette", "imagenette2"])
+            }
+            Self::Cifar10 => {
+                ("CIFAR-10", &["cifar10_jpeg.zip", "cifar10.zip", "cifar-10-batches-bin", "cifar10"])
+            }
+            Self::Cifar100 => ("CIFAR-100", &["cifar100.zip", "cifar-100-binary", "cifar100"]),
         }
     }
 
-    /// Archives and folders to look for in a folder.
-    fn names(self) -> &'static [&'static str] {
-        match self {
-            Self::Embedded => &[],
-            Self::CatsVsDogs => &["cats_vs_dogs_64.zip", "cats_vs_dogs.zip", "PetImages"],
-            Self::Imagenette => &["imagenette_64.zip", "imagenette.zip", "imagenette", "imagenette2"],
-            Self::Cifar10 => &["cifar10_jpeg.zip", "cifar10.zip", "cifar-10-batches-bin", "cifar10"],
-            Self::Cifar100 => &["cifar100.zip", "cifar-100-binary", "cifar100"],
-        }
-    }
-
-    /// Finds the images in `given`: a folder that holds one of the names, or, where `alone` says that no other
-    /// images are wanted, the archive or the folder of class folders itself. `None` for embedded images.
-    ///
-    /// # Errors
-    /// Says what was looked for.
+    /// Finds the images in `given`, a folder that holds one of the names. If `alone` says that no other images are
+    /// needed, `given` may also be the archive or the folder of class folders. `None` for embedded images. If it finds
+    /// nothing, the error says what it looked for.
     pub(crate) fn find(self, given: Option<&Path>, alone: bool) -> Result<Option<PathBuf>> {
         if self == Self::Embedded {
             return Ok(None);
         }
-        let Some(given) = given else {
-            bail!("it needs {}: give the folder or .zip with --data", self.label());
-        };
-        let given = std::path::absolute(given).with_context(|| format!("--data {}", given.display()))?;
+        let needed = || format!("it needs {}: give the folder or .zip with --data", self.label());
+        let given = std::path::absolute(given.with_context(needed)?).context("--data")?;
+        let option = format!("--data {}", given.display());
+        ensure!(given.exists(), "{option}: there is no such folder or file");
         if given.is_file() && alone {
-            if given.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("zip")) {
-                return Ok(Some(given));
-            }
-            bail!("--data {}: a file must be a .zip archive of image folders", given.display());
+            let is_zip = given.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("zip"));
+            ensure!(is_zip, "{option}: a file must be a .zip archive of image folders");
+            return Ok(Some(given));
         }
-        if !given.exists() {
-            bail!("--data {}: there is no such folder or file", given.display());
-        }
-        // The program wants the folder above those of the classes: for PetImages that is the given one.
-        for name in self.names() {
-            if given.join(name).exists() {
-                return Ok(Some(if *name == "PetImages" { given } else { given.join(name) }));
-            }
+        let names = self.description().1;
+        if let Some(name) = names.iter().find(|name| given.join(name).exists()) {
+            // The program wants the folder above those of the classes: for PetImages that is the given one.
+            return Ok(Some(if *name == "PetImages" { given } else { given.join(name) }));
         }
         if alone && subfolders(&given)? >= 2 {
             return Ok(Some(given));
         }
         let or_classes = if alone { " nor a folder for each class" } else { "" };
-        bail!("--data {}: found no {} in it{or_classes}", given.display(), self.names().join(", no "))
+        bail!("{option}: found no {} in it{or_classes}", names.join(", no "))
     }
 }
 

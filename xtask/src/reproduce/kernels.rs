@@ -1,4 +1,4 @@
-//! Pictures of learned kernels, as parts of a page.
+//! Pictures of learned kernels, as a part of the page.
 
 use std::path::Path;
 
@@ -6,9 +6,10 @@ use anyhow::{Context, Result, ensure};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
-/// Channel pairs of each layer that are drawn.
+use crate::files;
+
+/// Channel pairs of each layer in the pictures.
 pub(crate) const PAIRS: usize = 4;
 
 /// Taps on either side of the middle that a report draws: kernels are a few pixels wide.
@@ -34,31 +35,42 @@ pub(crate) struct Picture {
     pub(crate) magnitude: String,
 }
 
-/// Draws what `cfconv inspect --kernels` has written to `path`, with `reach` taps on either side of the middle.
-///
-/// # Errors
-/// The file is missing or holds no kernels.
+/// What `cfconv inspect --kernels` prints.
+#[derive(Deserialize)]
+struct Inspection {
+    kernels: Vec<LayerKernels>,
+}
+
+#[derive(Deserialize)]
+struct LayerKernels {
+    layer: String,
+    height: usize,
+    width: usize,
+    pairs: Vec<ChannelPair>,
+}
+
+#[derive(Deserialize)]
+struct ChannelPair {
+    in_channel: u64,
+    out_channel: u64,
+    spatial: Vec<f64>,
+    magnitude: Vec<f64>,
+}
+
+/// Draws the kernels in `path`, which `cfconv inspect --kernels` has written, with `reach` taps on either side of the
+/// middle.
 pub(crate) fn draw(path: &Path, reach: usize) -> Result<Vec<Picture>> {
-    let place = || format!("reading {}", path.display());
-    let text = std::fs::read_to_string(path).with_context(place)?;
-    let report: Value = serde_json::from_str(&text).with_context(place)?;
-    let layers = report["kernels"].as_array().context("it has no kernels").with_context(place)?;
     let mut pictures = Vec::new();
-    for layer in layers {
-        let size = |name: &str| layer[name].as_u64().context("a size is missing").with_context(place);
-        let (height, width) = (size("height")? as usize, size("width")? as usize);
-        for pair in layer["pairs"].as_array().into_iter().flatten() {
-            let plane = |name: &str| -> Result<Plane> {
-                let values = pair[name].as_array().into_iter().flatten().filter_map(Value::as_f64).collect();
-                Plane::new(height, width, values).with_context(place)
-            };
-            let channel = |name: &str| pair[name].as_u64().unwrap_or_default();
+    for LayerKernels { layer, height, width, pairs } in files::read_json::<Inspection>(path)?.kernels {
+        for ChannelPair { in_channel, out_channel, spatial, magnitude } in pairs {
+            let plane =
+                |values| Plane::new(height, width, values).with_context(|| path.display().to_string());
             pictures.push(Picture {
-                layer: layer["layer"].as_str().unwrap_or_default().to_owned(),
-                in_channel: channel("in_channel"),
-                out_channel: channel("out_channel"),
-                spatial: plane("spatial")?.middle(reach).png(diverging)?,
-                magnitude: plane("magnitude")?.png(sequential)?,
+                layer: layer.clone(),
+                in_channel,
+                out_channel,
+                spatial: plane(spatial)?.middle(reach).png(diverging)?,
+                magnitude: plane(magnitude)?.png(sequential)?,
             });
         }
     }
@@ -81,7 +93,7 @@ impl Plane {
         Ok(Self { height, width, values })
     }
 
-    /// What lies within `reach` of the middle.
+    /// The part within `reach` of the middle.
     fn middle(&self, reach: usize) -> Self {
         let range = |extent: usize| (extent / 2).saturating_sub(reach)..extent.min(extent / 2 + reach + 1);
         let (rows, columns) = (range(self.height), range(self.width));
@@ -115,22 +127,18 @@ fn sequential(value: f64) -> [u8; 3] {
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
+mod tests {
     use super::*;
-
-    pub(crate) fn write_kernels(path: &Path) {
-        let values: Vec<f64> = (0..30).map(|value| f64::from(value) - 10.0).collect();
-        let pair =
-            serde_json::json!({ "in_channel": 1, "out_channel": 2, "spatial": values, "magnitude": values });
-        let layer = serde_json::json!({ "layer": "layers.0", "height": 5, "width": 6, "pairs": [pair] });
-        std::fs::write(path, serde_json::json!({ "kernels": [layer] }).to_string()).unwrap();
-    }
+    use serde_json::json;
 
     #[test]
     fn kernels_become_pictures() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("kernels.json");
-        write_kernels(&path);
+        let values: Vec<f64> = (0..30).map(|value| f64::from(value) - 10.0).collect();
+        let pair = json!({ "in_channel": 1, "out_channel": 2, "spatial": values, "magnitude": values });
+        let layer = json!({ "layer": "layers.0", "height": 5, "width": 6, "pairs": [pair] });
+        files::replace_json(&path, &json!({ "kernels": [layer] })).unwrap();
         let pictures = draw(&path, REACH).unwrap();
         assert_eq!((pictures.len(), pictures[0].out_channel), (1, 2));
         let data = pictures[0].spatial.strip_prefix("data:image/png;base64,").unwrap();

@@ -1,64 +1,66 @@
-//! `cargo xtask reproduce`: runs an experiment, or all, and reports what was reached.
+//! `cargo xtask reproduce`: runs an experiment, or all, and reports the results.
 //!
-//! Results gather in one folder: `report.json`, `report.html` and `report.md` with all experiments, and `runs/` with a folder
-//! for each training run, from which an interrupted call goes on. The experiments are files in
-//! `xtask/experiments`, or studies that a module here carries out.
+//! Results gather in one folder: `report.json`, `report.html` and `report.md` with all experiments, and `runs/` with a
+//! folder for each training run, from which an interrupted call continues. An experiment is a file in
+//! `xtask/experiments`, or a study: a module here that measures something.
 
+mod columns;
 mod experiment;
 mod figures;
 mod html;
 mod images;
 pub(crate) mod kernels;
-mod law;
 mod markdown;
 mod memory;
+mod positions_law;
+mod power_law_fit;
 mod program;
-mod progress;
 mod report;
 mod row;
 mod run_folder;
-mod scale;
-mod sizes;
+mod run_state;
+mod seeds;
 mod spectral_bias;
-mod statistics;
 mod study;
 mod suite;
-mod table;
 mod trainings;
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, ensure};
 
 use self::program::Program;
-use self::progress::Progress;
-use self::scale::Scale;
-use self::study::{Study, StudyOptions};
-use self::suite::{Entry, Kind};
-use self::trainings::{Options, Trainings};
-use crate::{atomic, output, text_table, workspace};
+use self::report::{Results, Section};
+use self::study::Study;
+use self::suite::Source;
+use self::trainings::Trainings;
+use crate::environment::Environment;
+use crate::files;
+use crate::progress::Progress;
+use crate::scale::Scale;
 
 /// Options of `cargo xtask reproduce`.
-#[derive(clap::Args)]
+#[derive(Clone, Debug, Default, clap::Args)]
 pub(crate) struct Args {
-    /// The experiment, or `all`; `embedded` needs no images. Default: the one for the images given.
+    /// The experiment, or `all`. Default: `cats-vs-dogs` with --data, else `embedded`, which needs no images.
+    #[arg(value_parser = suite::names())]
     name: Option<String>,
     /// Folder or .zip with the images; a folder may hold the images of several experiments.
     #[arg(long, value_name = "PATH")]
     data: Option<PathBuf>,
-    /// How much of it is run.
+    /// How much of the experiment runs.
     #[arg(long, value_enum, default_value = "full")]
     scale: Scale,
     /// Train each network from this many seeds: 0, 1, ….
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=1000))]
     seeds: u64,
-    /// Only these networks of one experiment, separated by commas, by their names in its file.
+    /// Train only these networks of one experiment, separated by commas; their names are in the experiment's file.
     #[arg(long, value_name = "NETWORK", value_delimiter = ',')]
     only: Vec<String>,
-    /// Go on where an earlier call stopped: finished runs are kept, an interrupted one continues.
+    /// Continue where an earlier call stopped: keep finished runs and resume an interrupted one.
     #[arg(long)]
     resume: bool,
-    /// A Python with torch, for the memory of PyTorch beside ours. Default: the one that `cargo xtask bench` made.
+    /// A Python with torch, to measure the memory of PyTorch too. Default: the one that `cargo xtask bench` made.
     #[arg(long, value_name = "PATH")]
     python: Option<PathBuf>,
     /// Folder for the results. Default: target/reproduce in the repository.
@@ -66,163 +68,144 @@ pub(crate) struct Args {
     out: Option<PathBuf>,
 }
 
-/// Trains what is missing, then prints and writes the report, after each experiment anew.
-///
-/// # Errors
-/// Wrong options, missing images, a program that fails, files that cannot be written. Of `all` experiments the
-/// others are run first.
-pub(crate) fn run(args: &Args) -> Result<()> {
-    let entries = suite::choose(args.name.as_deref(), args.data.is_some())?;
-    let out = match &args.out {
-        Some(out) => std::path::absolute(out).context("--out")?,
-        None => workspace::root().join("target/reproduce"),
-    };
-    let many = entries.len() > 1;
-    if !args.only.is_empty() && !matches!(&*entries, [Entry { kind: Kind::Trainings(_), .. }]) {
-        bail!("--only chooses networks of one experiment: name one that trains networks");
+impl Args {
+    /// Whether every experiment runs, so that `--data` is a folder with the images of several.
+    fn is_of_all(&self) -> bool {
+        self.name.as_deref() == Some(suite::ALL)
     }
-    let options = Options {
-        scale: args.scale,
-        seeds: args.seeds,
-        only: &args.only,
-        data: args.data.as_deref(),
-        one_of_many: many,
-        resume: args.resume,
-    };
-    let (mut planned, mut failed) = (Vec::new(), Vec::new());
-    for Entry { name, kind } in entries {
-        let plan = match kind {
-            Kind::Study(study) => Ok(Planned::Study { name, study }),
-            Kind::Trainings(experiment) => {
-                Trainings::plan(name, *experiment, &options, &out).map(Box::new).map(Planned::Trainings)
-            }
-        };
-        match plan {
-            Ok(plan) => planned.push(plan),
-            Err(error) if many => {
+
+    /// The shortest call that gives the results of one experiment.
+    fn command_line(&self, name: &str, uses_data: bool) -> String {
+        let data = self.data.as_ref().filter(|_| uses_data).map(|data| format!(" --data {}", data.display()));
+        let scale = (self.scale != Scale::Full).then(|| format!(" --scale {}", self.scale.name()));
+        let seeds = (self.seeds != 1).then(|| format!(" --seeds {}", self.seeds));
+        let only = (!self.only.is_empty()).then(|| format!(" --only {}", self.only.join(",")));
+        let options: String = [data, scale, seeds, only].into_iter().flatten().collect();
+        format!("cargo xtask reproduce {name}{options}")
+    }
+}
+
+/// Trains and measures what is missing; prints and writes the report after each experiment. If one of `all`
+/// experiments fails, the others run first.
+pub(crate) fn run(args: &Args) -> Result<()> {
+    let chosen = suite::choose(args.name.as_deref(), args.data.is_some())?;
+    let out = files::results_folder(args.out.as_deref(), "target/reproduce")?;
+    let may_choose = matches!(&*chosen, [(_, Source::Networks(_))]);
+    ensure!(
+        args.only.is_empty() || may_choose,
+        "--only needs the name of one experiment that trains networks"
+    );
+    let (mut planned, mut missing) = (Vec::new(), Vec::new());
+    for (name, source) in chosen {
+        match Planned::new(name, source, args, &out) {
+            Err(error) if args.is_of_all() => {
                 eprintln!("left out: {error:#}");
-                failed.push(name);
+                missing.push(name);
             }
-            Err(error) => return Err(error),
+            plan => planned.push(plan?),
         }
     }
-    let mut progress = Progress::new(planned.iter().map(|plan| plan.len(args.scale)).sum());
+    let mut progress = Progress::new(planned.iter().map(|plan| plan.len(args.scale)).sum(), 0.0);
     let mut program = None;
     for plan in &planned {
-        let outcome = match plan {
-            Planned::Trainings(trainings) => {
-                let program = match &program {
-                    Some(program) => program,
-                    None => program.insert(Program::build(args.scale)?),
-                };
-                train(trainings, program, &options, &out, &mut progress)
-            }
-            Planned::Study { name, study } => measure(name, *study, args, &options, &out, &mut progress),
-        };
-        match outcome {
-            Err(error) if many => {
-                progress.note(&format!("{} failed: {error:#}", plan.name()));
-                failed.push(plan.name());
+        match plan.carry_out(args, &out, &mut program, &mut progress) {
+            Err(error) if args.is_of_all() => {
+                progress.note(format_args!("{} failed: {error:#}", plan.name));
+                missing.push(plan.name);
             }
             outcome => outcome?,
         }
     }
     progress.finish();
-    let (report, page) = (report_path(&out), page_path(&out));
-    output::line(format_args!("\nwritten: {}\n         {}", report.display(), page.display()));
-    if !failed.is_empty() {
-        bail!("not all experiments were run: {} are missing", failed.join(", "));
-    }
+    progress.print(format_args!("\nwritten: {}", out.join("report.json").display()));
+    progress.print(format_args!("         {}", out.join("report.html").display()));
+    ensure!(missing.is_empty(), "these experiments are missing: {}", missing.join(", "));
     Ok(())
 }
 
 /// An experiment that can be carried out.
-enum Planned {
+struct Planned {
+    name: &'static str,
+    job: Job,
+}
+
+enum Job {
     Trainings(Box<Trainings>),
-    Study { name: &'static str, study: Study },
+    Study(Study),
 }
 
 impl Planned {
-    fn name(&self) -> &'static str {
-        match self {
-            Self::Trainings(trainings) => trainings.name(),
-            Self::Study { name, .. } => name,
+    fn new(name: &'static str, source: Source, args: &Args, out: &Path) -> Result<Self> {
+        let job = match source {
+            Source::Study(study) => Job::Study(study),
+            Source::Networks(text) => {
+                Job::Trainings(Box::new(Trainings::plan(name, suite::parse(name, text)?, args, out)?))
+            }
+        };
+        Ok(Self { name, job })
+    }
+
+    /// Weight of its progress: one for each run or measurement.
+    fn len(&self, scale: Scale) -> f64 {
+        match &self.job {
+            Job::Trainings(trainings) => trainings.len() as f64,
+            Job::Study(study) => (study.len)(scale) as f64,
         }
     }
 
-    /// Number of steps of its progress.
-    fn len(&self, scale: Scale) -> usize {
-        match self {
-            Self::Trainings(trainings) => trainings.len(),
-            Self::Study { study, .. } => study.len(scale),
-        }
+    /// Trains or measures, puts the results into the report and prints them. `program` is built when it is needed.
+    fn carry_out(
+        &self,
+        args: &Args,
+        out: &Path,
+        program: &mut Option<Program>,
+        progress: &mut Progress,
+    ) -> Result<()> {
+        let command = args.command_line(self.name, matches!(self.job, Job::Trainings(_)));
+        let report_path = out.join("report.json");
+        let (intro, results) = match &self.job {
+            Job::Trainings(trainings) => {
+                let program = match program {
+                    Some(program) => program,
+                    None => program.insert(Program::build(args.scale)?),
+                };
+                trainings.train(program, args.resume, progress)?;
+                trainings.gather(args)?
+            }
+            Job::Study(_) if args.resume && report::holds(&report_path, self.name, &command) => {
+                progress.note(format_args!("{}: finished earlier, kept", self.name));
+                progress.advance(self.len(args.scale), true);
+                return Ok(());
+            }
+            Job::Study(study) => {
+                let (intro, results) = (study.run)(args, progress)?;
+                (intro, Results::Study(results))
+            }
+        };
+        let (scale, environment) = (args.scale, Environment::here());
+        let section = Section { intro, command, scale, environment, results };
+        let report = report::merge(&report_path, self.name, &section)?;
+        files::replace(&out.join("report.md"), &markdown::page(&report))?;
+        files::replace(&out.join("report.html"), &html::page(&report)?)?;
+        progress.print(section.text(self.name));
+        Ok(())
     }
 }
 
-fn report_path(out: &Path) -> PathBuf {
-    out.join("report.json")
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn page_path(out: &Path) -> PathBuf {
-    out.join("report.html")
-}
-
-/// Trains the networks of one experiment and puts its results into the report.
-fn train(
-    trainings: &Trainings,
-    program: &Program,
-    options: &Options<'_>,
-    out: &Path,
-    progress: &mut Progress,
-) -> Result<()> {
-    trainings.train(program, options.resume, progress)?;
-    let gathered = trainings.gather(options)?;
-    write(out, trainings.name(), &gathered)?;
-    let runs = if options.seeds == 1 { "1 run".to_owned() } else { format!("{} runs", options.seeds) };
-    progress.print(&format!(
-        "\n{} ({} scale, {runs} of each network)\n\n{}",
-        trainings.name(),
-        options.scale.name(),
-        table::text(&gathered)
-    ));
-    for law in &gathered.positions_laws {
-        progress.print(&format!("{}: {}", law.criterion.heading(), law.formula()));
-        if let Some(by_kernel) = &law.by_kernel {
-            progress.print(&format!("  by the kernel's number of positions alone: {}", by_kernel.formula()));
-        }
+    #[test]
+    fn the_command_line_repeats_what_decides_the_result() {
+        let args = Args { scale: Scale::Quick, seeds: 3, data: Some("d".into()), ..Args::default() };
+        let line = "cargo xtask reproduce embedded --scale quick --seeds 3";
+        assert_eq!(args.command_line("embedded", false), line);
+        let line = "cargo xtask reproduce positions --data d --scale quick --seeds 3";
+        assert_eq!(args.command_line("positions", true), line);
+        let only = vec!["cfconv-pairs".to_owned()];
+        let smoke = Args { scale: Scale::Smoke, seeds: 1, only, ..Args::default() };
+        let line = "cargo xtask reproduce positions --scale smoke --only cfconv-pairs";
+        assert_eq!(smoke.command_line("positions", true), line);
     }
-    Ok(())
-}
-
-/// Carries out a study and puts its results into the report.
-fn measure(
-    name: &str,
-    study: Study,
-    args: &Args,
-    options: &Options<'_>,
-    out: &Path,
-    progress: &mut Progress,
-) -> Result<()> {
-    let command = trainings::command_line(name, &Options { data: None, ..*options });
-    if options.resume && report::holds(&report_path(out), name, &command) {
-        progress.note(&format!("{name}: finished earlier, kept"));
-        (0..study.len(args.scale)).for_each(|_| progress.finish_run(true));
-        return Ok(());
-    }
-    let study_options =
-        StudyOptions { scale: args.scale, seeds: args.seeds, python: args.python.as_deref(), command };
-    let report = study.run(&study_options, progress)?;
-    write(out, name, &report)?;
-    progress.print(&format!("\n{name} ({} scale)", args.scale.name()));
-    for table in &report.tables {
-        let heads: Vec<_> = table.heads.iter().map(String::as_str).collect();
-        progress.print(&format!("\n{}\n{}", table.title, text_table::columns(&heads, &table.rows)));
-    }
-    Ok(())
-}
-
-fn write(out: &Path, name: &str, results: &impl serde::Serialize) -> Result<()> {
-    let report = report::merge(&report_path(out), name, results)?;
-    atomic::write(&out.join("report.md"), &markdown::page(&report))?;
-    atomic::write(&page_path(out), &html::page(&report)?)
 }

@@ -5,22 +5,19 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
 use super::kernels;
-use super::progress::{MetricsReader, Progress};
-use super::run_folder::{Request, RunFolder};
-use super::scale::Scale;
-use super::sizes::SizeScore;
-use crate::build::{self, Profile};
-use crate::{atomic, workspace};
+use super::run_folder::{BEST, KERNELS, LOG, METRICS, Request, RunFolder};
+use super::run_state::RunState;
+use super::seeds::SizeScore;
+use crate::progress::Progress;
+use crate::scale::Scale;
+use crate::{build, command, files, workspace};
 
 /// Pause between two looks at a run's metrics.
 const LOOK_INTERVAL: Duration = Duration::from_millis(200);
-
-/// Lines of the log that an error shows.
-const LOG_TAIL: usize = 20;
 
 /// The built program.
 pub(crate) struct Program {
@@ -28,19 +25,12 @@ pub(crate) struct Program {
 }
 
 impl Program {
-    /// Builds the program: for smoke runs the one that the tests use, else for speed.
-    ///
-    /// # Errors
-    /// Cargo cannot be started or fails.
+    /// Builds the program.
     pub(crate) fn build(scale: Scale) -> Result<Self> {
-        let profile = if scale == Scale::Smoke { Profile::Dev } else { Profile::Release };
-        Ok(Self { path: build::program("cfconv-train", "cfconv", profile)? })
+        Ok(Self { path: build::program("cfconv-train", "cfconv", scale.profile())? })
     }
 
-    /// Trains in `folder` and shows how far it is.
-    ///
-    /// # Errors
-    /// The program fails: with the end of what it printed.
+    /// Trains in `folder` and shows how far it is; if the program fails, the error holds the end of its log.
     pub(crate) fn train(
         &self,
         config: &Path,
@@ -49,104 +39,73 @@ impl Program {
         resume: bool,
         progress: &mut Progress,
     ) -> Result<()> {
-        let log = File::options().create(true).append(true).open(folder.log());
-        let log = log.with_context(|| format!("opening {}", folder.log().display()))?;
-        let mut command = Command::new(&self.path);
-        command.args(train_arguments(config, request, folder.path(), resume)).current_dir(workspace::root());
+        let (log_path, metrics) = (folder.file(LOG), folder.file(METRICS));
+        let log = File::options().create(true).append(true).open(&log_path);
+        let log = log.with_context(|| format!("opening {}", log_path.display()))?;
+        let mut command = self.train_command(config, request, folder.path(), resume);
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
-        let mut child =
-            command.spawn().with_context(|| format!("could not start {}", self.path.display()))?;
-
-        let mut reader = MetricsReader::new(&folder.metrics(), max_steps(&request.arguments));
+        let mut child = command.spawn().with_context(|| format!("could not start {command:?}"))?;
         let status = loop {
             if let Some(status) = child.try_wait().context("waiting for cfconv")? {
                 break status;
             }
             std::thread::sleep(LOOK_INTERVAL);
-            progress.update(reader.look());
+            let state = RunState::read(&metrics);
+            progress.update(state.fraction(), &state.describe());
         };
-        if !status.success() {
-            let text = std::fs::read_to_string(folder.log()).unwrap_or_default();
-            let lines: Vec<_> = text.lines().collect();
-            let tail = lines[lines.len().saturating_sub(LOG_TAIL)..].join("\n");
-            bail!("{command:?} failed ({status}); {} ends:\n{tail}", folder.log().display());
-        }
+        let messages = std::fs::read_to_string(&log_path).unwrap_or_default();
+        let (log, end) = (log_path.display(), command::last_lines(&messages));
+        ensure!(status.success(), "{command:?} failed ({status}); {log} ends:\n{end}");
         Ok(())
     }
-}
 
-/// What is asked of a trained network beside the training's own test.
-impl Program {
-    /// Tests the network of a finished run on the run's test images at other sizes; what an earlier call has
-    /// written for the same sizes is kept.
-    ///
-    /// # Errors
-    /// The program fails.
-    pub(crate) fn evaluate_sizes(
-        &self,
-        request: &Request,
-        folder: &RunFolder,
-        sizes: &[usize],
-    ) -> Result<()> {
-        let known: Vec<u64> =
-            folder.size_scores().unwrap_or_default().iter().map(|score| score.size).collect();
-        if known == sizes.iter().map(|&size| size as u64).collect::<Vec<_>>() {
+    fn train_command(&self, config: &Path, request: &Request, out: &Path, resume: bool) -> Command {
+        let mut command = Command::new(&self.path);
+        command.arg("train").arg("--config").arg(config).arg("--out").arg(out);
+        command.args(["--seed", &request.seed.to_string()]);
+        if let Some(data) = &request.data {
+            command.arg("--data").arg(data);
+        }
+        command.args(&request.arguments).args(resume.then_some("--resume")).current_dir(workspace::root());
+        command
+    }
+
+    /// Tests the network of a finished run on the run's test images at other sizes; keeps what an earlier call wrote
+    /// for the same sizes.
+    pub(crate) fn evaluate_sizes(&self, request: &Request, folder: &RunFolder, sizes: &[u64]) -> Result<()> {
+        let known = folder.size_scores().unwrap_or_default();
+        if known.iter().map(|score| &score.size).eq(sizes) {
             return Ok(());
         }
         let mut scores = Vec::new();
-        for size in sizes {
-            let mut arguments =
-                vec!["eval".to_owned(), "--json".to_owned(), "--split".to_owned(), "test".to_owned()];
-            arguments.extend(["--size".to_owned(), size.to_string()]);
+        for &size in sizes {
+            let mut command = Command::new(&self.path);
+            command.args(["eval", "--json", "--split", "test", "--size", &size.to_string()]);
             if let Some(data) = &request.data {
-                arguments.extend(["--data".to_owned(), data.to_string_lossy().into_owned()]);
+                command.arg("--data").arg(data);
             }
-            let report: Value = serde_json::from_str(&self.ask(&arguments, folder)?)?;
+            let report: Value = serde_json::from_str(&ask(&mut command, folder)?)?;
             let accuracy = report["accuracy"].as_f64().context("cfconv eval printed no accuracy")?;
-            scores.push(SizeScore { size: *size as u64, accuracy });
+            scores.push(SizeScore { size, accuracy });
         }
         folder.write_size_scores(&scores)
     }
 
     /// Writes some kernels of the network of a finished run beside it, unless they are there.
-    ///
-    /// # Errors
-    /// The program fails.
     pub(crate) fn write_kernels(&self, folder: &RunFolder) -> Result<()> {
-        if folder.kernels().is_file() {
+        let path = folder.file(KERNELS);
+        if path.is_file() {
             return Ok(());
         }
-        let arguments = ["inspect", "--json", "--kernels", &kernels::PAIRS.to_string()].map(str::to_owned);
-        atomic::write(&folder.kernels(), &self.ask(&arguments, folder)?)
-    }
-
-    /// Runs the program on the best network of a run and returns what it prints.
-    fn ask(&self, arguments: &[String], folder: &RunFolder) -> Result<String> {
         let mut command = Command::new(&self.path);
-        command.args(arguments).arg("--checkpoint").arg(folder.best()).current_dir(workspace::root());
-        let output = command.output().with_context(|| format!("could not start {command:?}"))?;
-        if !output.status.success() {
-            bail!("{command:?} failed ({}):\n{}", output.status, String::from_utf8_lossy(&output.stderr));
-        }
-        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+        command.args(["inspect", "--json", "--kernels", &kernels::PAIRS.to_string()]);
+        files::replace(&path, &ask(&mut command, folder)?)
     }
 }
 
-fn train_arguments(config: &Path, request: &Request, out: &Path, resume: bool) -> Vec<String> {
-    let text = |path: &Path| path.to_string_lossy().into_owned();
-    let mut arguments = vec!["train".to_owned(), "--config".to_owned(), text(config)];
-    arguments.extend(["--out".to_owned(), text(out), "--seed".to_owned(), request.seed.to_string()]);
-    if let Some(data) = &request.data {
-        arguments.extend(["--data".to_owned(), text(data)]);
-    }
-    arguments.extend(request.arguments.iter().cloned());
-    arguments.extend(resume.then(|| "--resume".to_owned()));
-    arguments
-}
-
-fn max_steps(arguments: &[String]) -> Option<u64> {
-    let at = arguments.iter().position(|argument| argument == "--max-steps")?;
-    arguments.get(at + 1)?.parse().ok()
+/// Runs the program on the best network of a run and returns what it prints.
+fn ask(command: &mut Command, folder: &RunFolder) -> Result<String> {
+    command::stdout(command.arg("--checkpoint").arg(folder.file(BEST)))
 }
 
 #[cfg(test)]
@@ -157,13 +116,16 @@ mod tests {
     fn request_becomes_the_programs_arguments() {
         let request = Request {
             config: String::new(),
-            arguments: vec!["--max-steps".to_owned(), "4".to_owned()],
+            arguments: vec!["--set".to_owned(), "train.epochs=4".to_owned()],
             data: Some(PathBuf::from("images.zip")),
             seed: 3,
         };
-        let line = train_arguments(Path::new("c.toml"), &request, Path::new("out"), true).join(" ");
-        assert_eq!(line, "train --config c.toml --out out --seed 3 --data images.zip --max-steps 4 --resume");
-        assert_eq!(max_steps(&request.arguments), Some(4));
-        assert_eq!(max_steps(&[]), None);
+        let program = Program { path: PathBuf::from("cfconv") };
+        let command = program.train_command(Path::new("c.toml"), &request, Path::new("out"), true);
+        let line = command.get_args().map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ");
+        assert_eq!(
+            line,
+            "train --config c.toml --out out --seed 3 --data images.zip --set train.epochs=4 --resume"
+        );
     }
 }

@@ -2,25 +2,24 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 
 use super::experiment::Variant;
 use super::run_folder::{EpochPoint, Signature, Summary};
-use super::sizes::{self, SizeAccuracy, SizeScore};
-use super::statistics::MeanStd;
+use super::seeds::{self, MeanStd, SizeAccuracy, SizeScore};
 
 /// Results of one network; figures are means over the seeds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Row {
     pub(crate) model: String,
     pub(crate) label: String,
-    /// What it has in common with the other rows on a line of a figure.
+    /// The line of a figure that it belongs to.
     pub(crate) group: String,
-    /// Its place on each axis of the experiment; null for what is no number.
+    /// Its place on each axis of the experiment; null if that is not a number.
     pub(crate) coordinates: BTreeMap<String, Option<f64>>,
     pub(crate) parameters: u64,
-    /// Share of the test images classified rightly.
+    /// Share of the test images that are classified correctly.
     pub(crate) accuracy: f64,
     pub(crate) accuracy_std: Option<f64>,
     /// The paper's value.
@@ -36,7 +35,6 @@ pub(crate) struct Row {
     /// Share of positions refreshed in the last epoch, mean over layers and seeds.
     pub(crate) coverage: Option<f64>,
     /// Positions of the largest kernel.
-    #[serde(default)]
     pub(crate) kernel_positions: Option<f64>,
     /// Accuracy on the test images at other sizes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -62,88 +60,60 @@ pub(crate) fn groups(rows: &[Row]) -> Vec<&str> {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct SeedRun {
     pub(crate) seed: u64,
-    pub(crate) accuracy: f64,
-    pub(crate) validation_accuracy: Option<f64>,
-    pub(crate) train_accuracy: Option<f64>,
-    pub(crate) step_ms: f64,
-    pub(crate) peak_mib: Option<f64>,
-    pub(crate) steps: Option<u64>,
-    pub(crate) seconds: f64,
+    #[serde(flatten)]
+    pub(crate) summary: Summary,
     pub(crate) curve: Vec<EpochPoint>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) sizes: Vec<SizeScore>,
-    /// What the run saw go wrong.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub(crate) signatures: Vec<Signature>,
 }
 
 impl SeedRun {
-    /// What a finished run left.
-    pub(crate) fn new(seed: u64, summary: &Summary, curve: Vec<EpochPoint>) -> Self {
-        Self {
-            seed,
-            accuracy: summary.test_accuracy.unwrap_or(f64::NAN),
-            validation_accuracy: summary.validation_accuracy,
-            train_accuracy: summary.train_accuracy,
-            step_ms: summary.step_ms,
-            peak_mib: summary.peak_mib,
-            steps: summary.steps,
-            seconds: summary.total_seconds,
-            curve,
-            sizes: vec![],
-            signatures: summary.signatures.clone(),
-        }
-    }
-
-    fn last(&self, measure: fn(&EpochPoint) -> Option<f64>) -> Option<f64> {
+    /// A measure after the last epoch.
+    pub(crate) fn last(&self, measure: fn(&EpochPoint) -> Option<f64>) -> Option<f64> {
         self.curve.last().and_then(measure)
     }
 }
 
 impl Row {
-    /// The failure signatures of its runs, with the seeds that gave them.
+    /// The failure signatures of its runs, each with the run's seed.
     pub(crate) fn signatures(&self) -> impl Iterator<Item = (u64, &Signature)> {
-        self.runs.iter().flat_map(|run| run.signatures.iter().map(|signature| (run.seed, signature)))
+        self.runs.iter().flat_map(|run| run.summary.signatures.iter().map(|signature| (run.seed, signature)))
     }
 
-    /// Gathers the runs of one network, one a seed.
-    ///
-    /// # Errors
-    /// There is no run, or a run has no test accuracy.
-    pub(crate) fn gather(variant: &Variant, runs: Vec<(Summary, SeedRun)>) -> Result<Self> {
+    /// Gathers the runs of one network, one for each seed. Fails if there is none or one was not tested.
+    pub(crate) fn gather(variant: &Variant, runs: Vec<SeedRun>) -> Result<Self> {
         let label = &variant.label;
-        ensure!(!runs.is_empty(), "{label}: no run is finished");
-        let first = &runs[0].0;
-        let (parameters, epochs, test_images) = (first.parameters, first.epochs, first.test_images);
-        let tested = runs.iter().filter(|(summary, _)| summary.test_accuracy.is_some()).count();
-        ensure!(tested == runs.len(), "{label}: a run has no test accuracy; are there no test images?");
-        let over_seeds = |figure: fn(&(Summary, SeedRun)) -> Option<f64>| {
+        let first = &runs.first().with_context(|| format!("{label}: no run is finished"))?.summary;
+        let tested = runs.iter().all(|run| run.summary.accuracy.is_some());
+        ensure!(tested, "{label}: a run has no test accuracy; are there no test images?");
+        let over_seeds = |figure: fn(&SeedRun) -> Option<f64>| {
             MeanStd::of(&runs.iter().filter_map(figure).collect::<Vec<_>>())
         };
         let mean = |figure| over_seeds(figure).map(|value| value.mean);
-        let accuracy = over_seeds(|(s, _)| s.test_accuracy).expect("there is at least one run");
+        let accuracy = over_seeds(|run| run.summary.accuracy).expect("there is at least one run");
+        let count = |count: Option<u64>| count.with_context(|| format!("{label}: its summary lacks a count"));
         Ok(Self {
             model: variant.name.clone(),
             label: label.clone(),
             group: variant.group.clone(),
             coordinates: variant.coordinates.iter().cloned().collect(),
-            parameters,
+            parameters: count(first.parameters)?,
             accuracy: accuracy.mean,
             accuracy_std: accuracy.std,
-            paper_accuracy: variant.paper,
-            validation_accuracy: mean(|(s, _)| s.validation_accuracy),
-            train_accuracy: mean(|(s, _)| s.train_accuracy),
-            loss: mean(|(s, _)| s.test_loss),
-            test_images,
-            step_ms: mean(|(s, _)| Some(s.step_ms)).unwrap_or(f64::NAN),
-            peak_mib: mean(|(s, _)| s.peak_mib),
-            shadow_gap: mean(|(_, run)| run.last(|point| point.shadow_gap)),
-            coverage: mean(|(_, run)| run.last(|point| point.coverage)),
-            kernel_positions: mean(|(_, run)| run.last(|point| point.kernel_positions)),
-            sizes: sizes::over_seeds(&runs.iter().map(|(_, run)| run.sizes.clone()).collect::<Vec<_>>()),
-            epochs,
-            seconds: mean(|(s, _)| Some(s.total_seconds)).unwrap_or(f64::NAN),
-            runs: runs.into_iter().map(|(_, run)| run).collect(),
+            paper_accuracy: variant.network.paper,
+            validation_accuracy: mean(|run| run.summary.validation_accuracy),
+            train_accuracy: mean(|run| run.summary.train_accuracy),
+            loss: mean(|run| run.summary.test_loss),
+            test_images: first.test_images,
+            step_ms: mean(|run| Some(run.summary.step_ms)).unwrap_or(f64::NAN),
+            peak_mib: mean(|run| run.summary.peak_mib),
+            shadow_gap: mean(|run| run.last(|point| point.shadow_gap)),
+            coverage: mean(|run| run.last(|point| point.coverage)),
+            kernel_positions: mean(|run| run.last(|point| point.kernel_positions)),
+            sizes: seeds::sizes(&runs.iter().map(|run| run.sizes.clone()).collect::<Vec<_>>()),
+            epochs: count(first.epochs)?,
+            seconds: mean(|run| Some(run.summary.seconds)).unwrap_or(f64::NAN),
+            runs,
         })
     }
 }
@@ -153,55 +123,36 @@ pub(crate) mod tests {
     use super::super::images::ImageSet;
     use super::*;
 
-    pub(crate) fn summary(accuracy: f64) -> Summary {
-        Summary {
-            parameters: 58_000,
-            epochs: 2,
-            steps: Some(20),
-            train_accuracy: Some(0.9),
-            validation_accuracy: Some(0.6),
-            test_accuracy: Some(accuracy),
-            test_loss: Some(0.5),
-            test_images: Some(100),
-            step_ms: 12.0,
-            total_seconds: 3.0,
-            peak_mib: Some(100.0),
-            signatures: vec![],
-        }
-    }
-
     pub(crate) fn variant(label: &str, x: Option<f64>) -> Variant {
         Variant {
-            network: "cfconv".to_owned(),
+            network: Default::default(),
             name: "cfconv".to_owned(),
             label: label.to_owned(),
             group: "CF-Conv <1>".to_owned(),
-            config: String::new(),
             set: vec![],
             images: ImageSet::Embedded,
             if_found: false,
-            paper: None,
-            max_seeds: None,
             coordinates: vec![("positions".to_owned(), x)],
-            scales: Default::default(),
         }
+    }
+
+    fn run(seed: u64, accuracy: Option<f64>) -> SeedRun {
+        let point = |epoch: u32| EpochPoint {
+            epoch: u64::from(epoch),
+            train_loss: Some(1.0 / f64::from(epoch)),
+            validation_accuracy: accuracy.map(|accuracy| accuracy * f64::from(epoch) / 3.0),
+            shadow_gap: Some(0.2),
+            coverage: Some(0.25 * f64::from(epoch)),
+            ..EpochPoint::default()
+        };
+        let (parameters, epochs, peak_mib) = (Some(58_000), Some(2), Some(100.0));
+        let summary = Summary { accuracy, parameters, epochs, peak_mib, step_ms: 12.0, ..Summary::default() };
+        SeedRun { seed, summary, curve: vec![point(1), point(2), point(3)], sizes: vec![] }
     }
 
     /// A row with a run for each accuracy.
     pub(crate) fn row(variant: &Variant, accuracies: &[f64]) -> Row {
-        let runs = accuracies.iter().enumerate().map(|(seed, &accuracy)| {
-            let point = |epoch: u32| EpochPoint {
-                epoch: u64::from(epoch),
-                train_loss: Some(1.0 / f64::from(epoch)),
-                validation_accuracy: Some(accuracy * f64::from(epoch) / 3.0),
-                shadow_gap: Some(0.2),
-                coverage: Some(0.25 * f64::from(epoch)),
-                ..EpochPoint::default()
-            };
-            let summary = summary(accuracy);
-            let run = SeedRun::new(seed as u64, &summary, vec![point(1), point(2), point(3)]);
-            (summary, run)
-        });
+        let runs = (0..).zip(accuracies).map(|(seed, &accuracy)| run(seed, Some(accuracy)));
         Row::gather(variant, runs.collect()).unwrap()
     }
 
@@ -210,17 +161,16 @@ pub(crate) mod tests {
         let row = row(&variant("v", Some(4.0)), &[0.7, 0.8, 0.9]);
         assert!((row.accuracy - 0.8).abs() < 1e-12);
         assert!((row.accuracy_std.unwrap() - 0.1).abs() < 1e-12);
-        assert_eq!(row.runs.iter().map(|run| run.accuracy).collect::<Vec<_>>(), [0.7, 0.8, 0.9]);
+        let accuracies: Vec<_> = row.runs.iter().filter_map(|run| run.summary.accuracy).collect();
+        assert_eq!(accuracies, [0.7, 0.8, 0.9]);
         assert_eq!((row.shadow_gap.unwrap() * 10.0).round(), 2.0);
         assert_eq!(row.coverage, Some(0.75), "of the last epoch");
         assert_eq!(row.coordinates["positions"], Some(4.0));
     }
 
     #[test]
-    fn untested_networks_are_no_result() {
-        let untested = Summary { test_accuracy: None, ..summary(0.0) };
-        let run = SeedRun::new(0, &untested, vec![]);
-        assert!(Row::gather(&variant("v", None), vec![(untested, run)]).is_err());
+    fn networks_without_a_test_are_not_a_result() {
+        assert!(Row::gather(&variant("v", None), vec![run(0, None)]).is_err());
         assert!(Row::gather(&variant("v", None), vec![]).is_err());
     }
 

@@ -1,4 +1,4 @@
-//! The folder of one training run: what `cfconv train` leaves in it, and what is left to do.
+//! The folder of one training run: what `cfconv train` writes into it, and what is left to do.
 //!
 //! ```text
 //! config.toml              the configuration in full
@@ -6,10 +6,10 @@
 //! checkpoint.safetensors   the state to go on from
 //! best.safetensors         the network with the best validation accuracy
 //! summary.json             figures of the finished run
-//! request.json             what was asked for (written here, by xtask)
-//! log.txt                  what the program printed (written here, by xtask)
-//! sizes.json               tests at other image sizes, where the experiment has them (by xtask)
-//! kernels.json             some kernels, where the experiment draws them (by xtask)
+//! request.json             what xtask asked for (written by xtask)
+//! log.txt                  what the program printed (written by xtask)
+//! sizes.json               tests at other image sizes, where the experiment has them (written by xtask)
+//! kernels.json             some kernels, where the experiment draws them (written by xtask)
 //! ```
 
 use std::path::{Path, PathBuf};
@@ -18,11 +18,15 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::sizes::SizeScore;
-use super::statistics::MeanStd;
-use crate::atomic;
+use super::seeds::{MeanStd, SizeScore};
+use crate::files;
 
-/// Everything that decides a run's result: equal requests give equal results.
+pub(crate) const METRICS: &str = "metrics.jsonl";
+pub(crate) const BEST: &str = "best.safetensors";
+pub(crate) const LOG: &str = "log.txt";
+pub(crate) const KERNELS: &str = "kernels.json";
+
+/// Everything that decides the result of a run: equal requests give equal results.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Request {
     /// Text of the configuration file.
@@ -40,7 +44,7 @@ pub(crate) enum Plan {
     Skip,
     /// It stopped on the way.
     Resume,
-    /// There is nothing of it, or something of another request.
+    /// There is nothing, or something of another request.
     Start,
 }
 
@@ -50,31 +54,31 @@ pub(crate) struct RunFolder {
     path: PathBuf,
 }
 
-/// Figures of a finished run, as `cfconv train` writes them.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+/// Figures of a finished run: what reports show of the trainer's `summary.json`. An absent figure was not measured.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Summary {
-    pub(crate) parameters: u64,
-    pub(crate) epochs: u64,
-    #[serde(default)]
-    pub(crate) steps: Option<u64>,
-    #[serde(default)]
-    pub(crate) train_accuracy: Option<f64>,
-    #[serde(default)]
+    /// Share of the test images that are classified correctly.
+    #[serde(alias = "test_accuracy")]
+    pub(crate) accuracy: Option<f64>,
     pub(crate) validation_accuracy: Option<f64>,
-    #[serde(default)]
-    pub(crate) test_accuracy: Option<f64>,
-    #[serde(default)]
-    pub(crate) test_loss: Option<f64>,
-    #[serde(default)]
-    pub(crate) test_images: Option<u64>,
+    pub(crate) train_accuracy: Option<f64>,
     pub(crate) step_ms: f64,
-    pub(crate) total_seconds: f64,
-    /// Absent where the system does not tell.
-    #[serde(default)]
     pub(crate) peak_mib: Option<f64>,
-    /// What the run saw go wrong.
-    #[serde(default)]
+    pub(crate) steps: Option<u64>,
+    #[serde(alias = "total_seconds")]
+    pub(crate) seconds: f64,
+    /// Failures that the run recognised.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) signatures: Vec<Signature>,
+    /// This and what follows stands in a report once for a network, not for each run.
+    #[serde(skip_serializing)]
+    pub(crate) parameters: Option<u64>,
+    #[serde(skip_serializing)]
+    pub(crate) epochs: Option<u64>,
+    #[serde(skip_serializing)]
+    pub(crate) test_loss: Option<f64>,
+    #[serde(skip_serializing)]
+    pub(crate) test_images: Option<u64>,
 }
 
 /// A failure signature of a run: its name, what was seen and what to change (docs/failure-signatures.md).
@@ -85,7 +89,7 @@ pub(crate) struct Signature {
     pub(crate) advice: String,
 }
 
-/// Measures after one epoch; a measure that was not taken is absent.
+/// Measures after one epoch; absent if they were not measured.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct EpochPoint {
     /// Number of epochs done.
@@ -99,31 +103,31 @@ pub(crate) struct EpochPoint {
     /// Mean over the CF-Conv layers.
     pub(crate) coverage: Option<f64>,
     /// Positions of the largest kernel.
-    #[serde(default)]
     pub(crate) kernel_positions: Option<f64>,
 }
 
+/// The validation score of an `epoch` event: that of the averaged parameters, if the run has some.
+pub(crate) fn validation(event: &Value) -> &Value {
+    event.get("validation_averaged").unwrap_or(&event["validation"])
+}
+
 impl EpochPoint {
-    /// Reads an `epoch` event, which counts epochs from 0. Where averaged parameters were evaluated, theirs are
-    /// the validation measures.
+    /// Reads an `epoch` event, which counts epochs from 0.
     fn from_event(event: &Value) -> Option<Self> {
-        let validation = event.get("validation_averaged").or_else(|| event.get("validation"));
-        let validation = validation.unwrap_or(&Value::Null);
-        let kernels = event["kernels"].as_array().map_or(&[][..], Vec::as_slice);
+        let kernels = || event["kernels"].as_array().into_iter().flatten();
         let over_layers = |measure: &str| {
-            let values: Vec<_> = kernels.iter().filter_map(|kernel| kernel[measure].as_f64()).collect();
+            let values: Vec<_> = kernels().filter_map(|kernel| kernel[measure].as_f64()).collect();
             MeanStd::of(&values).map(|value| value.mean)
         };
         Some(Self {
             epoch: event["epoch"].as_u64()? + 1,
             train_loss: event["train"]["loss"].as_f64(),
             train_accuracy: event["train"]["accuracy"].as_f64(),
-            validation_loss: validation["loss"].as_f64(),
-            validation_accuracy: validation["accuracy"].as_f64(),
+            validation_loss: validation(event)["loss"].as_f64(),
+            validation_accuracy: validation(event)["accuracy"].as_f64(),
             shadow_gap: over_layers("shadow_gap"),
             coverage: over_layers("coverage"),
-            kernel_positions: kernels
-                .iter()
+            kernel_positions: kernels()
                 .filter_map(|kernel| kernel["num_positions"].as_f64())
                 .reduce(f64::max),
         })
@@ -139,104 +143,67 @@ impl RunFolder {
         &self.path
     }
 
-    pub(crate) fn log(&self) -> PathBuf {
-        self.path.join("log.txt")
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.path.join(name)
     }
 
-    pub(crate) fn best(&self) -> PathBuf {
-        self.path.join("best.safetensors")
-    }
-
-    pub(crate) fn kernels(&self) -> PathBuf {
-        self.path.join("kernels.json")
-    }
-
-    /// Reads the tests at other image sizes.
-    ///
-    /// # Errors
-    /// The file is missing or damaged.
-    pub(crate) fn size_scores(&self) -> Result<Vec<SizeScore>> {
-        let path = self.path.join("sizes.json");
-        let text = std::fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
-        serde_json::from_str(&text).with_context(|| format!("reading {}", path.display()))
-    }
-
-    pub(crate) fn write_size_scores(&self, scores: &[SizeScore]) -> Result<()> {
-        atomic::write(&self.path.join("sizes.json"), &serde_json::to_string_pretty(scores)?)
-    }
-
-    pub(crate) fn metrics(&self) -> PathBuf {
-        self.path.join("metrics.jsonl")
-    }
-
-    /// Decides what to do for `request`; without `resume` everything is done anew.
+    /// Decides what to do for `request`; without `resume` the run starts again.
     pub(crate) fn plan(&self, request: &Request, resume: bool) -> Plan {
-        if !resume || self.request().as_ref() != Some(request) {
+        if !resume || files::read_json::<Request>(&self.file("request.json")).ok().as_ref() != Some(request) {
             Plan::Start
         } else if self.summary().is_ok() {
             Plan::Skip
-        } else if self.path.join("checkpoint.safetensors").is_file() {
+        } else if self.file("checkpoint.safetensors").is_file() {
             Plan::Resume
         } else {
             Plan::Start
         }
     }
 
-    fn request(&self) -> Option<Request> {
-        serde_json::from_str(&std::fs::read_to_string(self.path.join("request.json")).ok()?).ok()
-    }
-
-    /// Removes what an earlier run left and notes what is asked for.
-    ///
-    /// # Errors
-    /// Files that cannot be removed or written.
+    /// Removes what an earlier run left and writes the request.
     pub(crate) fn start(&self, request: &Request) -> Result<()> {
-        let context = || format!("preparing {}", self.path.display());
         if self.path.exists() {
+            let context = || format!("removing {}", self.path.display());
             std::fs::remove_dir_all(&self.path).with_context(context)?;
         }
-        std::fs::create_dir_all(&self.path).with_context(context)?;
-        atomic::write(&self.path.join("request.json"), &serde_json::to_string_pretty(request)?)
+        files::replace_json(&self.file("request.json"), request)
     }
 
     /// Reads the figures of the finished run.
-    ///
-    /// # Errors
-    /// The file is missing or lacks a figure.
     pub(crate) fn summary(&self) -> Result<Summary> {
-        let path = self.path.join("summary.json");
-        let text = std::fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
-        serde_json::from_str(&text).with_context(|| format!("reading {}", path.display()))
+        files::read_json(&self.file("summary.json"))
+    }
+
+    /// Reads the tests at other image sizes.
+    pub(crate) fn size_scores(&self) -> Result<Vec<SizeScore>> {
+        files::read_json(&self.file("sizes.json"))
+    }
+
+    pub(crate) fn write_size_scores(&self, scores: &[SizeScore]) -> Result<()> {
+        files::replace_json(&self.file("sizes.json"), scores)
     }
 
     /// Reads the full configuration of the run.
-    ///
-    /// # Errors
-    /// The file is missing or no TOML.
     pub(crate) fn config(&self) -> Result<Value> {
-        let path = self.path.join("config.toml");
-        let text = std::fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
-        toml::from_str(&text).with_context(|| format!("reading {}", path.display()))
+        let path = self.file("config.toml");
+        toml::from_str(&files::read(&path)?).with_context(|| format!("reading {}", path.display()))
     }
 
-    /// Reads the measures after each epoch. After a resumed run the last line of an epoch counts.
-    ///
-    /// # Errors
-    /// The file is missing or a line is no JSON.
+    /// Reads the measures after each epoch. A resumed run repeats an epoch: its last line counts.
     pub(crate) fn curve(&self) -> Result<Vec<EpochPoint>> {
-        let path = self.metrics();
-        let text = std::fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
+        let path = self.file(METRICS);
         let mut points: Vec<EpochPoint> = Vec::new();
-        for (index, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
+        for (index, line) in
+            files::read(&path)?.lines().enumerate().filter(|(_, line)| !line.trim().is_empty())
+        {
             let place = || format!("{}, line {}", path.display(), index + 1);
             let event: Value = serde_json::from_str(line).with_context(place)?;
-            if event["event"] != "epoch" {
-                continue;
+            if event["event"] == "epoch" {
+                let point =
+                    EpochPoint::from_event(&event).context("the event has no epoch").with_context(place)?;
+                points.retain(|earlier| earlier.epoch < point.epoch);
+                points.push(point);
             }
-            let point =
-                EpochPoint::from_event(&event).context("the event has no epoch").with_context(place)?;
-            points.retain(|earlier| earlier.epoch < point.epoch);
-            points.push(point);
         }
         Ok(points)
     }
@@ -249,7 +216,7 @@ pub(crate) mod tests {
     /// Fills a folder as `cfconv train` would.
     pub(crate) fn write_finished_run(folder: &RunFolder, request: &Request, accuracy: f64) {
         folder.start(request).unwrap();
-        let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+        let write = |name: &str, text: &str| std::fs::write(folder.file(name), text).unwrap();
         write("config.toml", "[train]\nepochs = 2\n");
         write(
             "metrics.jsonl",
@@ -284,7 +251,7 @@ pub(crate) mod tests {
 
         folder.start(&request(0)).unwrap();
         assert_eq!(folder.plan(&request(0), true), Plan::Start, "no checkpoint yet");
-        std::fs::write(folder.path().join("checkpoint.safetensors"), "").unwrap();
+        std::fs::write(folder.file("checkpoint.safetensors"), "").unwrap();
         assert_eq!(folder.plan(&request(0), true), Plan::Resume);
         assert_eq!(folder.plan(&request(0), false), Plan::Start, "resuming was not asked for");
 
@@ -296,12 +263,12 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn torn_summary_is_no_finished_run() {
+    fn a_torn_summary_is_not_a_finished_run() {
         let parent = tempfile::tempdir().unwrap();
         let folder = RunFolder::new(parent.path().join("run"));
         write_finished_run(&folder, &request(0), 0.5);
-        std::fs::write(folder.path().join("summary.json"), "{\"parameters\":12").unwrap();
-        std::fs::write(folder.path().join("checkpoint.safetensors"), "").unwrap();
+        std::fs::write(folder.file("summary.json"), "{\"parameters\":12").unwrap();
+        std::fs::write(folder.file("checkpoint.safetensors"), "").unwrap();
         assert_eq!(folder.plan(&request(0), true), Plan::Resume);
     }
 
@@ -310,7 +277,7 @@ pub(crate) mod tests {
         let parent = tempfile::tempdir().unwrap();
         let folder = RunFolder::new(parent.path().join("run"));
         write_finished_run(&folder, &request(0), 0.5);
-        let mut text = std::fs::read_to_string(folder.metrics()).unwrap();
+        let mut text = std::fs::read_to_string(folder.file(METRICS)).unwrap();
         let curve = folder.curve().unwrap();
         assert_eq!(curve.iter().map(|point| point.epoch).collect::<Vec<_>>(), [1, 2]);
         assert_eq!((curve[0].train_loss, curve[0].validation_accuracy), (Some(0.8), Some(0.5)));
@@ -320,7 +287,7 @@ pub(crate) mod tests {
         assert_eq!(curve[1].validation_accuracy, Some(0.65), "averaged parameters count where they exist");
 
         text += "{\"event\":\"epoch\",\"epoch\":1,\"train\":{\"loss\":0.1}}\n";
-        std::fs::write(folder.metrics(), text).unwrap();
+        std::fs::write(folder.file(METRICS), text).unwrap();
         let curve = folder.curve().unwrap();
         assert_eq!(curve.iter().map(|point| point.epoch).collect::<Vec<_>>(), [1, 2]);
         assert_eq!(curve[1].train_loss, Some(0.1));

@@ -4,52 +4,29 @@ use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::memory;
-use super::progress::Progress;
-use super::scale::Scale;
-use super::spectral_bias;
-use crate::environment::Environment;
+use super::Args;
+use super::report::Intro;
 use crate::plots::{self, PlotAxis, Series, Spacing};
+use crate::progress::Progress;
+use crate::scale::Scale;
+use crate::table::Table;
 
-/// Which one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Study {
-    Memory,
-    SpectralBias,
+/// A study: a file of this folder.
+#[derive(Clone, Copy)]
+pub(crate) struct Study {
+    /// Number of steps of its progress.
+    pub(crate) len: fn(Scale) -> usize,
+    /// Measures, or says which program cannot be built or fails.
+    pub(crate) run: fn(&Args, &mut Progress) -> Result<(Intro, StudyResults)>,
 }
 
-/// What decides its results.
-pub(crate) struct StudyOptions<'a> {
-    pub(crate) scale: Scale,
-    pub(crate) seeds: u64,
-    /// A Python with PyTorch to compare with.
-    pub(crate) python: Option<&'a std::path::Path>,
-    /// The call that gives these results.
-    pub(crate) command: String,
-}
-
-/// The results.
+/// The results of a study.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct StudyReport {
-    /// What is measured.
-    pub(crate) about: String,
-    pub(crate) question: String,
-    /// What the paper says about it.
-    pub(crate) paper: Option<String>,
-    pub(crate) command: String,
-    pub(crate) scale: String,
+pub(crate) struct StudyResults {
     pub(crate) tables: Vec<Table>,
     pub(crate) figures: Vec<Figure>,
     /// Everything that was measured.
     pub(crate) data: Value,
-    pub(crate) environment: Environment,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Table {
-    pub(crate) title: String,
-    pub(crate) heads: Vec<String>,
-    pub(crate) rows: Vec<Vec<String>>,
 }
 
 /// Lines over logarithmic axes.
@@ -57,7 +34,7 @@ pub(crate) struct Table {
 pub(crate) struct Figure {
     pub(crate) title: String,
     pub(crate) x: String,
-    /// What stands behind the numbers of the vertical axis.
+    /// What follows the numbers of the vertical axis.
     pub(crate) unit: String,
     pub(crate) lines: Vec<Line>,
 }
@@ -68,46 +45,16 @@ pub(crate) struct Line {
     pub(crate) points: Vec<(f64, f64)>,
 }
 
-impl Study {
-    /// Number of steps that [`run`](Self::run) reports.
-    pub(crate) fn len(self, scale: Scale) -> usize {
-        match self {
-            Self::Memory => memory::points(scale).len(),
-            Self::SpectralBias => 1,
-        }
-    }
-
-    /// Measures.
-    ///
-    /// # Errors
-    /// A program cannot be built or fails.
-    pub(crate) fn run(self, options: &StudyOptions<'_>, progress: &mut Progress) -> Result<StudyReport> {
-        match self {
-            Self::Memory => memory::run(options, progress),
-            Self::SpectralBias => spectral_bias::run(options, progress),
-        }
-    }
-}
-
 impl Figure {
-    /// Draws the lines; points without a logarithm are left out.
-    ///
-    /// # Errors
-    /// Nothing is left, or plotters cannot draw it.
+    /// Draws the points that have a logarithm; fails if there are none.
     pub(crate) fn draw(&self) -> Result<String> {
         let positive = |&(x, y): &(f64, f64)| x > 0.0 && y > 0.0;
-        let series: Vec<Series> = self
-            .lines
-            .iter()
-            .map(|line| {
-                let points = line.points.iter().copied().filter(positive).collect();
-                Series { label: line.label.clone(), lines: vec![points], faint: vec![] }
-            })
-            .collect();
+        let line =
+            |line: &Line| Series::line(&line.label, line.points.iter().copied().filter(positive).collect());
+        let series: Vec<Series> = self.lines.iter().map(line).collect();
         let text = |value: f64| format!("{}{}", short(value), self.unit);
-        let axis =
-            |description, text| PlotAxis { description, spacing: Spacing::Logarithmic, text, ticks: None };
-        plots::lines(&self.title, &axis(&self.x, &short), &axis("", &text), &series)
+        let x_axis = PlotAxis { description: &self.x, ..PlotAxis::plain(Spacing::Logarithmic, &short) };
+        plots::lines(&self.title, &x_axis, &PlotAxis::plain(Spacing::Logarithmic, &text), &series)
     }
 }
 

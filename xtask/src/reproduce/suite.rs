@@ -1,102 +1,75 @@
 //! The experiments that `cargo xtask reproduce` knows.
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, ensure};
 
 use super::experiment::Experiment;
 use super::images::ImageSet;
+use super::memory;
+use super::spectral_bias;
 use super::study::Study;
 
 /// The name that stands for every experiment.
 pub(crate) const ALL: &str = "all";
 
-/// Names and descriptions, in the order in which `all` runs them.
-const DESCRIPTIONS: &[(&str, &str)] = &[
-    ("embedded", include_str!("../../experiments/embedded.toml")),
-    ("cats-vs-dogs", include_str!("../../experiments/cats-vs-dogs.toml")),
-    ("positions", include_str!("../../experiments/positions.toml")),
-    ("parameterizations", include_str!("../../experiments/parameterizations.toml")),
-    ("sampling", include_str!("../../experiments/sampling.toml")),
-    ("positions-law", include_str!("../../experiments/positions-law.toml")),
-    ("complex-activations", include_str!("../../experiments/complex-activations.toml")),
-    ("transformer", include_str!("../../experiments/transformer.toml")),
-    ("scale-up", include_str!("../../experiments/scale-up.toml")),
-    ("resolution", include_str!("../../experiments/resolution.toml")),
-];
-
-/// Experiments without a description of networks to train.
-const STUDIES: &[(&str, Study)] = &[("memory", Study::Memory), ("spectral-bias", Study::SpectralBias)];
-
-/// An experiment with its name.
-pub(crate) struct Entry {
-    pub(crate) name: &'static str,
-    pub(crate) kind: Kind,
-}
-
-/// What an experiment is made of.
-pub(crate) enum Kind {
-    Trainings(Box<Experiment>),
+/// How an experiment is described.
+#[derive(Clone, Copy)]
+pub(crate) enum Source {
+    /// Networks to train: the text of a file of `xtask/experiments`.
+    Networks(&'static str),
     Study(Study),
 }
 
-fn trainings(&(name, text): &(&'static str, &'static str)) -> Result<Entry> {
-    let experiment = toml::from_str(text).with_context(|| format!("xtask/experiments/{name}.toml"))?;
-    Ok(Entry { name, kind: Kind::Trainings(Box::new(experiment)) })
+/// Names and sources, in the order in which `all` runs them.
+const EXPERIMENTS: &[(&str, Source)] = &[
+    ("memory", Source::Study(memory::STUDY)),
+    ("spectral-bias", Source::Study(spectral_bias::STUDY)),
+    ("embedded", Source::Networks(include_str!("../../experiments/embedded.toml"))),
+    ("cats-vs-dogs", Source::Networks(include_str!("../../experiments/cats-vs-dogs.toml"))),
+    ("positions", Source::Networks(include_str!("../../experiments/positions.toml"))),
+    ("parameterizations", Source::Networks(include_str!("../../experiments/parameterizations.toml"))),
+    ("sampling", Source::Networks(include_str!("../../experiments/sampling.toml"))),
+    ("positions-law", Source::Networks(include_str!("../../experiments/positions-law.toml"))),
+    ("complex-activations", Source::Networks(include_str!("../../experiments/complex-activations.toml"))),
+    ("transformer", Source::Networks(include_str!("../../experiments/transformer.toml"))),
+    ("scale-up", Source::Networks(include_str!("../../experiments/scale-up.toml"))),
+    ("resolution", Source::Networks(include_str!("../../experiments/resolution.toml"))),
+];
+
+/// The names that the command accepts.
+pub(crate) fn names() -> Vec<&'static str> {
+    EXPERIMENTS.iter().map(|(name, _)| *name).chain([ALL]).collect()
 }
 
-fn study(&(name, study): &(&'static str, Study)) -> Entry {
-    Entry { name, kind: Kind::Study(study) }
+/// Reads the description of an experiment.
+pub(crate) fn parse(name: &str, text: &str) -> Result<Experiment> {
+    toml::from_str(text).with_context(|| format!("xtask/experiments/{name}.toml"))
 }
 
-/// Every name in order.
-fn names() -> impl Iterator<Item = &'static str> {
-    STUDIES.iter().map(|(name, _)| *name).chain(DESCRIPTIONS.iter().map(|(name, _)| *name))
-}
-
-/// Finds the experiments that the options mean: the one named, all of them, else the one for the images given.
-///
-/// # Errors
-/// An unknown name, with the valid ones, nearest first; images given to an experiment that takes none.
-pub(crate) fn choose(name: Option<&str>, has_data: bool) -> Result<Vec<Entry>> {
+/// Finds the experiments that the options mean: the named one, all of them, or else the one for the given images.
+/// Refuses images for an experiment that needs none.
+pub(crate) fn choose(name: Option<&str>, has_data: bool) -> Result<Vec<(&'static str, Source)>> {
     let name = name.unwrap_or(if has_data { "cats-vs-dogs" } else { "embedded" });
-    if name == ALL {
-        return STUDIES
-            .iter()
-            .map(|entry| Ok(study(entry)))
-            .chain(DESCRIPTIONS.iter().map(trainings))
-            .collect();
-    }
-    let entry = if let Some(known) = STUDIES.iter().find(|(valid, _)| *valid == name) {
-        study(known)
-    } else if let Some(description) = DESCRIPTIONS.iter().find(|(valid, _)| *valid == name) {
-        trainings(description)?
-    } else {
-        bail!("there is no experiment `{name}`; there are: {}", nearest_first(name).join(", "));
+    let chosen: Vec<_> =
+        EXPERIMENTS.iter().copied().filter(|(known, _)| name == ALL || *known == name).collect();
+    let needs_images = |(name, source): &(&str, Source)| match source {
+        Source::Networks(text) => parse(name, text).is_ok_and(|it| it.images != ImageSet::Embedded),
+        Source::Study(_) => false,
     };
-    let takes_images = match &entry.kind {
-        Kind::Trainings(experiment) => experiment.images != ImageSet::Embedded,
-        Kind::Study(_) => false,
-    };
-    if has_data && !takes_images {
-        bail!("`{name}` takes no images: leave out --data, or name another experiment");
-    }
-    Ok(vec![entry])
-}
-
-fn nearest_first(name: &str) -> Vec<&'static str> {
-    let mut names: Vec<_> = names().chain([ALL]).collect();
-    let nearness = |valid: &str| strsim::jaro_winkler(&name.to_lowercase(), valid);
-    names.sort_by(|a, b| nearness(b).total_cmp(&nearness(a)));
-    names
+    let fits = !has_data || chosen.iter().any(needs_images);
+    ensure!(fits, "`{name}` needs no images: leave out --data, or name another experiment");
+    Ok(chosen)
 }
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
+
     use super::super::experiment::PARAMETERS;
-    use super::super::scale::Scale;
     use super::*;
+    use crate::scale::Scale;
 
     fn chosen(name: Option<&str>, has_data: bool) -> Vec<&'static str> {
-        choose(name, has_data).unwrap().iter().map(|entry| entry.name).collect()
+        choose(name, has_data).unwrap().iter().map(|(name, _)| *name).collect()
     }
 
     #[test]
@@ -105,24 +78,24 @@ mod tests {
         assert_eq!(chosen(None, true), ["cats-vs-dogs"]);
         assert_eq!(chosen(Some("positions"), false), ["positions"]);
         assert_eq!(chosen(Some("memory"), false), ["memory"]);
-        assert_eq!(chosen(Some(ALL), true).len(), STUDIES.len() + DESCRIPTIONS.len());
+        assert_eq!(chosen(Some(ALL), true).len(), EXPERIMENTS.len());
         assert!(choose(Some("memory"), true).is_err());
         assert!(choose(Some("embedded"), true).is_err());
     }
 
     #[test]
-    fn unknown_name_lists_the_valid_ones_nearest_first() {
-        let message = choose(Some("Cats_v_dogs"), false).err().unwrap().to_string();
-        assert!(message.contains("there are: cats-vs-dogs, "), "{message}");
-        assert!(message.contains(ALL), "{message}");
+    fn an_unknown_name_gets_the_nearest_and_all_valid_ones() {
+        let call = ["cargo xtask", "reproduce", "Cats_v_dogs"];
+        let message = crate::Cli::try_parse_from(call).err().unwrap().to_string();
+        assert!(message.contains("a similar value exists: 'cats-vs-dogs'"), "{message}");
+        assert!(message.contains(&names().join(", ")), "{message}");
     }
 
     #[test]
     fn every_description_can_be_planned_at_every_scale() {
-        for description in DESCRIPTIONS {
-            let Entry { name, kind: Kind::Trainings(experiment) } = trainings(description).unwrap() else {
-                panic!("a description is of trainings");
-            };
+        for (name, source) in EXPERIMENTS {
+            let Source::Networks(text) = source else { continue };
+            let experiment = parse(name, text).unwrap();
             for scale in [Scale::Smoke, Scale::Quick, Scale::Full] {
                 let variants = experiment.variants(scale);
                 assert!(!variants.is_empty(), "{name}");
@@ -131,8 +104,8 @@ mod tests {
                 names.dedup();
                 assert_eq!(names.len(), variants.len(), "{name}: names of variants are not unique");
                 for variant in variants {
-                    let config = crate::workspace::root().join(&variant.config);
-                    assert!(config.is_file(), "{name}: {}", variant.config);
+                    let config = &variant.network.config;
+                    assert!(crate::workspace::root().join(config).is_file(), "{name}: {config}");
                 }
             }
             if let Some(abscissa) = &experiment.abscissa {
@@ -149,7 +122,9 @@ mod tests {
         for file in std::fs::read_dir(folder).unwrap() {
             let path = file.unwrap().path();
             let name = path.file_stem().unwrap().to_str().unwrap();
-            assert!(DESCRIPTIONS.iter().any(|(known, _)| *known == name), "{name} is not in the list");
+            let is_listed =
+                |(known, source): &(&str, Source)| *known == name && matches!(source, Source::Networks(_));
+            assert!(EXPERIMENTS.iter().any(is_listed), "{name} is not in the list");
         }
     }
 }

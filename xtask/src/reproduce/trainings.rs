@@ -1,35 +1,22 @@
-//! The training runs of an experiment: what is to be done, done, and gathered.
+//! The training runs of an experiment: planned, done and gathered.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
+use super::Args;
 use super::experiment::{Experiment, Variant};
 use super::images::ImageSet;
 use super::kernels::{self, NetworkKernels};
-use super::law::{self, Criterion};
+use super::positions_law::{self, Criterion};
 use super::program::Program;
-use super::progress::Progress;
-use super::report::ExperimentReport;
+use super::report::{Intro, Results, TrainingResults};
 use super::row::{Row, SeedRun};
-use super::run_folder::{Plan, Request, RunFolder};
-use super::scale::Scale;
-use crate::environment::Environment;
-use crate::workspace;
-
-/// What decides the runs of an experiment besides its description.
-pub(crate) struct Options<'a> {
-    pub(crate) scale: Scale,
-    pub(crate) seeds: u64,
-    /// Networks to which it is restricted, if any.
-    pub(crate) only: &'a [String],
-    /// What `--data` says.
-    pub(crate) data: Option<&'a Path>,
-    /// Whether other experiments may take other images from there.
-    pub(crate) one_of_many: bool,
-    pub(crate) resume: bool,
-}
+use super::run_folder::{KERNELS, Plan, Request, RunFolder};
+use crate::progress::Progress;
+use crate::scale::Scale;
+use crate::{files, workspace};
 
 /// One training run.
 struct Run {
@@ -45,59 +32,47 @@ pub(crate) struct Trainings {
     experiment: Experiment,
     variants: Vec<Variant>,
     runs: Vec<Run>,
-    /// Images that stand in for missing ones in a smoke run.
+    /// Whether a smoke run draws its own images because there are no others.
     stand_in: bool,
     /// Images that `--data` does not give and whose runs are left out.
     left_out: Vec<&'static str>,
 }
 
 impl Trainings {
-    /// Lists the runs, seed by seed so that an early look at the results compares networks.
-    ///
-    /// # Errors
-    /// Images or configuration files are missing, or there is no network of a name that is asked for.
-    pub(crate) fn plan(
-        name: &'static str,
-        experiment: Experiment,
-        options: &Options<'_>,
-        out: &Path,
-    ) -> Result<Self> {
-        let stand_in = options.scale == Scale::Smoke && options.data.is_none();
-        let mut variants = experiment.variants(options.scale);
-        restrict(&mut variants, options.only).with_context(|| name.to_owned())?;
+    /// Lists the runs, seed by seed so that an early look at the results compares networks. Fails if images are
+    /// missing or `--only` names a network that does not exist.
+    pub(crate) fn plan(name: &'static str, experiment: Experiment, args: &Args, out: &Path) -> Result<Self> {
+        let find = |images: ImageSet| images.find(args.data.as_deref(), !args.is_of_all());
+        let stand_in = args.scale == Scale::Smoke && args.data.is_none();
+        let mut variants = experiment.variants(args.scale);
+        restrict(&mut variants, &args.only).with_context(|| name.to_owned())?;
         let mut left_out = Vec::new();
         variants.retain(|variant| {
-            let absent = || variant.images.find(options.data, !options.one_of_many).is_err();
-            let leave_out = variant.if_found && !stand_in && absent();
+            let leave_out = variant.if_found && !stand_in && find(variant.images).is_err();
             if leave_out && !left_out.contains(&variant.images.label()) {
                 left_out.push(variant.images.label());
             }
             !leave_out
         });
-        let folder = out.join("runs").join(name).join(options.scale.name());
+        let folder = out.join("runs").join(name).join(args.scale.name());
         let mut runs = Vec::new();
-        for seed in 0..options.seeds {
+        for seed in 0..args.seeds {
             for (index, variant) in variants.iter().enumerate() {
-                if variant.max_seeds.is_some_and(|most| seed >= most) {
+                if variant.network.max_seeds.is_some_and(|most| seed >= most) {
                     continue;
                 }
                 let images = if stand_in { ImageSet::Embedded } else { variant.images };
-                let data =
-                    images.find(options.data, !options.one_of_many).with_context(|| name.to_owned())?;
-                let config = std::fs::read_to_string(workspace::root().join(&variant.config))
-                    .with_context(|| format!("reading {}", variant.config))?;
-                let arguments =
-                    variant.set.iter().flat_map(|setting| ["--set".to_owned(), setting.clone()]).collect();
-                let request = Request { config, arguments, data, seed };
+                let request = Request {
+                    config: files::read(&workspace::root().join(&variant.network.config))?,
+                    arguments: variant.set.iter().flat_map(|it| ["--set".to_owned(), it.clone()]).collect(),
+                    data: find(images).with_context(|| name.to_owned())?,
+                    seed,
+                };
                 let folder = RunFolder::new(folder.join(format!("{}-seed-{seed}", variant.name)));
                 runs.push(Run { variant: index, request, folder });
             }
         }
         Ok(Self { name, experiment, variants, runs, stand_in, left_out })
-    }
-
-    pub(crate) fn name(&self) -> &'static str {
-        self.name
     }
 
     /// Number of runs.
@@ -106,31 +81,25 @@ impl Trainings {
     }
 
     /// Trains what is missing.
-    ///
-    /// # Errors
-    /// A run that fails: with the end of what it printed.
     pub(crate) fn train(&self, program: &Program, resume: bool, progress: &mut Progress) -> Result<()> {
+        let (name, images) = (self.name, self.experiment.images.label());
         if self.stand_in && self.experiment.images != ImageSet::Embedded {
-            progress.note(&format!(
-                "{}: images that the program draws stand in for {}, which --data does not give",
-                self.name,
-                self.experiment.images.label()
-            ));
+            progress.note(format_args!("{name}: --data gives no {images}; the program draws other images"));
         }
         for images in &self.left_out {
-            progress.note(&format!("{}: no {images}, which --data does not give", self.name));
+            progress.note(format_args!("{name}: --data gives no {images}; left out"));
         }
         for run in &self.runs {
             let variant = &self.variants[run.variant];
-            progress.begin(&format!("{}: {}, seed {}", self.name, variant.label, run.request.seed));
+            progress.begin(&format!("{name}: {}, seed {}", variant.label, run.request.seed));
             let plan = run.folder.plan(&run.request, resume);
             match plan {
                 Plan::Skip => progress.note("  finished earlier, kept"),
-                Plan::Resume => progress.note("  interrupted earlier, goes on"),
+                Plan::Resume => progress.note("  interrupted earlier, continues"),
                 Plan::Start => run.folder.start(&run.request)?,
             }
             if plan != Plan::Skip {
-                let config = workspace::root().join(&variant.config);
+                let config = workspace::root().join(&variant.network.config);
                 program.train(&config, &run.request, &run.folder, plan == Plan::Resume, progress)?;
             }
             if !self.experiment.evaluate_sizes.is_empty() {
@@ -139,74 +108,61 @@ impl Trainings {
             if self.draws_kernels(run) {
                 program.write_kernels(&run.folder)?;
             }
-            progress.finish_run(plan == Plan::Skip);
+            progress.advance(1.0, plan == Plan::Skip);
         }
         Ok(())
     }
 
-    /// Kernels are drawn of the first seed.
+    /// Only the first seed's kernels are drawn.
     fn draws_kernels(&self, run: &Run) -> bool {
         self.experiment.draw_kernels && run.request.seed == 0
     }
 
-    /// Reads the results of all runs.
-    ///
-    /// # Errors
-    /// A run is not finished, or a file is damaged.
-    pub(crate) fn gather(&self, options: &Options<'_>) -> Result<ExperimentReport> {
+    /// Reads the results of all runs, which must be finished.
+    pub(crate) fn gather(&self, args: &Args) -> Result<(Intro, Results)> {
         let mut config = BTreeMap::new();
-        let (mut rows, mut networks) = (Vec::new(), Vec::new());
+        let (mut rows, mut drawn) = (Vec::new(), Vec::new());
         for (index, variant) in self.variants.iter().enumerate() {
-            let mut results = Vec::new();
+            let mut seeds = Vec::new();
             for run in self.runs.iter().filter(|run| run.variant == index) {
-                let summary = run.folder.summary()?;
-                let mut result = SeedRun::new(run.request.seed, &summary, run.folder.curve()?);
-                if !self.experiment.evaluate_sizes.is_empty() {
-                    result.sizes = run.folder.size_scores()?;
-                }
+                let sizes = match self.experiment.evaluate_sizes.is_empty() {
+                    true => vec![],
+                    false => run.folder.size_scores()?,
+                };
+                let (summary, curve) = (run.folder.summary()?, run.folder.curve()?);
+                seeds.push(SeedRun { seed: run.request.seed, summary, curve, sizes });
                 if self.draws_kernels(run) {
-                    let pictures = kernels::draw(&run.folder.kernels(), kernels::REACH)?;
+                    let pictures = kernels::draw(&run.folder.file(KERNELS), kernels::REACH)?;
                     let (model, label) = (variant.name.clone(), variant.label.clone());
-                    networks.extend((!pictures.is_empty()).then_some(NetworkKernels {
-                        model,
-                        label,
-                        pictures,
-                    }));
+                    drawn.push(NetworkKernels { model, label, pictures });
                 }
-                results.push((summary, result));
                 config.insert(variant.name.clone(), run.folder.config()?);
             }
-            rows.push(Row::gather(variant, results)?);
+            rows.push(Row::gather(variant, seeds)?);
         }
-        let data: BTreeSet<&PathBuf> = self.runs.iter().filter_map(|run| run.request.data.as_ref()).collect();
-        Ok(ExperimentReport {
-            about: self.experiment.about.clone(),
-            question: self.experiment.question.clone(),
-            paper: self.experiment.paper.clone(),
-            command: command_line(self.name, options),
-            scale: options.scale.name().to_owned(),
-            data: (!data.is_empty())
-                .then(|| data.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")),
+        drawn.retain(|network| !network.pictures.is_empty());
+        let data: BTreeSet<_> = self.runs.iter().filter_map(|run| run.request.data.as_ref()).collect();
+        let data: Vec<_> = data.iter().map(|path| path.display().to_string()).collect();
+        let laws: &[_] = match self.experiment.fit_positions_law {
+            true => &[Criterion::Accuracy, Criterion::ShadowGap],
+            false => &[],
+        };
+        let results = TrainingResults {
+            data: (!data.is_empty()).then(|| data.join(", ")),
             abscissa: self.experiment.abscissa.clone(),
             config,
-            seeds: (0..options.seeds).collect(),
-            positions_laws: match self.experiment.fit_positions_law {
-                true => [Criterion::Accuracy, Criterion::ShadowGap]
-                    .map(|criterion| law::fit(&rows, criterion))
-                    .into(),
-                false => vec![],
-            },
+            seeds: (0..args.seeds).collect(),
+            positions_laws: laws.iter().map(|&criterion| positions_law::fit(&rows, criterion)).collect(),
             rows,
-            kernels: networks,
-            environment: Environment::here(),
-        })
+            kernels: drawn,
+        };
+        let Experiment { about, question, paper, .. } = self.experiment.clone();
+        Ok((Intro { about, question, paper }, Results::Trainings(Box::new(results))))
     }
 }
 
-/// Keeps the networks of these names, all if there are none.
-///
-/// # Errors
-/// A name that nothing bears, with the valid ones.
+/// Keeps the networks with these names, or all if there are no names. The error for an unknown name lists the valid
+/// ones.
 fn restrict(variants: &mut Vec<Variant>, only: &[String]) -> Result<()> {
     if let Some(unknown) = only.iter().find(|name| !variants.iter().any(|variant| variant.is_called(name))) {
         let valid: Vec<_> = variants.iter().map(|variant| variant.name.as_str()).collect();
@@ -216,101 +172,79 @@ fn restrict(variants: &mut Vec<Variant>, only: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// The shortest call that gives the same results.
-pub(crate) fn command_line(name: &str, options: &Options<'_>) -> String {
-    let mut line = format!("cargo xtask reproduce {name}");
-    if let Some(data) = options.data {
-        line += &format!(" --data {}", data.display());
-    }
-    if options.scale != Scale::Full {
-        line += &format!(" --scale {}", options.scale.name());
-    }
-    if options.seeds != 1 {
-        line += &format!(" --seeds {}", options.seeds);
-    }
-    if !options.only.is_empty() {
-        line += &format!(" --only {}", options.only.join(","));
-    }
-    line
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::html;
-    use super::super::report;
+    use super::super::report::tests::section;
     use super::super::run_folder::tests::write_finished_run;
-    use super::super::suite;
-    use super::super::table;
+    use super::super::{html, report, suite};
     use super::*;
 
-    fn options(seeds: u64) -> Options<'static> {
-        Options { scale: Scale::Quick, seeds, only: &[], data: None, one_of_many: false, resume: true }
+    fn quick(seeds: u64) -> Args {
+        Args { scale: Scale::Quick, seeds, resume: true, ..Args::default() }
+    }
+
+    /// The experiment and all others get their images from `folder`.
+    fn with_data(folder: &Path, args: Args) -> Args {
+        Args { name: Some(suite::ALL.to_owned()), data: Some(folder.to_owned()), ..args }
     }
 
     fn described(name: &str) -> Experiment {
-        match suite::choose(Some(name), false).unwrap().remove(0).kind {
-            suite::Kind::Trainings(experiment) => *experiment,
-            suite::Kind::Study(_) => panic!("{name} trains no networks"),
+        match suite::choose(Some(name), false).unwrap()[0].1 {
+            suite::Source::Networks(text) => suite::parse(name, text).unwrap(),
+            suite::Source::Study(_) => panic!("{name} trains no networks"),
         }
     }
 
-    fn planned(out: &Path, seeds: u64) -> Trainings {
-        Trainings::plan("embedded", described("embedded"), &options(seeds), out).unwrap()
+    fn plan(name: &'static str, args: &Args) -> Result<Trainings> {
+        Trainings::plan(name, described(name), args, Path::new("out"))
     }
 
     #[test]
     fn finished_run_folders_become_a_report() {
         let out = tempfile::tempdir().unwrap();
-        let trainings = planned(out.path(), 2);
+        let trainings = Trainings::plan("embedded", described("embedded"), &quick(2), out.path()).unwrap();
         assert_eq!(trainings.len(), 6);
         for run in &trainings.runs {
             let accuracy = if run.variant == 0 { 0.8 } else { 0.7 } + 0.02 * run.request.seed as f64;
             write_finished_run(&run.folder, &run.request, accuracy);
         }
-        let gathered = trainings.gather(&options(2)).unwrap();
+        let section = section(trainings.gather(&quick(2)).unwrap().1);
+        let Results::Trainings(gathered) = &section.results else { panic!("networks were trained") };
         assert_eq!(gathered.rows.len(), 3);
         assert_eq!((gathered.rows[0].model.as_str(), gathered.rows[0].parameters), ("cfconv", 1234));
         assert!((gathered.rows[0].accuracy - 0.81).abs() < 1e-12);
         assert_eq!(gathered.rows[1].runs[1].curve.len(), 2);
         assert_eq!(gathered.config["cfconv"]["train"]["epochs"], 2);
         assert_eq!(gathered.seeds, [0, 1]);
-        let (heads, rows) = table::cells(&gathered);
-        let column = heads.iter().position(|head| *head == "signatures").unwrap();
-        assert_eq!(rows[0][column], "plateau", "of both runs once");
+        let table = &section.tables()[0];
+        let column = table.heads.iter().position(|head| *head == "signatures").unwrap();
+        assert_eq!(table.rows[0][column], "plateau", "of both runs once");
 
-        let report = report::merge(&out.path().join("report.json"), trainings.name(), &gathered).unwrap();
+        let report = report::merge(&out.path().join("report.json"), trainings.name, &section).unwrap();
         let page = html::page(&report).unwrap();
         assert!(page.contains("3×3 convolution") && page.contains("it fell by 0.2 %"));
     }
 
     #[test]
     fn settings_of_the_variant_and_the_scale_reach_the_program() {
-        let out = tempfile::tempdir().unwrap();
-        let trainings = planned(out.path(), 1);
+        let trainings = plan("embedded", &quick(1)).unwrap();
         assert_eq!(trainings.runs[0].request.arguments.join(" "), "--set train.epochs=3");
         assert!(trainings.runs[0].folder.path().ends_with("runs/embedded/quick/cfconv-seed-0"));
     }
 
     #[test]
     fn drawn_images_stand_in_for_missing_ones_in_smoke_runs_only() {
-        let out = tempfile::tempdir().unwrap();
-        let plan = |scale| {
-            let options = Options { scale, ..options(1) };
-            Trainings::plan("positions", described("positions"), &options, out.path())
-        };
-        let smoke = plan(Scale::Smoke).unwrap();
+        let smoke = plan("positions", &Args { scale: Scale::Smoke, ..quick(1) }).unwrap();
         assert!(smoke.stand_in && smoke.runs.iter().all(|run| run.request.data.is_none()));
-        let message = format!("{:#}", plan(Scale::Quick).err().unwrap());
+        let message = format!("{:#}", plan("positions", &quick(1)).err().unwrap());
         assert!(message.contains("positions") && message.contains("--data"), "{message}");
     }
 
     #[test]
     fn a_network_can_have_fewer_seeds_than_the_others() {
-        let (out, data) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let data = tempfile::tempdir().unwrap();
         std::fs::write(data.path().join("cats_vs_dogs_64.zip"), "").unwrap();
-        let options = Options { data: Some(data.path()), one_of_many: true, ..options(3) };
-        let trainings =
-            Trainings::plan("cats-vs-dogs", described("cats-vs-dogs"), &options, out.path()).unwrap();
+        let trainings = plan("cats-vs-dogs", &with_data(data.path(), quick(3))).unwrap();
         let seeds = |name: &str| {
             let runs = trainings.runs.iter().filter(|run| trainings.variants[run.variant].name == name);
             runs.map(|run| run.request.seed).collect::<Vec<_>>()
@@ -320,33 +254,23 @@ mod tests {
 
     #[test]
     fn an_experiment_can_be_restricted_to_some_networks() {
-        let out = tempfile::tempdir().unwrap();
         let names = |only: &[&str]| {
-            let only: Vec<_> = only.iter().map(|&name| name.to_owned()).collect();
-            let options = Options { only: &only, scale: Scale::Smoke, ..options(1) };
-            let planned = Trainings::plan("positions", described("positions"), &options, out.path())?;
-            let line = command_line("positions", &options);
-            let ran: Vec<_> =
-                planned.runs.iter().map(|run| planned.variants[run.variant].name.clone()).collect();
-            Ok::<_, anyhow::Error>((ran.join(" "), line))
+            let only = only.iter().map(|&name| name.to_owned()).collect();
+            let planned = plan("positions", &Args { only, scale: Scale::Smoke, ..quick(1) })?;
+            let names = planned.runs.iter().map(|run| planned.variants[run.variant].name.as_str());
+            anyhow::Ok(names.collect::<Vec<_>>().join(" "))
         };
-        let (pairs, line) = names(&["cfconv-pairs"]).unwrap();
+        let pairs = names(&["cfconv-pairs"]).unwrap();
         assert_eq!(pairs, "cfconv-pairs-212 cfconv-pairs-all", "every point of the network");
-        assert_eq!(line, "cargo xtask reproduce positions --scale smoke --only cfconv-pairs");
-        let (both, _) = names(&["cfconv-all", "cfconv-pairs-212"]).unwrap();
-        assert_eq!(both, "cfconv-all cfconv-pairs-212");
+        assert_eq!(names(&["cfconv-all", "cfconv-pairs-212"]).unwrap(), "cfconv-all cfconv-pairs-212");
         let message = format!("{:#}", names(&["cfconv-2"]).unwrap_err());
         assert!(message.contains("cfconv-2`") && message.contains("cfconv-pairs-212"), "{message}");
     }
 
     #[test]
     fn optional_images_that_are_not_there_are_left_out() {
-        let (out, data) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        let plan = || {
-            let options =
-                Options { data: Some(data.path()), one_of_many: true, scale: Scale::Quick, ..options(1) };
-            Trainings::plan("scale-up", described("scale-up"), &options, out.path())
-        };
+        let data = tempfile::tempdir().unwrap();
+        let plan = || plan("scale-up", &with_data(data.path(), quick(1)));
         for name in ["imagenette_64.zip", "cifar10.zip"] {
             assert!(plan().is_err(), "what is not optional has to be there");
             std::fs::write(data.path().join(name), "").unwrap();
@@ -356,11 +280,5 @@ mod tests {
         std::fs::write(data.path().join("cifar100.zip"), "").unwrap();
         let with = plan().unwrap();
         assert_eq!((with.len(), with.left_out.len()), (24, 0));
-    }
-
-    #[test]
-    fn command_line_repeats_what_decides_the_result() {
-        let line = command_line("embedded", &options(3));
-        assert_eq!(line, "cargo xtask reproduce embedded --scale quick --seeds 3");
     }
 }

@@ -1,12 +1,11 @@
-//! The table that a terminal shows.
+//! The columns of the table of an experiment that trains networks.
 
-use super::report::ExperimentReport;
 use super::row::Row;
-use super::sizes::SizeAccuracy;
-use crate::number_text::{duration, percent, thousands};
-use crate::text_table;
+use super::seeds::SizeAccuracy;
+use crate::number_text::{duration, mib, or_dash, percent, thousands};
+use crate::table::Table;
 
-/// A column: its head, and what stands in it; `None` for what a network does not have.
+/// A column: its head and its cell for a network; `None` if the network has no such value.
 type Column = (&'static str, fn(&Row) -> Option<String>);
 
 const COLUMNS: &[Column] = &[
@@ -20,19 +19,18 @@ const COLUMNS: &[Column] = &[
     ("shadow gap", |row| row.shadow_gap.map(|gap| format!("{gap:.3}"))),
     ("coverage", |row| row.coverage.map(percent)),
     ("time per step", |row| Some(format!("{:.1} ms", row.step_ms))),
-    ("peak memory", |row| row.peak_mib.map(|mib| format!("{mib:.0} MiB"))),
+    ("peak memory", |row| row.peak_mib.map(mib)),
     ("signatures", signatures),
     ("epochs", |row| Some(row.epochs.to_string())),
     ("time", |row| Some(duration(row.seconds))),
 ];
 
-/// Heads and cells of the table of an experiment, as text: the columns that some network has something in.
-pub(crate) fn cells(experiment: &ExperimentReport) -> (Vec<&'static str>, Vec<Vec<String>>) {
+/// The table of some networks, with the columns in which at least one of them has a value.
+pub(crate) fn table(rows: &[Row]) -> Table {
     let columns: Vec<&Column> =
-        COLUMNS.iter().filter(|(_, cell)| experiment.rows.iter().any(|row| cell(row).is_some())).collect();
-    let row =
-        |row: &Row| columns.iter().map(|(_, cell)| cell(row).unwrap_or_else(|| "–".to_owned())).collect();
-    (columns.iter().map(|(head, _)| *head).collect(), experiment.rows.iter().map(row).collect())
+        COLUMNS.iter().filter(|(_, cell)| rows.iter().any(|row| cell(row).is_some())).collect();
+    let line = |row: &Row| columns.iter().map(|(_, cell)| or_dash(cell(row))).collect();
+    Table::new(columns.iter().map(|(head, _)| *head), rows.iter().map(line).collect())
 }
 
 fn accuracy(row: &Row) -> String {
@@ -42,7 +40,7 @@ fn accuracy(row: &Row) -> String {
     }
 }
 
-/// Names of the failure signatures that were seen, each once.
+/// The names of the failure signatures of all runs, each once.
 fn signatures(row: &Row) -> Option<String> {
     let mut names: Vec<&str> = row.signatures().map(|(_, signature)| signature.kind.as_str()).collect();
     names.sort_unstable();
@@ -55,20 +53,14 @@ fn sizes(row: &Row) -> String {
     row.sizes.iter().map(one).collect::<Vec<_>>().join(", ")
 }
 
-/// Lays the table out for a terminal.
-pub(crate) fn text(experiment: &ExperimentReport) -> String {
-    let (heads, rows) = cells(experiment);
-    text_table::columns(&heads, &rows)
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::report::tests::experiment;
+    use super::super::report::tests::trained;
     use super::*;
 
     #[test]
     fn columns_line_up() {
-        let text = text(&experiment(&[0.7, 0.9]));
+        let text = table(&trained(&[0.7, 0.9]).rows).text();
         let lines: Vec<_> = text.lines().collect();
         assert_eq!(lines.len(), 3);
         assert!(lines[2].starts_with("CF-Conv <1>") && lines[2].contains("58,000"), "{text}");

@@ -1,28 +1,26 @@
-//! How many positions a step needs: a power law over the size of the kernel and its bandwidth.
+//! How many positions a step needs, and power laws for it.
 
 use serde::{Deserialize, Serialize};
 
+use super::power_law_fit::PowerLaw;
 use super::row::{self, Row};
 
-/// Share of the accuracy of all positions that has to be reached.
+/// Share of the accuracy of all positions that is enough.
 const SHARE: f64 = 0.99;
 
 /// The axis of numbers of positions.
 const POSITIONS: &str = "positions";
 
-/// Standard errors on either side of an exponent: about 95 % of a normal distribution.
-const BAND: f64 = 1.96;
-
 /// Largest shadow gap of a kernel state that counts as up to date.
 const SMALL_GAP: f64 = 0.02;
 
-/// What enough positions reach.
+/// What enough positions have to reach.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Criterion {
     /// A share of the accuracy of all positions.
     Accuracy,
-    /// A small shadow gap after the last epoch: hardly any noise, whatever a network has learned.
+    /// A small shadow gap after the last epoch, which has hardly any noise, whatever a network has learned.
     ShadowGap,
 }
 
@@ -37,7 +35,7 @@ impl Criterion {
         }
     }
 
-    /// What a row's number of positions reaches: more is better.
+    /// What the positions of a row reach; more is better.
     fn reached(self, row: &Row) -> Option<f64> {
         match self {
             Self::Accuracy => Some(row.accuracy),
@@ -53,24 +51,15 @@ impl Criterion {
     }
 }
 
-/// What the cells of an experiment need, and laws for it.
+/// The positions that the cells of an experiment need, and laws for them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct PositionsLaw {
     pub(crate) criterion: Criterion,
     pub(crate) cells: Vec<Cell>,
-    /// By the axes of the experiment; absent if too few cells need a known number.
+    /// By the axes of the experiment; absent if too few cells have a known number.
     pub(crate) by_axes: Option<PowerLaw>,
-    /// By the number of positions of the largest kernel alone: what a layer can go by.
+    /// By the number of positions of the largest kernel only, which a layer knows.
     pub(crate) by_kernel: Option<PowerLaw>,
-}
-
-/// `log2(positions) = constant + Σ exponent · log2(coordinate)`, fitted by least squares.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct PowerLaw {
-    /// The constant first.
-    pub(crate) terms: Vec<Term>,
-    /// Share of the variance of log2(positions) that the law explains.
-    pub(crate) r_squared: f64,
 }
 
 /// The positions that one network needs on one kind of images.
@@ -82,86 +71,40 @@ pub(crate) struct Cell {
     /// Accuracy with all positions.
     pub(crate) dense_accuracy: f64,
     /// Positions of its largest kernel.
-    #[serde(default)]
     pub(crate) whole: Option<f64>,
-    /// Number that reaches the share; absent if none that was tried does.
+    /// Number that reaches the goal; absent if no number that was tried does.
     pub(crate) positions: Option<f64>,
-    /// Whether the smallest number that was tried reaches it already: then it is an upper bound.
+    /// Whether the smallest number that was tried already reaches the goal and so is an upper bound.
     pub(crate) at_most: bool,
-}
-
-/// One term of the law, with the ends of its confidence band.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Term {
-    pub(crate) name: String,
-    pub(crate) value: f64,
-    pub(crate) low: f64,
-    pub(crate) high: f64,
 }
 
 /// Finds the positions that each cell needs and fits laws to those that are known.
 pub(crate) fn fit(rows: &[Row], criterion: Criterion) -> PositionsLaw {
     let cells: Vec<_> =
         row::groups(rows).into_iter().filter_map(|group| cell(rows, group, criterion)).collect();
-    let by_axes = PowerLaw::fit(&cells, |cell| Some(cell.coordinates.clone()));
-    let by_kernel = PowerLaw::fit(&cells, |cell| Some(vec![("kernel".to_owned(), cell.whole?)]));
+    let known = || cells.iter().filter(|cell| !cell.at_most).filter_map(|cell| Some((cell, cell.positions?)));
+    let by_axes = known().map(|(cell, positions)| (cell.coordinates.clone(), positions));
+    let kernel = |cell: &Cell| Some(vec![("kernel".to_owned(), cell.whole?)]);
+    let by_kernel = known().filter_map(|(cell, positions)| Some((kernel(cell)?, positions)));
+    let (by_axes, by_kernel) = (PowerLaw::fit(by_axes.collect()), PowerLaw::fit(by_kernel.collect()));
     PositionsLaw { criterion, cells, by_axes, by_kernel }
-}
-
-impl PowerLaw {
-    /// `None` if there are too few cells with a known number.
-    fn fit(cells: &[Cell], coordinates: impl Fn(&Cell) -> Option<Vec<(String, f64)>>) -> Option<Self> {
-        let known: Vec<_> = cells
-            .iter()
-            .filter(|cell| !cell.at_most)
-            .filter_map(|cell| Some((coordinates(cell)?, cell.positions?.log2())))
-            .collect();
-        let names = known.first()?.0.iter().map(|(name, _)| name.clone());
-        let names: Vec<_> = std::iter::once("constant".to_owned()).chain(names).collect();
-        let design: Vec<Vec<f64>> = known
-            .iter()
-            .map(|(coordinates, _)| {
-                std::iter::once(1.0).chain(coordinates.iter().map(|(_, x)| x.log2())).collect()
-            })
-            .collect();
-        let target: Vec<f64> = known.iter().map(|&(_, positions)| positions).collect();
-        let solution = least_squares(&design, &target)?;
-        let terms = names
-            .into_iter()
-            .zip(solution.values.iter().zip(&solution.errors))
-            .map(|(name, (&value, error))| {
-                let reach = BAND * error;
-                Term { name, value, low: value - reach, high: value + reach }
-            })
-            .collect();
-        Some(Self { terms, r_squared: solution.r_squared })
-    }
-
-    /// The law as a formula.
-    pub(crate) fn formula(&self) -> String {
-        let constant = self.terms.first().map_or(0.0, |term| term.value);
-        let powers = self.terms.iter().skip(1).map(|term| format!(" · {}^{:.2}", term.name, term.value));
-        format!("positions = {}{}", Shown(constant.exp2()), powers.collect::<String>())
-    }
 }
 
 impl PositionsLaw {
     /// The law by the axes as a formula, or why there is none.
     pub(crate) fn formula(&self) -> String {
-        self.by_axes.as_ref().map_or_else(
-            || {
-                let known = self.cells.iter().filter(|cell| cell.positions.is_some() && !cell.at_most);
-                format!(
-                    "No law: {} of {} networks need a number of positions between those that were tried, too few to fit.",
-                    known.count(),
-                    self.cells.len()
-                )
-            },
-            PowerLaw::formula,
-        )
+        let no_law = || {
+            let known = self.cells.iter().filter(|cell| cell.positions.is_some() && !cell.at_most);
+            format!(
+                "No law: {} of {} networks need a number of positions between those tried, too few to fit.",
+                known.count(),
+                self.cells.len()
+            )
+        };
+        self.by_axes.as_ref().map_or_else(no_law, PowerLaw::formula)
     }
 
-    /// The laws there are.
+    /// The laws that could be fitted.
     pub(crate) fn laws(&self) -> impl Iterator<Item = &PowerLaw> {
         self.by_axes.iter().chain(&self.by_kernel)
     }
@@ -173,22 +116,12 @@ impl PositionsLaw {
     }
 }
 
-/// A number with three digits that count.
-struct Shown(f64);
-
-impl std::fmt::Display for Shown {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let digits = (2 - self.0.abs().log10().floor() as i32).clamp(0, 9) as usize;
-        write!(f, "{:.digits$}", self.0)
-    }
-}
-
 /// `None` if the cell lacks a row with all positions.
 fn cell(rows: &[Row], group: &str, criterion: Criterion) -> Option<Cell> {
     let members: Vec<_> = rows.iter().filter(|row| row.group == group).collect();
     let positions = |row: &Row| row.coordinates.get(POSITIONS).copied().flatten();
     let dense = members.iter().find(|row| positions(row).is_none())?;
-    // A number larger than the kernel is the whole kernel, as all positions are: no network needs more.
+    // No network needs more than its whole kernel.
     let whole = members.iter().filter_map(|row| row.kernel_positions).reduce(f64::max);
     let visited = |row: &Row| match whole {
         Some(whole) => Some(positions(row).map_or(whole, |number| number.min(whole))),
@@ -199,7 +132,6 @@ fn cell(rows: &[Row], group: &str, criterion: Criterion) -> Option<Cell> {
     curve.sort_by(|a, b| a.0.total_cmp(&b.0));
     curve.dedup_by_key(|point| point.0);
     let goal = criterion.goal(dense);
-    let crossing = crossing(&curve, goal);
     let coordinates = dense
         .coordinates
         .iter()
@@ -211,12 +143,12 @@ fn cell(rows: &[Row], group: &str, criterion: Criterion) -> Option<Cell> {
         coordinates,
         dense_accuracy: dense.accuracy,
         whole,
-        positions: crossing,
+        positions: crossing(&curve, goal),
         at_most: curve.first().is_some_and(|&(_, reached)| reached >= goal),
     })
 }
 
-/// Where a curve over positions reaches `goal` for good, between points on the logarithm of the positions.
+/// Where a curve over positions reaches `goal` and stays there, interpolated on the logarithm of the positions.
 fn crossing(curve: &[(f64, f64)], goal: f64) -> Option<f64> {
     let reached = curve.iter().rposition(|&(_, accuracy)| accuracy < goal).map_or(0, |last| last + 1);
     let &(right, above) = curve.get(reached)?;
@@ -225,58 +157,6 @@ fn crossing(curve: &[(f64, f64)], goal: f64) -> Option<f64> {
     };
     let share = (goal - below) / (above - below);
     Some((left.log2() + share * (right.log2() - left.log2())).exp2())
-}
-
-struct Solution {
-    values: Vec<f64>,
-    /// Standard errors.
-    errors: Vec<f64>,
-    r_squared: f64,
-}
-
-/// Ordinary least squares by the normal equations; `None` unless there are more equations than unknowns and the
-/// columns are independent.
-fn least_squares(design: &[Vec<f64>], target: &[f64]) -> Option<Solution> {
-    let unknowns = design.first()?.len();
-    let spare = design.len().checked_sub(unknowns).filter(|&spare| spare > 0)?;
-    let sum = |a: usize, b: usize| design.iter().map(|row| row[a] * row[b]).sum::<f64>();
-    let normal: Vec<Vec<f64>> = (0..unknowns).map(|a| (0..unknowns).map(|b| sum(a, b)).collect()).collect();
-    let inverse = invert(normal)?;
-    let moments: Vec<f64> =
-        (0..unknowns).map(|a| design.iter().zip(target).map(|(row, y)| row[a] * y).sum::<f64>()).collect();
-    let values: Vec<f64> =
-        inverse.iter().map(|row| row.iter().zip(&moments).map(|(a, b)| a * b).sum()).collect();
-    let predicted = |row: &Vec<f64>| row.iter().zip(&values).map(|(x, value)| x * value).sum::<f64>();
-    let residual: f64 = design.iter().zip(target).map(|(row, y)| (y - predicted(row)).powi(2)).sum();
-    let mean = target.iter().sum::<f64>() / target.len() as f64;
-    let total: f64 = target.iter().map(|y| (y - mean).powi(2)).sum();
-    let variance = residual / spare as f64;
-    let errors = (0..unknowns).map(|a| (variance * inverse[a][a].max(0.0)).sqrt()).collect();
-    Some(Solution { values, errors, r_squared: if total > 0.0 { 1.0 - residual / total } else { 1.0 } })
-}
-
-/// Gauss–Jordan elimination with pivots; `None` for a singular matrix.
-fn invert(mut matrix: Vec<Vec<f64>>) -> Option<Vec<Vec<f64>>> {
-    let n = matrix.len();
-    for (index, row) in matrix.iter_mut().enumerate() {
-        row.extend((0..n).map(|column| f64::from(u8::from(column == index))));
-    }
-    for column in 0..n {
-        let pivot =
-            (column..n).max_by(|&a, &b| matrix[a][column].abs().total_cmp(&matrix[b][column].abs()))?;
-        if matrix[pivot][column].abs() < 1e-9 {
-            return None;
-        }
-        matrix.swap(column, pivot);
-        let scale = matrix[column][column];
-        matrix[column].iter_mut().for_each(|value| *value /= scale);
-        let pivot_row = matrix[column].clone();
-        for (_, row) in matrix.iter_mut().enumerate().filter(|(index, _)| *index != column) {
-            let factor = row[column];
-            row.iter_mut().zip(&pivot_row).for_each(|(value, pivot)| *value -= factor * pivot);
-        }
-    }
-    Some(matrix.into_iter().map(|row| row[n..].to_vec()).collect())
 }
 
 #[cfg(test)]
@@ -305,6 +185,14 @@ mod tests {
             .collect()
     }
 
+    /// Networks at some sizes and channels that need what a function of these says.
+    fn rows_that_need(cells: &[(f64, f64)], needed: impl Fn(f64, f64) -> f64) -> Vec<Row> {
+        let rows = |&(size, channels): &(f64, f64)| {
+            rows_of(&format!("{size} {channels}"), size, channels, needed(size, channels))
+        };
+        cells.iter().flat_map(rows).collect()
+    }
+
     #[test]
     fn crossing_is_found_on_the_logarithm() {
         assert_eq!(crossing(&[(4.0, 0.5), (16.0, 0.7)], 0.6).unwrap().round(), 8.0);
@@ -316,14 +204,8 @@ mod tests {
 
     #[test]
     fn a_law_that_holds_is_found() {
-        let rows: Vec<_> = [(16.0, 8.0), (16.0, 32.0), (32.0, 8.0), (32.0, 32.0), (64.0, 16.0)]
-            .into_iter()
-            .flat_map(|(size, channels): (f64, f64)| {
-                let needed = 4.0 * size.powf(1.0) * channels.powf(0.5);
-                rows_of(&format!("{size} {channels}"), size, channels, needed)
-            })
-            .collect();
-        let law = fit(&rows);
+        let cells = [(16.0, 8.0), (16.0, 32.0), (32.0, 8.0), (32.0, 32.0), (64.0, 16.0)];
+        let law = fit(&rows_that_need(&cells, |size, channels| 4.0 * size * channels.sqrt()));
         assert_eq!(law.cells.len(), 5);
         let by_axes = law.by_axes.as_ref().unwrap();
         let term = |name: &str| by_axes.terms.iter().find(|term| term.name == name).unwrap();
@@ -334,11 +216,8 @@ mod tests {
     }
 
     #[test]
-    fn a_law_of_the_gap_does_not_ask_for_the_accuracy() {
-        let mut rows: Vec<_> = [(16.0, 8.0), (16.0, 32.0), (32.0, 8.0), (32.0, 32.0)]
-            .into_iter()
-            .flat_map(|(size, channels)| rows_of(&format!("{size} {channels}"), size, channels, 1.0))
-            .collect();
+    fn a_law_of_the_gap_does_not_depend_on_the_accuracy() {
+        let mut rows = rows_that_need(&[(16.0, 8.0), (16.0, 32.0), (32.0, 8.0), (32.0, 32.0)], |_, _| 1.0);
         for row in &mut rows {
             let at = |name: &str| row.coordinates[name];
             let (size, channels) = (at("size").unwrap(), at("channels").unwrap());
@@ -369,15 +248,13 @@ mod tests {
 
     #[test]
     fn a_law_of_the_kernel_alone_is_found() {
-        let rows: Vec<_> = [(8.0, 8.0), (8.0, 16.0), (16.0, 16.0), (32.0, 16.0)]
-            .into_iter()
-            .flat_map(|(size, channels): (f64, f64)| {
-                let whole = size * size * channels * channels;
-                let mut rows = rows_of(&format!("{size} {channels}"), size, channels, 3.0 * whole.powf(0.75));
-                rows.iter_mut().for_each(|row| row.kernel_positions = Some(whole));
-                rows
-            })
-            .collect();
+        let whole = |size: f64, channels: f64| (size * channels).powi(2);
+        let cells = [(8.0, 8.0), (8.0, 16.0), (16.0, 16.0), (32.0, 16.0)];
+        let mut rows = rows_that_need(&cells, |size, channels| 3.0 * whole(size, channels).powf(0.75));
+        for row in &mut rows {
+            let at = |name: &str| row.coordinates[name].unwrap();
+            row.kernel_positions = Some(whole(at("size"), at("channels")));
+        }
         let law = fit(&rows);
         let by_kernel = law.by_kernel.as_ref().unwrap();
         // Points at the end of a curve are where the whole kernel is, not where the rows say.
@@ -407,12 +284,5 @@ mod tests {
         let expected = (12.0 + share * (10_000.0_f64.log2() - 12.0)).exp2();
         assert!((needed / expected - 1.0).abs() < 1e-9, "{needed} {expected}");
         assert_eq!(law.shares(), Some((needed / 10_000.0, needed / 10_000.0)));
-    }
-
-    #[test]
-    fn inverse_times_matrix_is_one() {
-        let inverse = invert(vec![vec![0.0, 2.0], vec![1.0, 3.0]]).unwrap();
-        assert_eq!(inverse, [[-1.5, 1.0], [0.5, 0.0]]);
-        assert!(invert(vec![vec![1.0, 2.0], vec![2.0, 4.0]]).is_none());
     }
 }
