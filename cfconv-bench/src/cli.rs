@@ -22,7 +22,7 @@ struct Arguments {
     /// Print one JSON object.
     #[arg(long, global = true)]
     json: bool,
-    /// In place of measuring, write operands and results of one step to this safetensors file.
+    /// Instead of measuring, write the operands and results of one step to this safetensors file.
     #[arg(long, global = true, value_name = "FILE")]
     dump: Option<PathBuf>,
     #[command(subcommand)]
@@ -39,7 +39,7 @@ enum Command {
     Conv3x3(conv3x3::Args),
     /// Inference with cached kernels: of one CF-Conv layer, or of a whole network.
     Infer(infer::Args),
-    /// A matrix product: the rate of this machine.
+    /// One matrix product, which shows the rate of this machine.
     Sgemm(sgemm::Args),
 }
 

@@ -15,7 +15,7 @@ pub struct Args {
     /// Rows and columns of the kernel; odd.
     #[arg(long, value_name = "K", default_value_t = 3)]
     kernel_size: usize,
-    /// Pad with the opposite border in place of zeros.
+    /// Pad with the opposite border instead of zeros.
     #[arg(long)]
     circular: bool,
 }

@@ -27,11 +27,12 @@ pub struct Limits {
 /// What was measured.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
-    /// A whole step: sampling, kernel refresh, forward, backward for the input and all parameters. The clock is read when
-    /// the device has done everything.
+    /// A whole step: sampling, kernel refresh, forward, backward for the input and all parameters. The clock is read
+    /// when the device has done everything.
     #[serde(flatten)]
     pub timing: Timing,
-    /// Median of sampling and kernel refresh; the three parts are measured in steps of their own, with a wait after each.
+    /// Median of sampling and kernel refresh; the three parts are measured in steps of their own, with a wait after
+    /// each.
     pub begin_step_s: f64,
     /// Median of the forward pass.
     pub forward_s: f64,

@@ -1,4 +1,4 @@
-//! Operands and results of one step in a file, for a peer that computes them anew.
+//! Operands and results of one step in a file, for a peer that computes the results again.
 
 use std::path::Path;
 

@@ -106,7 +106,7 @@ impl FftStep {
         })
     }
 
-    /// Transforms all planes forth and back.
+    /// Transforms all planes, then transforms them back.
     ///
     /// # Errors
     /// What the transforms report.

@@ -24,7 +24,7 @@ pub struct Args {
     /// Override a key of the configuration; repeatable.
     #[arg(long, value_name = "KEY=VALUE", requires = "config")]
     set: Vec<String>,
-    /// Sizes of the images; of a network, only batch counts.
+    /// Sizes of the images. For a network only the batch is used.
     #[command(flatten)]
     shape: ShapeArgs,
     /// The kernel of the layer.
@@ -38,7 +38,7 @@ pub struct Report {
     /// One forward pass.
     #[serde(flatten)]
     pub timing: Timing,
-    /// Images of a pass.
+    /// Images in one pass.
     pub batch: usize,
     /// Time of making the kernels ready, which is not part of the pass.
     pub begin_evaluation_s: f64,

@@ -33,7 +33,7 @@ pub struct KernelArgs {
     /// Positions of a step: a number, or `all`.
     #[arg(long, value_name = "N|all", default_value = "262144", value_parser = parse_positions)]
     pub positions: NumPositions,
-    /// Evaluate the kernel on a K×K lattice in place of sampled positions.
+    /// Evaluate the kernel on a K×K lattice instead of sampled positions.
     #[arg(long, value_name = "K", conflicts_with = "positions", value_parser = at_least_one)]
     pub lattice: Option<usize>,
     /// How a lattice is applied: `auto`, `direct` (in space) or `fft`.
@@ -48,7 +48,7 @@ pub struct KernelArgs {
     /// Weight of a new value in the kernel state.
     #[arg(long, value_name = "ALPHA", default_value_t = 0.5)]
     pub ema_alpha: f64,
-    /// Pad with zeros: a linear in place of a circular convolution.
+    /// Pad with zeros, for a linear instead of a circular convolution.
     #[arg(long)]
     pub zero_padding: bool,
 }
@@ -194,7 +194,10 @@ pub fn run(args: &Args, run: &RunArgs) -> Result<Report> {
 /// # Errors
 /// As [`run`]; a padding with zeros, whose kernel lies on a larger grid than the image's.
 pub fn dump(args: &Args) -> Result<Dump> {
-    ensure!(!args.kernel.zero_padding, "--dump is of circular convolutions: leave out --zero-padding");
+    ensure!(
+        !args.kernel.zero_padding,
+        "--dump supports circular convolutions only: leave out --zero-padding"
+    );
     let ShapeArgs { batch, in_channels, out_channels, height, width } = args.shape;
     let mut step = LayerStep::new(args.shape, &args.kernel)?;
     step.disturb()?;
@@ -321,7 +324,7 @@ impl<'a> KernelNetworkStep<'a> {
         }
     }
 
-    /// Evaluates the network and takes its values back as though they were gradients.
+    /// Evaluates the network and passes its values back as if they were gradients.
     ///
     /// # Errors
     /// What the network reports.

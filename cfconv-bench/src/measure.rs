@@ -8,7 +8,7 @@ use serde::Serialize;
 /// How often and with how many threads something is measured.
 #[derive(Clone, Debug, clap::Args)]
 pub struct RunArgs {
-    /// Threads; 0 for one on each core.
+    /// Number of threads; 0 means one for each core.
     #[arg(long, value_name = "N", default_value_t = 0, global = true)]
     threads: usize,
     /// Measured steps.

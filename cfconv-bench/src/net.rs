@@ -20,7 +20,7 @@ pub struct Args {
     /// Configuration file, as for `cfconv train`.
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
-    /// Images of a step; the configuration's if not given.
+    /// Images in one step. Default: the configuration's.
     #[arg(long, value_name = "N", value_parser = at_least_one)]
     batch: Option<usize>,
     /// Classes.
@@ -40,7 +40,7 @@ pub struct Report {
     /// A whole step: kernel refresh, forward, loss, backward, optimiser. Images are ready beforehand.
     #[serde(flatten)]
     pub timing: Timing,
-    /// Images of a step.
+    /// Images in one step.
     pub batch: usize,
     /// Rows and columns of an image.
     pub size: usize,
@@ -50,7 +50,7 @@ pub struct Report {
     pub peak_mib: Option<f64>,
     /// What the network says it holds, in MiB.
     pub held_mib: f64,
-    /// Loss after the last step; noise is learned by heart, so that it falls.
+    /// Loss after the last step. The network memorises the noise images, so the loss falls.
     pub loss: f64,
 }
 

@@ -16,10 +16,10 @@ pub enum DeviceChoice {
 /// The options that choose the device.
 #[derive(Clone, Copy, Debug, Default, clap::Args)]
 pub struct DeviceArgs {
-    /// Where it works: `cuda` needs the feature of this name, and gives other fields.
+    /// The device. `cuda` needs the feature `cuda`, and its report has other fields.
     #[arg(long, value_enum, default_value_t)]
     pub device: DeviceChoice,
-    /// Matrix products on the graphics card's tensor cores, in TF32.
+    /// Compute matrix products on the graphics card's tensor cores (TF32).
     #[arg(long)]
     pub tf32: bool,
 }
@@ -33,7 +33,7 @@ impl DeviceArgs {
         let on_card = self.device == DeviceChoice::Cuda;
         ensure!(
             on_card || !self.tf32,
-            "--tf32 is for tensor cores of a graphics card: give --device cuda too"
+            "--tf32 needs the tensor cores of a graphics card: give --device cuda too"
         );
         Ok(on_card)
     }

@@ -15,7 +15,7 @@ pub enum GradientScale {
     /// g = α: the exact gradient of the step's loss, in which Φ has the weight α.
     #[default]
     EmaAlpha,
-    /// g = 1: as though the state were Φ at the visited positions.
+    /// g = 1: as if the state were Φ at the visited positions.
     StraightThrough,
     /// g = α/π(u), π the inclusion probability: in the mean over the sampled positions, α times the
     /// gradient of the dense method.
@@ -40,7 +40,7 @@ pub enum EvaluationKernel {
     /// The state K̃.
     #[default]
     State,
-    /// Φ at every position, evaluated anew.
+    /// Φ at every position, evaluated again.
     Dense,
 }
 
@@ -238,10 +238,14 @@ impl CfConv2dConfig {
             })
         };
         if share < 1.0 && self.padding == PaddingMode::Circular {
-            return conflict("padding", "circular", "only zeros have a share");
+            return conflict("padding", "circular", "only padding with zeros has a share");
         }
         if share < 1.0 && self.lattice_size().is_some() {
-            return conflict("sampler.kind", "lattice", "a lattice has the zeros that its taps reach");
+            return conflict(
+                "sampler.kind",
+                "lattice",
+                "a lattice already has all the zeros that its taps reach",
+            );
         }
         Ok(())
     }

@@ -30,7 +30,7 @@ pub enum CoreError {
         got: String,
     },
     /// Two settings exclude each other.
-    #[error("{setting} = {value} has no meaning with {other} = {other_value}: {reason}")]
+    #[error("{setting} = {value} cannot be combined with {other} = {other_value}: {reason}")]
     ConflictingSettings {
         /// The setting to change.
         setting: &'static str,
@@ -66,7 +66,7 @@ pub enum CoreError {
         needed: &'static str,
     },
     /// The kernel network's values cannot be scaled, since they are all zero or not finite.
-    #[error("the initial kernel gives an output variance of {variance}: its output scale cannot be chosen")]
+    #[error("the initial kernel gives an output variance of {variance}, so no output scale can be chosen")]
     DegenerateKernel {
         /// The variance for white noise.
         variance: f64,

@@ -16,8 +16,8 @@ pub(crate) const HE_VARIANCE: f64 = 2.0;
 /// White noise x of unit variance gives `y[o, p] = Σ_i Σ_δ t[i, o, δ]·x[i, p − δ]` the variance
 /// `Σ_i Σ_δ t²` at an output pixel p that every tap t reaches. With circular padding that is each pixel.
 /// With z rows of zeros, tap δ reaches the share 1 − min(|δ_h|, z, H)/H of rows (beyond z it wraps around), and so for
-/// columns, which is its weight in the mean over pixels. The variance is averaged over the layer's `out_channels` (for a depthwise layer as many as
-/// the grid has input channels). By Parseval's theorem the circular sum
+/// columns, which is its weight in the mean over pixels. The variance is averaged over the layer's `out_channels` (for
+/// a depthwise layer as many as the grid has input channels). By Parseval's theorem the circular sum
 /// is `1/(H·W)·Σ m·|K|²` of the Hermitian part of K.
 ///
 /// # Shapes

@@ -140,8 +140,8 @@ pub enum FillMode {
     Zeros,
 }
 
-/// The table `[augment]`: random changes of training images, drawn anew for each image and epoch. Everything is
-/// off by default, and evaluation never augments.
+/// The table `[augment]`: random changes of training images, drawn again for each image and epoch. Everything is off
+/// by default, and evaluation never augments.
 ///
 /// The order is: geometry (crop, resized crop, rotation, flip) in one resampling, then brightness, contrast and
 /// saturation, then normalisation, then cutout.

@@ -24,7 +24,7 @@ pub enum DataError {
         #[source]
         source: io::Error,
     },
-    /// A file with the ending `.zip` is no readable archive.
+    /// A file with the extension `.zip` is not a readable archive.
     #[error("{path} is not a readable zip archive")]
     Archive {
         /// The archive.
@@ -54,7 +54,7 @@ pub enum DataError {
         expected: &'static str,
     },
     /// There are images, but not in one folder for each class.
-    #[error("{path}: found {found} images outside of class folders, expected {expected}")]
+    #[error("{path}: found {found} images outside class folders, expected {expected}")]
     NoClasses {
         /// The folder or archive.
         path: PathBuf,
@@ -94,7 +94,7 @@ pub enum DataError {
         reason: String,
     },
     /// A class occurs in a validation or test folder and not in the training folder.
-    #[error("{path}: classes {classes:?} occur outside of the training folder only")]
+    #[error("{path}: classes {classes:?} have no folder in the training folder")]
     UntrainedClasses {
         /// The folder or archive.
         path: PathBuf,

@@ -24,7 +24,7 @@ pub type ProgressCallback<'a> = dyn Fn(usize, usize) + Sync + 'a;
 /// # Errors
 /// A [`DataError`] that names the path and what was expected there: nothing there, no images, no class folders, a
 /// single class, an empty class, a class without any usable image, an unsupported format, too little memory allowed.
-/// Single files that cannot be used are no error; they are listed in [`Dataset::skipped`].
+/// Single files that cannot be used are not an error; [`Dataset::skipped`] lists them.
 ///
 /// # Examples
 /// ```
@@ -156,7 +156,7 @@ fn choose(items: &[Item], limit: Option<usize>, seed: u64) -> Vec<usize> {
     let Some(limit) = limit else {
         return (0..items.len()).collect();
     };
-    // A seed of its own, lest a limit take the images that the split sets aside first.
+    // A seed of its own: otherwise a limit would take the images that the split sets aside first.
     let mut ranked: Vec<(u32, Option<Split>, u64, usize)> = items
         .iter()
         .enumerate()

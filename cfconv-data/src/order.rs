@@ -5,7 +5,7 @@ use crate::random::{self, Purpose};
 /// What happens to the images that do not fill the last batch of an epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LastBatch {
-    /// They are left out of this epoch (the next one is shuffled anew), unless they are all there is.
+    /// They are left out of this epoch, unless there are no others. The next epoch is shuffled again.
     Drop,
     /// They form a smaller batch.
     Keep,

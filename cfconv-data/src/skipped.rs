@@ -13,7 +13,7 @@ pub enum SkipReason {
     /// The image ends before its end marker, or the record before its last byte.
     #[error("truncated")]
     Truncated,
-    /// The content is no image, whatever the name says.
+    /// The content is not an image, whatever the name says.
     #[error("not an image")]
     NotAnImage,
     /// The content is an image of a format other than JPEG and PNG.

@@ -45,7 +45,7 @@ pub enum FftError {
         got: [usize; 2],
     },
     /// Margins to be cut off leave nothing of a plane.
-    #[error("{op}: margins of {before} and {after} leave nothing of {size} {axis}")]
+    #[error("{op}: margins of {before} and {after} cut off all {size} {axis}")]
     MarginsTooWide {
         /// The operation.
         op: &'static str,

@@ -1,7 +1,7 @@
 //! The first layer of a network of sines, by angle addition.
 //!
-//! Its pre-activation is a sum of one phase for each axis, `z(h, w, i, o) = φ(h, w) + φ_in(i) + φ_out(o)`, so that sines
-//! and cosines of the phases of each axis give those of every position with four multiplications in place of a
+//! Its pre-activation is a sum of one phase for each axis, `z(h, w, i, o) = φ(h, w) + φ_in(i) + φ_out(o)`, so that
+//! sines and cosines of the phases of each axis give those of every position with four multiplications in place of a
 //! product and a polynomial. Positions come sorted: the part of the frequency, and of frequency and input channel
 //! together, changes seldom and is kept.
 

@@ -49,7 +49,7 @@ pub struct GridPoint {
 pub(crate) struct Cursor {
     grid: KernelGrid,
     point: GridPoint,
-    /// The first position of the frequency and of the input channel at hand.
+    /// The first position of the current frequency and input channel.
     frequency_start: u32,
     channel_start: u32,
 }

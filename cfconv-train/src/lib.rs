@@ -17,8 +17,8 @@
 //! | `cli` | the command line of `cfconv`, one file for each command |
 //!
 //! # Features
-//! - `cli`, on by default: the program `cfconv`, as the module `cli`. A library can leave it out, and with it the crates
-//!   for command lines, progress bars and log lines.
+//! - `cli`, on by default: the program `cfconv`, as the module `cli`. A library can leave it out, and with it the
+//!   crates for command lines, progress bars and log lines.
 //! - `cuda`: the CUDA device and the program `cfconv-cuda`. Building it needs a CUDA toolkit.
 //! - `cuda-emulation`: the CUDA kernels compiled for the host, for tests. Building it needs a C++ compiler.
 //!

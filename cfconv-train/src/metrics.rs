@@ -11,7 +11,7 @@ use crate::signatures::{MemoryEstimate, Signature};
 /// Loss and accuracy over some images.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Score {
-    /// Mean cross entropy in nats. What is not finite has no form in JSON: it is written as null.
+    /// Mean cross entropy in nats. JSON cannot represent a value that is not finite, so it is written as null.
     #[serde(deserialize_with = "number_or_nan")]
     pub loss: f64,
     /// Share of images whose likeliest class is the right one, 0 to 1.
@@ -184,7 +184,7 @@ pub enum MetricsError {
         #[source]
         source: io::Error,
     },
-    /// A line is no event.
+    /// A line is not an event.
     #[error("{path}:{line}: not an event of a run")]
     Line {
         /// The file.

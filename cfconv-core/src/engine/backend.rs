@@ -66,10 +66,10 @@ pub trait EngineMemory: Sized + Send {
 
 /// The primitives of a continuous Fourier convolution on a device.
 ///
-/// [`Engine`](super::Engine) calls them in the right order with operands of the right lengths; a backend decides nothing.
-/// `positions` are every one, or the list that was last given to [`set_positions`](Self::set_positions). Values at
-/// positions lie in the order of the positions. A kernel has one value for each position of the grid. What a method
-/// cannot do is the device's error.
+/// [`Engine`](super::Engine) calls them in the right order with operands of the right lengths; a backend decides
+/// nothing. `positions` are every one, or the list that was last given to [`set_positions`](Self::set_positions).
+/// Values at positions lie in the order of the positions. A kernel has one value for each position of the grid. What a
+/// method cannot do is the device's error.
 pub trait EngineBackend: EngineMemory {
     /// Working memory of passes, which the layers of a network use in turn.
     type Workspace: Default + Send;

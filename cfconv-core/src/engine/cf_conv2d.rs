@@ -18,10 +18,10 @@ use crate::seed::{Purpose, StepSeed};
 
 /// A continuous Fourier convolution in the engine's layout.
 ///
-/// The engine owns what a layer remembers from call to call: the sampler, the kernel state, the steps that refreshed it,
-/// and what its [backend](EngineBackend) has prepared. The parameters (those of the kernel network, then the bias) belong
-/// to the caller, as does the workspace, which all layers of a network can share. [`CfConv2dEngine`] is the engine on the
-/// processor.
+/// The engine owns what a layer remembers from call to call: the sampler, the kernel state, the steps that refreshed
+/// it, and what its [backend](EngineBackend) has prepared. The parameters (those of the kernel network, then the bias)
+/// belong to the caller, as does the workspace, which all layers of a network can share. [`CfConv2dEngine`] is the
+/// engine on the processor.
 ///
 /// A training step is `begin_step`, then any number of pairs of `forward` and `backward`:
 ///
@@ -227,9 +227,10 @@ impl<B: EngineBackend> Engine<B> {
 
     /// Initialises the parameters and the kernel state.
     ///
-    /// The network is initialised from `seed`, the bias is zero. Then the network's fixed output scale is chosen so that
-    /// the layer's output variance on white noise is the plan's: that of a He-initialised convolution, or the one given
-    /// to [`EnginePlan::try_between_spectra`]. The state is filled as configured, and the history of refreshes is empty.
+    /// The network is initialised from `seed`, the bias is zero. Then the network's fixed output scale is chosen so
+    /// that the layer's output variance on white noise is the plan's: that of a He-initialised convolution, or the one
+    /// given to [`EnginePlan::try_between_spectra`]. The state is filled as configured, and the history of refreshes is
+    /// empty.
     ///
     /// # Errors
     /// [`CoreError::ShapeMismatch`] if `params` has the wrong length; [`CoreError::DegenerateKernel`] if the

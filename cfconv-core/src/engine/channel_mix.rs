@@ -107,8 +107,8 @@ pub(super) fn gather<T: Real>(
     }
 }
 
-/// Targets `first` to `first + N` of one frequency, into the next of `outputs`. `kernel` is `[sources, targets]`, of the
-/// adjoint `[targets, sources]` and conjugated.
+/// Targets `first` to `first + N` of one frequency, into the next of `outputs`. `kernel` is `[sources, targets]`, of
+/// the adjoint `[targets, sources]` and conjugated.
 #[inline(always)]
 fn mix<'a, T: Real, I: Isa, const ADJOINT: bool, const N: usize>(
     isa: I,

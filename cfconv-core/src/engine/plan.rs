@@ -66,8 +66,8 @@ impl EnginePlan {
     /// Validates a configuration and plans the layer.
     ///
     /// # Errors
-    /// As for [`CfConv2dConfig::validate`] and [`PositionSampler::try_new`], and what the kernel network's configuration
-    /// refuses.
+    /// As for [`CfConv2dConfig::validate`] and [`PositionSampler::try_new`], and what the kernel network's
+    /// configuration refuses.
     pub fn try_new(config: &CfConv2dConfig) -> Result<Self> {
         config.validate()?;
         let lattice = config.lattice_size();
@@ -106,8 +106,8 @@ impl EnginePlan {
     /// ```
     ///
     /// Behind `rfft2` and before `irfft2`, both orthonormal, it is the layer with circular padding. The output
-    /// scale is chosen so that the output variance on white noise is `initial_variance`. A lattice's taps are applied by
-    /// their spectrum: there is no image to convolve.
+    /// scale is chosen so that the output variance on white noise is `initial_variance`. A lattice's taps are applied
+    /// by their spectrum: there is no image to convolve.
     ///
     /// # Shapes
     /// `input` `[Cin, H, Wr, 2, batch]`, `output` `[Cout, H, Wr, 2, batch]`, both flat: [`Domain::Spectra`].
@@ -269,8 +269,8 @@ fn torus(config: &CfConv2dConfig, lattice: Option<usize>) -> (usize, usize) {
     (torus_size(config.height), torus_size(config.width))
 }
 
-/// Compares the work of both algorithms for a lattice, in multiply-adds for each pixel and channel pair: k² taps directly;
-/// by spectra a complex product for half the bins, and the transforms, of which each channel's serves
+/// Compares the work of both algorithms for a lattice, in multiply-adds for each pixel and channel pair: k² taps
+/// directly; by spectra a complex product for half the bins, and the transforms, of which each channel's serves
 /// all its pairs. A depthwise layer has one pair a channel.
 fn direct_is_faster(config: &CfConv2dConfig, size: usize, torus: (usize, usize)) -> bool {
     let bins = (torus.0 * torus.1) as f64;

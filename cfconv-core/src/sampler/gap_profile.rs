@@ -107,8 +107,8 @@ pub(super) fn runs(population: u32) -> Strata {
     Strata { population, count: population.min(RUNS as u32) }
 }
 
-/// The mean number of positions that each run gets of `count`: half of them by its size, half by its size times its gap;
-/// what a run has no room for goes to the others in proportion.
+/// The mean number of positions that each run gets of `count`: half of them by its size, half by its size times its
+/// gap; what a run has no room for goes to the others in proportion.
 pub(super) fn mean_shares(strata: Strata, count: u32, profile: GapProfile) -> RunShares {
     let mut sizes = [0.0; RUNS];
     for (run, size) in (0..strata.count).zip(&mut sizes) {

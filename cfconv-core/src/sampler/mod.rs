@@ -34,7 +34,8 @@ const GAP_INTERVAL: u64 = 16;
 /// use cfconv_core::{NumPositions, PositionSampler, SamplerConfig, StepSeed};
 /// use cfconv_mlp::KernelGrid;
 ///
-/// let grid = KernelGrid { height: 8, width: 8, in_channels: 3, out_channels: 4 }; // 8 × 5 frequencies × 12 channel pairs
+/// // 8 × 5 frequencies × 12 channel pairs
+/// let grid = KernelGrid { height: 8, width: 8, in_channels: 3, out_channels: 4 };
 /// let config = SamplerConfig::Uniform { num_positions: NumPositions::Count(48), replacement: false };
 /// let mut sampler = PositionSampler::try_new(&config, grid)?;
 /// let positions = sampler.sample(StepSeed { run_seed: 1, layer: 0, step: 0 });

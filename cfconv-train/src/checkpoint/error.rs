@@ -20,8 +20,8 @@ pub enum CheckpointError {
         #[source]
         source: io::Error,
     },
-    /// The file is no safetensors file, or is cut short or damaged.
-    #[error("{path} is not a whole safetensors file ({reason})")]
+    /// The file is not a safetensors file, or it is cut short or damaged.
+    #[error("{path} is not a whole safetensors file: it is damaged or cut short ({reason})")]
     Damaged {
         /// The file.
         path: PathBuf,
@@ -47,7 +47,7 @@ pub enum CheckpointError {
         supported: u32,
     },
     /// The file holds a model, where the whole state of a run is needed.
-    #[error("{path} holds a model only; a run can resume from a file with the state of the training")]
+    #[error("{path} holds a model only; to resume a run, use a checkpoint that holds the training state")]
     ModelOnly {
         /// The file.
         path: PathBuf,
@@ -61,7 +61,7 @@ pub enum CheckpointError {
         source: Box<NetworkError>,
     },
     /// A tensor that the network does not have.
-    #[error("{path}: tensor `{tensor}` belongs to no part of the network that the checkpoint describes")]
+    #[error("{path}: tensor `{tensor}` does not belong to the network that the checkpoint describes")]
     UnexpectedTensor {
         /// The file.
         path: PathBuf,

@@ -116,7 +116,7 @@ impl Metadata {
     /// The metadata as text.
     ///
     /// # Errors
-    /// [`serde_json::Error`] if a number has no form in JSON.
+    /// [`serde_json::Error`] if JSON cannot represent a number.
     pub fn to_json(&self) -> serde_json::Result<String> {
         serde_json::to_string(self)
     }

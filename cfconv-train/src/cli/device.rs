@@ -10,10 +10,10 @@ use crate::device::Cpu;
 #[cfg(feature = "cuda")]
 use crate::device::cuda::CudaDevice;
 
-/// Where the arithmetic runs.
+/// The device to run on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum DeviceChoice {
-    /// The graphics card if there is one that works, else the processor.
+    /// The graphics card if one works, otherwise the processor.
     Auto,
     /// The processor.
     Cpu,
@@ -24,11 +24,11 @@ pub(super) enum DeviceChoice {
 /// The options that choose the device.
 #[derive(Clone, Copy, Debug, Args)]
 pub(super) struct DeviceArguments {
-    /// Where the arithmetic runs.
+    /// The device to run on.
     #[arg(long, value_enum, default_value_t = DeviceChoice::Auto)]
     device: DeviceChoice,
-    /// Matrix products on the graphics card's tensor cores, with factors of ten bits behind the point (TF32), and
-    /// errors of about two thousandths of the largest result.
+    /// Compute matrix products on the graphics card's tensor cores (TF32). Factors have ten bits after the point;
+    /// errors are about two thousandths of the largest result.
     #[arg(long)]
     tf32: bool,
 }
@@ -68,7 +68,7 @@ pub(super) fn run_on_choice(
     if device == DeviceChoice::Cpu {
         if tf32 {
             bail!(
-                "--tf32 is for tensor cores of a graphics card: leave it out, or take --device cuda or auto"
+                "--tf32 needs the tensor cores of a graphics card: leave it out, or use --device cuda or auto"
             );
         }
         return command.run_on(Cpu::default());

@@ -19,24 +19,25 @@ use super::{set_log_level, start_threads};
 
 #[derive(Debug, Args)]
 pub struct EvalArguments {
-    /// A checkpoint: best.safetensors or checkpoint.safetensors of a run's folder.
+    /// A checkpoint or model, such as best.safetensors in a run's folder.
     #[arg(long, value_name = "FILE")]
     checkpoint: PathBuf,
     /// Images, as for `cfconv train`. Default: the embedded data set.
     #[arg(long, value_name = "PATH")]
     data: Option<PathBuf>,
-    /// Which of the images: `all` that are there, or the part of a split made as for the training.
+    /// Which images to use: `all`, or one part of the split that training made.
     #[arg(long, value_enum, default_value_t = SplitChoice::All)]
     split: SplitChoice,
-    /// Rows and columns of the images; kernels of CF-Conv layers are resampled. Default: those of the training.
+    /// Rows and columns of the images. Kernels of CF-Conv layers are resampled to this size. Default: the training
+    /// size.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
     size: Option<u32>,
-    /// Images of a step.
+    /// Images in one step.
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=65536))]
     batch_size: u32,
     #[command(flatten)]
     pub(super) device: DeviceArguments,
-    /// Threads, 0 for one on each core.
+    /// Number of threads; 0 means one for each core.
     #[arg(long, value_name = "N", default_value_t = 0)]
     threads: usize,
     /// Print one JSON object.

@@ -13,7 +13,7 @@ use super::set_log_level;
 
 #[derive(Debug, Args)]
 pub(super) struct ExportArguments {
-    /// A checkpoint: best.safetensors or checkpoint.safetensors of a run's folder.
+    /// A checkpoint or model, such as best.safetensors in a run's folder.
     #[arg(long, value_name = "FILE")]
     checkpoint: PathBuf,
     /// The file to write; it must not exist.
@@ -25,7 +25,7 @@ impl ExportArguments {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         set_log_level(false);
         if self.out.exists() {
-            bail!("{} exists already: move it away or name another file", self.out.display());
+            bail!("{} exists already: move it, or choose another --out", self.out.display());
         }
         let metadata = export_model(Cpu::default(), &self.checkpoint, &self.out)?;
         let size =
@@ -33,7 +33,7 @@ impl ExportArguments {
         let mut out = stdout().lock();
         writeln!(
             out,
-            "{}: {} parameters, {:.1} KiB; kernels come from their networks, images of {} pixels",
+            "{}: {} parameters, {:.1} KiB, for images of {} pixels; holds no kernels, loading evaluates Φ",
             self.out.display(),
             metadata.parameters,
             size as f64 / 1024.0,

@@ -19,16 +19,16 @@ pub(super) struct InspectArguments {
     /// A checkpoint.
     #[arg(long, value_name = "FILE", required_unless_present = "config", conflicts_with = "config")]
     checkpoint: Option<PathBuf>,
-    /// A configuration file, whose network is planned without any training.
+    /// A configuration file: shows its network without training it.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Number of classes of the network of a configuration.
+    /// Number of classes of the network, with --config.
     #[arg(long, value_name = "N", default_value_t = 2, conflicts_with = "checkpoint")]
     classes: usize,
     /// Override any key of the configuration, as for `cfconv train`; repeatable.
     #[arg(long, value_name = "KEY=VALUE", conflicts_with = "checkpoint")]
     set: Vec<String>,
-    /// With --json: add this many kernels of each CF-Conv layer, in space and over frequencies.
+    /// With --json: add this many kernels of each CF-Conv layer, in space and over frequency.
     #[arg(long, value_name = "N", requires = "checkpoint", requires = "json")]
     kernels: Option<usize>,
     /// Print one JSON object.

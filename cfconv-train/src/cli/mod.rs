@@ -1,8 +1,9 @@
 //! The command line of `cfconv`: one file for each command. The programs `cfconv` and `cfconv-cuda` are [`main`] with
 //! different graphics cards.
 //!
-//! Results go to standard output, progress and messages to standard error. A failure ends with exit code 1 and one line
-//! that tells it and its causes; an interrupted training run writes its checkpoint and ends with exit code 130.
+//! Results go to standard output; progress and messages go to standard error. A failure ends the program with exit
+//! code 1 and one line that gives the failure and its causes. An interrupted training run writes its checkpoint and
+//! ends with exit code 130.
 
 mod cuda_program;
 mod device;
@@ -43,8 +44,8 @@ struct Arguments {
 enum Command {
     #[command(flatten)]
     OnDevice(DeviceCommand),
-    /// Write a model to pass on: the weights that evaluations use and the configuration, without kernel states, the
-    /// optimiser's state and the place of the images. Its kernels are Φ at every position.
+    /// Write a model to pass on. The file holds the configuration and the weights that evaluation uses. It holds no
+    /// kernel states, no optimiser state and no path of the images: loading evaluates Φ at every position.
     Export(export::ExportArguments),
     /// Show the layers, shapes, parameters and kernel states of a checkpoint or a configuration.
     Inspect(inspect::InspectArguments),
@@ -57,7 +58,7 @@ pub enum DeviceCommand {
     Train(train::TrainArguments),
     /// Measure the accuracy of a checkpoint on a data set.
     Eval(eval::EvalArguments),
-    /// Name the likeliest classes of images.
+    /// Name the most likely classes of images.
     Predict(predict::PredictArguments),
 }
 
@@ -92,7 +93,7 @@ pub fn main(card: &dyn GraphicsCard<DeviceCommand>) -> ExitCode {
     })
 }
 
-/// Sizes the pool of threads of this process: `threads` of them, or one for each core if it is 0.
+/// Sets the size of this process's thread pool: `threads`, or one for each core if it is 0.
 fn start_threads(threads: usize) -> anyhow::Result<()> {
     rayon::ThreadPoolBuilder::new()
         .num_threads(threads)

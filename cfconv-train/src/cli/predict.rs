@@ -15,12 +15,12 @@ use serde::Serialize;
 use super::device::DeviceArguments;
 use super::{set_log_level, start_threads};
 
-/// Images of a step.
+/// Images in one step.
 const BATCH: usize = 64;
 
 #[derive(Debug, Args)]
 pub struct PredictArguments {
-    /// A checkpoint: best.safetensors or checkpoint.safetensors of a run's folder.
+    /// A checkpoint or model, such as best.safetensors in a run's folder.
     #[arg(long, value_name = "FILE")]
     checkpoint: PathBuf,
     /// JPEG or PNG images.
@@ -29,12 +29,12 @@ pub struct PredictArguments {
     /// Print one JSON array with an object for each image.
     #[arg(long)]
     json: bool,
-    /// Number of likeliest classes to name.
+    /// How many of the most likely classes to name.
     #[arg(long, value_name = "K", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
     top: u32,
     #[command(flatten)]
     pub(super) device: DeviceArguments,
-    /// Threads, 0 for one on each core.
+    /// Number of threads; 0 means one for each core.
     #[arg(long, value_name = "N", default_value_t = 0)]
     threads: usize,
 }

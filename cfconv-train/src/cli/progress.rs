@@ -136,7 +136,7 @@ impl Observer for TrainingDisplay {
     }
 }
 
-/// Shows how many images are read: a bar on a terminal, nothing elsewhere.
+/// Shows how many images have been read: a bar on a terminal, nothing elsewhere.
 pub(super) struct LoadingBar(ProgressBar);
 
 impl LoadingBar {

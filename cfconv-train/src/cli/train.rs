@@ -23,43 +23,43 @@ const INTERRUPTED: u8 = 130;
 
 #[derive(Debug, Args)]
 pub struct TrainArguments {
-    /// Configuration file; with --resume the run's own config.toml is the default.
+    /// Configuration file. With --resume, the default is the run's own config.toml.
     #[arg(long, value_name = "FILE", required_unless_present = "resume")]
     config: Option<PathBuf>,
     #[arg(long, value_name = "PATH", help = data_help())]
     data: Option<PathBuf>,
-    /// Folder of the run, which must not hold one yet (unless resumed).
+    /// Folder of the run. It must not hold a run yet, except with --resume.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// Go on with the run in the folder at the step of its last checkpoint.
+    /// Continue the run in the folder from its last checkpoint.
     #[arg(long)]
     resume: bool,
     /// Passes over the training images (train.epochs).
     #[arg(long, value_name = "N")]
     epochs: Option<usize>,
-    /// Seed of everything random (seed).
+    /// Seed of all randomness (seed).
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
-    /// Threads, 0 for one on each core (train.threads).
+    /// Number of threads; 0 means one for each core (train.threads).
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
     #[command(flatten)]
     pub(super) device: DeviceArguments,
-    /// Images of a step (train.batch_size).
+    /// Images in one step (train.batch_size).
     #[arg(long, value_name = "N")]
     batch_size: Option<usize>,
-    /// Refuse a run that is estimated to need more memory, such as 512MiB or 2GiB; a plain number counts MiB
-    /// (train.memory_limit_mib). Default: what the device has available.
+    /// Refuse a run that is estimated to need more memory than this, such as 512MiB or 2GiB. A number without a unit
+    /// is in MiB (train.memory_limit_mib). Default: what the device has available.
     #[arg(long, value_name = "SIZE", value_parser = parse_mib)]
     memory_limit: Option<usize>,
-    /// Stop after this many steps in all, with a checkpoint; the schedule stays that of the whole run.
+    /// Stop after this many steps in total and write a checkpoint. The schedule is still that of the whole run.
     #[arg(long, value_name = "N")]
     max_steps: Option<usize>,
-    /// Override any key of the configuration, such as `--set optimizer.learning_rate=0.001`, or take it out: `--set average=`;
-    /// repeatable.
+    /// Override a key of the configuration, for example `--set optimizer.learning_rate=0.001`, or remove it: `--set
+    /// average=`. Repeatable.
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
-    /// Print nothing but warnings and errors.
+    /// Print only warnings and errors.
     #[arg(long)]
     quiet: bool,
 }

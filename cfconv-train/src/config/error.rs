@@ -19,7 +19,7 @@ pub enum ConfigError {
         #[source]
         source: io::Error,
     },
-    /// The file is no TOML.
+    /// The file is not TOML.
     #[error("{place}: {reason}")]
     Syntax {
         /// File and line.
@@ -116,7 +116,7 @@ pub enum ConfigError {
         source: Box<ConfigError>,
     },
     /// A configuration that cannot be written.
-    #[error("the configuration has no form in TOML: {reason}")]
+    #[error("the configuration cannot be written as TOML: {reason}")]
     Unwritable {
         /// Why.
         reason: String,

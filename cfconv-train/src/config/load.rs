@@ -71,7 +71,7 @@ fn apply_override(table: &mut Table, given: &str) -> Result<(), ConfigError> {
         given.split_once('=').ok_or_else(|| refuse("expected `key.path=value`, found no `=`".into()))?;
     let path = KeyPath::parse(path.trim());
     if text.trim().is_empty() {
-        return remove(table, &path).ok_or_else(|| refuse("there is no such key to take out".into()));
+        return remove(table, &path).ok_or_else(|| refuse("there is no such key to remove".into()));
     }
     let value = toml::from_str::<Table>(&format!("value = {text}"))
         .ok()
@@ -111,7 +111,7 @@ fn apply_override(table: &mut Table, given: &str) -> Result<(), ConfigError> {
     Ok(())
 }
 
-/// Takes a key out; `None` if it is not there or is no key of a table.
+/// Removes a key; `None` if it is not there or is not a key of a table.
 fn remove(table: &mut Table, path: &KeyPath) -> Option<()> {
     let (Segment::Key(last), above) = path.0.split_last()? else { return None };
     let Some((Segment::Key(first), rest)) = above.split_first() else {

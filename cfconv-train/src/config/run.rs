@@ -37,7 +37,7 @@ pub enum Select {
 pub struct TrainSettings {
     /// Passes over the training images. Default: 10.
     pub epochs: usize,
-    /// Images of a step. Default: 64.
+    /// Images in one step. Default: 64.
     pub batch_size: usize,
     /// Images of a step of evaluation, 0 for as many as `batch_size`. Default: 0.
     pub evaluation_batch_size: usize,
@@ -209,7 +209,7 @@ impl TrainConfig {
     /// The complete configuration as TOML, defaults included.
     ///
     /// # Errors
-    /// [`ConfigError::Unwritable`] if a value has no form in TOML, such as an integer above 2⁶³.
+    /// [`ConfigError::Unwritable`] if TOML cannot represent a value, such as an integer above 2⁶³.
     pub fn to_toml(&self) -> Result<String, ConfigError> {
         toml::to_string(self).map_err(|error| ConfigError::Unwritable { reason: error.to_string() })
     }

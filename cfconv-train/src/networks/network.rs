@@ -626,7 +626,7 @@ fn backward_of_sum<D: Device>(
             match route {
                 GradRoute::Skip => Ok(()),
                 GradRoute::Overwrite => device.copy(source, target),
-                // The gradient is at hand: it needs no passage.
+                // The gradient is already there: it needs no copy.
                 GradRoute::Add { .. } => device.add_assign(source, target),
             }
         })?;

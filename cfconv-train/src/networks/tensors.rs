@@ -73,7 +73,7 @@ impl<D: Device> Network<D> {
             .collect())
     }
 
-    /// Fills a buffer from what [`export_segments`](Self::export_segments) gave; other tensors are passed over.
+    /// Fills a buffer from the tensors of [`export_segments`](Self::export_segments); skips other tensors.
     ///
     /// # Errors
     /// [`NetworkError::MissingTensor`], [`NetworkError::TensorMismatch`].

@@ -80,8 +80,8 @@ pub(super) fn find_jumps(view: &EpochView<'_>, ratios: &[Option<f64>]) -> Option
         return None;
     }
     let seen = format!(
-        "for {EPOCHS} epochs the training loss has jumped from step to step with at least {least:.1} times the \
-         variance that the choice of images explains"
+        "for {EPOCHS} epochs the training loss has jumped from step to step with at least {least:.1} times \
+         the variance that sampling noise explains"
     );
     let signature =
         Signature::new(SignatureKind::Fluctuation, view.step, view.epoch, seen).with("jump_ratio", least);
@@ -109,7 +109,7 @@ pub(super) fn find_falls(view: &EpochView<'_>, scores: &[Score]) -> Option<Signa
     }
     let largest = falls.iter().copied().fold(0.0, f64::max);
     let seen = format!(
-        "within {} evaluations the validation accuracy has fallen {} times by more than chance explains",
+        "in the last {} evaluations the validation accuracy fell {} times by more than chance explains",
         recent.len(),
         falls.len()
     );
@@ -120,11 +120,10 @@ pub(super) fn find_falls(view: &EpochView<'_>, scores: &[Score]) -> Option<Signa
 }
 
 fn advised(view: &EpochView<'_>, signature: Signature) -> Signature {
-    let advice =
-        "optimizer.learning_rate three times smaller, optimizer.clip_norm, or a larger train.batch_size; \
-                  [average] steadies what is evaluated"
-            .to_owned()
-            + &view.kernel_advice();
+    let advice = "an optimizer.learning_rate three times smaller, optimizer.clip_norm, or a larger \
+         train.batch_size; [average] steadies the weights that are evaluated"
+        .to_owned()
+        + &view.kernel_advice();
     view.with_kernels(signature).advise(advice)
 }
 

@@ -39,7 +39,7 @@ pub struct MemoryDemand {
 pub struct MemoryEstimate {
     /// Parameters, gradients, moments of the optimiser, averages.
     pub parameters: usize,
-    /// Kernel states, what undoing a step needs of them, kernels of evaluations.
+    /// Kernel states, what undoing a step needs of them, and the kernels that evaluation uses.
     pub kernel_states: usize,
     /// Values and gradients between layers.
     pub activations: usize,

@@ -23,15 +23,15 @@ pub(crate) fn signature(
     next_rate: f64,
 ) -> Signature {
     let seen = format!(
-        "the {what} of step {} is {value}; the step was undone, its images are passed over and the learning rate is \
-         halved",
+        "the {what} of step {} is {value}; the step is undone, its images are skipped and the learning \
+         rate is halved",
         step + 1
     );
     Signature::new(SignatureKind::NotFinite, step, epoch, seen)
         .with("undone_steps", f64::from(undone))
         .with("learning_rate", next_rate)
         .advise(
-            "a smaller optimizer.learning_rate, optimizer.clip_norm, or schedule.warmup_steps; check data.std and the \
-             images if the learning rate is small already",
+            "a smaller optimizer.learning_rate, optimizer.clip_norm, or schedule.warmup_steps; if the \
+             learning rate is already small, check data.std and the images",
         )
 }

@@ -70,11 +70,12 @@ pub(super) fn find(view: &EpochView<'_>, epochs: &[EpochPoint]) -> Option<Signat
     let nothing_learned = last.loss > 0.98 * guessing;
     let seen = format!("over {window} epochs the training loss fell by {:.1} %", 100.0 * decline);
     let mut advice = if nothing_learned {
-        "nothing has been learned yet: optimizer.learning_rate ten times larger if the loss hardly moves, ten times \
-         smaller if it jumps"
+        "the network has learned nothing yet: an optimizer.learning_rate ten times larger if the loss \
+         hardly moves, ten times smaller if it jumps"
             .to_owned()
     } else {
-        "optimizer.learning_rate three times smaller, or fewer train.epochs so that the schedule lowers it earlier"
+        "an optimizer.learning_rate three times smaller, or fewer train.epochs, so that the schedule \
+         lowers it earlier"
             .to_owned()
     };
     advice += &view.kernel_advice();

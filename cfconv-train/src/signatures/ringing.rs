@@ -21,11 +21,11 @@ pub(super) fn find(view: &EpochView<'_>) -> Option<Signature> {
     );
     let lagging = worst.shadow_gap > super::watch::LARGE_GAP;
     let advice = if lagging {
-        "more network.sampler.num_positions, or ema_alpha nearer to 1: positions that were visited long ago no longer \
-         fit those around them"
+        "more network.sampler.num_positions, or ema_alpha nearer to 1: positions that were visited long \
+         ago no longer fit their neighbours"
     } else {
-        "a smaller network.kernel.omega_frequency (a kernel is about omega/2π pixels wide at first), fewer \
-         fourier_features or a smaller fourier_scale, or the lattice sampler, whose kernels have no far part"
+        "a smaller network.kernel.omega_frequency (at initialisation a kernel is about omega/2π pixels wide), fewer \
+         fourier_features or a smaller fourier_scale, or the lattice sampler, whose kernels end near their centre"
     };
     Some(
         Signature::new(SignatureKind::Ringing, view.step, view.epoch, seen)

@@ -43,7 +43,7 @@ pub enum TrainError {
     /// The run needs more memory than it may have.
     #[error("{0}")]
     Memory(Box<MemoryRefusal>),
-    /// A loss or gradient is no finite number, and undoing steps did not help.
+    /// A loss or gradient is not finite, and undoing steps did not help.
     #[error(
         "not-finite: step {step}: the {what} is {value}, after {undone} undone steps that each halved the learning rate; {}",
         kept(checkpoint.as_ref())

@@ -168,8 +168,8 @@ impl<D: Device> Trainer<D> {
     /// Trains to the end of the configured epochs or to a limit, then tests and writes the summary.
     ///
     /// # Errors
-    /// [`TrainError::NotFinite`] if a loss or gradient is no number once more after three steps have been undone; the
-    /// last checkpoint is kept. Files that cannot be written.
+    /// [`TrainError::NotFinite`] if a loss or gradient is not a number after three steps have already been undone;
+    /// the last checkpoint is kept. Files that cannot be written.
     pub fn run(mut self, limits: &Limits<'_>, observer: &mut dyn Observer) -> Result<Outcome> {
         let steps_per_epoch = self.training.batches_per_epoch();
         let start = self.start_event(steps_per_epoch);

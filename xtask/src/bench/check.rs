@@ -45,8 +45,8 @@ impl Check {
         };
         ensure!(
             distance <= tolerance,
-            "`{command}`: both sides do not compute the same: {name} differs by {distance:.1e} (relative L2), \
-             at most {tolerance:.0e} was expected"
+            "`{command}`: the two sides compute different numbers: {name} differs by {distance:.1e} \
+             (relative L2), expected at most {tolerance:.0e}"
         );
         Ok(Self {
             command: command.to_owned(),

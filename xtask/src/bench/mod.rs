@@ -66,7 +66,7 @@ pub(crate) struct Args {
     /// Measure PyTorch a second time through torch.compile, where that can compile the case.
     #[arg(long, conflicts_with = "no_peer")]
     compile: bool,
-    /// Keep what an earlier call with the same settings measured, and measure the rest.
+    /// Keep the measurements of an earlier call with the same settings, and measure the rest.
     #[arg(long)]
     resume: bool,
     /// Folder for the results. Default: target/bench in the repository.

@@ -102,7 +102,7 @@ pub(crate) fn warnings(report: &Report) -> Vec<String> {
         warnings.push("Interrupted or still running: some results are missing.".to_owned());
     }
     if let Some(reason) = &report.without_peer {
-        warnings.push(format!("Only cfconv was measured, and nothing was compared with a peer: {reason}"));
+        warnings.push(format!("Only cfconv was measured; nothing was compared with PyTorch: {reason}"));
     }
     warnings.extend(report.failures.iter().map(|failure| format!("Not measured: {failure}")));
     warnings

@@ -46,7 +46,8 @@ impl ImageSet {
         if self == Self::Embedded {
             return Ok(None);
         }
-        let needed = || format!("it needs {}: give the folder or .zip with --data", self.label());
+        let needed =
+            || format!("this experiment needs {}: give the folder or .zip with --data", self.label());
         let given = std::path::absolute(given.with_context(needed)?).context("--data")?;
         let option = format!("--data {}", given.display());
         ensure!(given.exists(), "{option}: there is no such folder or file");

@@ -102,8 +102,8 @@ fn run(args: &Args, progress: &mut Progress) -> Result<(Intro, StudyResults)> {
     let intro = Intro::new(
         "Memory of a layer's step, forward and backward, beyond images, their gradients, parameters and kernel \
          state: 32 images, 32 channels on each side, 64×64 where nothing else is said.",
-        "What do few and what do all positions cost in memory?",
-        "Evaluating every position at every step costs gigabytes; random positions are the way out.",
+        "How much memory do few positions need, and how much do all?",
+        "Evaluating every position in every step costs gigabytes; random positions avoid this.",
     );
     let (tables, figures) = [SIZE, CHANNELS].iter().map(|axis| table_and_figure(*axis, &measured)).unzip();
     Ok((intro, StudyResults { tables, figures, data: json!({ "points": measured, "peer": versions }) }))

@@ -99,7 +99,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     for (name, source) in chosen {
         match Planned::new(name, source, args, &out) {
             Err(error) if args.is_of_all() => {
-                eprintln!("left out: {error:#}");
+                eprintln!("skipped: {error:#}");
                 missing.push(name);
             }
             plan => planned.push(plan?),

@@ -33,8 +33,9 @@ fn run(args: &Args, progress: &mut Progress) -> Result<(Intro, StudyResults)> {
     let fits: Fits = serde_json::from_str(&printed).context("reading what the example printed")?;
     progress.advance(1.0, false);
     let about = format!(
-        "The same sine network of {} parameters fits kernels of {size}×{size} taps, asked either for taps at \
-         their places or for the spectrum at its frequencies; by Parseval's theorem both minimise the same error.",
+        "The same sine network of {} parameters fits kernels of {size}×{size} taps. It gives either the \
+         taps at their places or the spectrum at its frequencies. By Parseval's theorem both minimise the \
+         same error.",
         fits.parameters
     );
     let intro = Intro::new(

@@ -94,7 +94,7 @@ impl Trainings {
             progress.begin(&format!("{name}: {}, seed {}", variant.label, run.request.seed));
             let plan = run.folder.plan(&run.request, resume);
             match plan {
-                Plan::Skip => progress.note("  finished earlier, kept"),
+                Plan::Skip => progress.note("  already finished, kept"),
                 Plan::Resume => progress.note("  interrupted earlier, continues"),
                 Plan::Start => run.folder.start(&run.request)?,
             }

@@ -117,15 +117,16 @@ impl CudaDevice {
         Ok(Self { tf32: true, ..self })
     }
 
-    /// Copies to device memory at `target`, in its place among the kernels. The host waits only for uploads that are too
-    /// large to be staged: nothing in a step is.
+    /// Copies to device memory at `target`, in its place among the kernels. The host waits only for uploads that are
+    /// too large to be staged: nothing in a step is.
     fn upload_bytes(&self, op: &'static str, bytes: &[u8], target: CUdeviceptr) -> Result<()> {
         self.bind(op)?;
         let mut staging = self.shared.staging.lock().unwrap_or_else(PoisonError::into_inner);
         let copied = if staging.takes(bytes.len()) {
             staging.upload(bytes, target)
         } else {
-            // SAFETY: both have room for the bytes. The copy is in the stream of all kernels, and the host waits for it.
+            // SAFETY: both have room for the bytes. The copy is in the stream of all kernels, and the host waits for
+            // it.
             unsafe {
                 let stream = *self.shared.driver.cu_stream();
                 let copied = result::memcpy_htod_async(target, bytes, stream);

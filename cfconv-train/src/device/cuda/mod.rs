@@ -55,8 +55,8 @@ pub const KERNEL_SOURCE: &str = include_str!(concat!(env!("OUT_DIR"), "/kernels.
 /// The names of all kernels.
 pub const KERNEL_NAMES: &[&str] = include!(concat!(env!("OUT_DIR"), "/kernel_names.rs"));
 
-/// Enough that the wait for the last step of a group is short beside the group, few enough that their batches, which are
-/// kept until then, take little memory.
+/// Enough that the wait for the last step of a group is short beside the group, few enough that their batches, which
+/// are kept until then, take little memory.
 #[cfg(any(feature = "cuda", all(feature = "cuda-emulation", cuda_emulator)))]
 const STEPS_IN_FLIGHT: usize = 8;
 

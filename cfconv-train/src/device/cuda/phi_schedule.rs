@@ -116,7 +116,8 @@ fn starts(counts: &[usize]) -> Vec<u32> {
         .collect()
 }
 
-/// Runs `[first, items, network]` of at most about `RUNS` equal parts, whole tiles each, and where each network's begin.
+/// Runs `[first, items, network]` of at most about `RUNS` equal parts, whole tiles each, and where each network's
+/// begin.
 fn runs_of(counts: &[usize], items: usize, tile: usize) -> (Vec<u32>, Vec<u32>) {
     let longest = items.div_ceil(RUNS).max(1).next_multiple_of(tile);
     let (mut runs, mut first_runs) = (Vec::new(), vec![0]);

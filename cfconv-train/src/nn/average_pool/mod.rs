@@ -33,7 +33,7 @@ pub trait AveragePoolOp: Memory {
     /// [`average_pool`](Self::average_pool) of checked operands.
     fn average_pool_kernel(&self, sizes: &PoolSizes, io: Forward<'_, Self>) -> Result<()>;
 
-    /// [`average_pool_adjoint`](Self::average_pool_adjoint) of checked operands: from the gradient of the output to that
-    /// of the input.
+    /// [`average_pool_adjoint`](Self::average_pool_adjoint) of checked operands: from the gradient of the output to
+    /// that of the input.
     fn average_pool_adjoint_kernel(&self, sizes: &PoolSizes, io: Forward<'_, Self>) -> Result<()>;
 }

@@ -346,7 +346,8 @@ impl<L: Launcher> EngineBackend for CudaBackend<L> {
     }
 }
 
-/// What a layer takes: as on the CPU for what is kept, and the largest working memory of a pass, which a pool then keeps.
+/// What a layer takes: as on the CPU for what is kept, and the largest working memory of a pass, which a pool then
+/// keeps.
 fn planned_memory(
     plan: &EnginePlan,
     training_batch: usize,

@@ -23,8 +23,8 @@ pub trait CfConv2dOp: Memory {
     /// What the device reports.
     fn cf_conv2d_backend(&self, plan: &EnginePlan) -> Result<Self::CfConvBackend>;
 
-    /// What a layer and the workspace grow to with batches of up to `training_batch` and `evaluation_batch` images, steps
-    /// that can be rolled back and, if `dense_evaluation`, evaluations with [`KernelSource::Dense`].
+    /// What a layer and the workspace grow to with batches of up to `training_batch` and `evaluation_batch` images,
+    /// steps that can be rolled back and, if `dense_evaluation`, evaluations with [`KernelSource::Dense`].
     fn cf_conv2d_memory(
         &self,
         plan: &EnginePlan,

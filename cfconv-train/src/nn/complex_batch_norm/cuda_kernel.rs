@@ -1,4 +1,5 @@
-//! Complex batch normalisation on the CUDA device: a block for each ring of each channel, then one pass over the values.
+//! Complex batch normalisation on the CUDA device: a block for each ring of each channel, then one pass over the
+//! values.
 
 use super::{ComplexBatchNormOp, ComplexBatchNormSizes};
 use crate::device::cuda::{Argument, Grid, Launcher, Scratch, count, launch};

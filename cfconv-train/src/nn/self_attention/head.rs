@@ -115,7 +115,7 @@ impl<T: Real> Kernel for HeadBackward<'_, T> {
             let queries = QUERIES.min(tokens - first);
             let (p_tile, s_tile) = (&mut p_tile[..queries * tokens], &mut s_tile[..queries * tokens]);
             let grad_q = &mut grad_q[..queries * channels];
-            // 1. P anew, and dP[t, s] = do[t]·v[s].
+            // 1. P again, and dP[t, s] = do[t]·v[s].
             probabilities(isa, sizes, sizes.by_token(q, first), sizes.by_token(k, 0), p_tile);
             let grad_o_tile = sizes.by_token(grad_o, first);
             let shape = (queries, tokens, channels);

@@ -96,7 +96,8 @@ pub trait SpectralCropOp: Memory {
     /// [`spectral_crop`](Self::spectral_crop) of checked operands.
     fn spectral_crop_kernel(&self, plan: &SpectralCropPlan<Self>, io: Forward<'_, Self>) -> Result<()>;
 
-    /// [`spectral_crop_adjoint`](Self::spectral_crop_adjoint) of checked operands: from the gradient of the output to that of the input.
+    /// [`spectral_crop_adjoint`](Self::spectral_crop_adjoint) of checked operands: from the gradient of the output to
+    /// that of the input.
     fn spectral_crop_adjoint_kernel(
         &self,
         plan: &SpectralCropPlan<Self>,

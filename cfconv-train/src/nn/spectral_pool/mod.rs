@@ -104,7 +104,8 @@ pub trait SpectralPoolOp: Memory {
     /// [`spectral_pool`](Self::spectral_pool) of checked operands.
     fn spectral_pool_kernel(&self, plan: &SpectralPoolPlan<Self>, io: Forward<'_, Self>) -> Result<()>;
 
-    /// [`spectral_pool_adjoint`](Self::spectral_pool_adjoint) of checked operands: from the gradient of the output to that of the input.
+    /// [`spectral_pool_adjoint`](Self::spectral_pool_adjoint) of checked operands: from the gradient of the output to
+    /// that of the input.
     fn spectral_pool_adjoint_kernel(
         &self,
         plan: &SpectralPoolPlan<Self>,

@@ -118,7 +118,8 @@ pub trait SpectrumTransformOp: Memory {
     /// [`to_spectrum`](Self::to_spectrum) of checked operands.
     fn to_spectrum_kernel(&self, plan: &SpectrumTransformPlan<Self>, io: Forward<'_, Self>) -> Result<()>;
 
-    /// [`to_spectrum_adjoint`](Self::to_spectrum_adjoint) of checked operands: from the gradient of the output to that of the input.
+    /// [`to_spectrum_adjoint`](Self::to_spectrum_adjoint) of checked operands: from the gradient of the output to that
+    /// of the input.
     fn to_spectrum_adjoint_kernel(
         &self,
         plan: &SpectrumTransformPlan<Self>,
@@ -128,7 +129,8 @@ pub trait SpectrumTransformOp: Memory {
     /// [`to_image`](Self::to_image) of checked operands.
     fn to_image_kernel(&self, plan: &SpectrumTransformPlan<Self>, io: Forward<'_, Self>) -> Result<()>;
 
-    /// [`to_image_adjoint`](Self::to_image_adjoint) of checked operands: from the gradient of the output to that of the input.
+    /// [`to_image_adjoint`](Self::to_image_adjoint) of checked operands: from the gradient of the output to that of the
+    /// input.
     fn to_image_adjoint_kernel(
         &self,
         plan: &SpectrumTransformPlan<Self>,

@@ -1,8 +1,8 @@
 //! Whether a training step counts: found on the device, obeyed by the operations behind it, read by the host later.
 //!
-//! A loss or a gradient that is no number must not reach parameters, moments, averages and states. A host that looks
-//! at every loss before it goes on waits for the device in each step. So the device judges: once a step has failed,
-//! that step and all later ones change nothing, until the host has seen it ([`StepLedger::settle`]).
+//! A loss or a gradient that is not a number must not reach parameters, moments, averages and states. A host that
+//! looks at every loss before it goes on waits for the device in each step. So the device judges: once a step has
+//! failed, that step and all later ones change nothing, until the host has seen it ([`StepLedger::settle`]).
 
 mod cpu_kernel;
 mod cuda_kernel;

@@ -28,8 +28,8 @@ impl<D: Device> Trainer<D> {
             * not_finite::learning_rate_factor(self.progress.undone_steps)
     }
 
-    /// Starts a step without waiting for it. If its loss or gradient is no number, the device itself undoes it and all
-    /// steps behind it.
+    /// Starts a step without waiting for it. If its loss or gradient is not a number, the device itself undoes it and
+    /// all steps behind it.
     pub(super) fn start_step(&mut self, batch: Batch) -> Result<()> {
         let step = self.progress.step + self.started.len();
         let learning_rate = self.learning_rate(step);
@@ -123,7 +123,7 @@ impl<D: Device> Trainer<D> {
     /// Passes over the images of a step that was undone and lowers the learning rate; stops the run if that has been
     /// done often enough.
     ///
-    /// Since the batch is passed over, it cannot stop the run again and again.
+    /// The batch is skipped, so it cannot stop the run a second time.
     fn pass_over(&mut self, sums: &StepSums, images: usize, observer: &mut dyn Observer) -> Result<()> {
         let (what, value) = if sums.loss.is_finite() {
             ("gradient norm", sums.grad_norm())

@@ -1,5 +1,5 @@
-// Enough of CUDA C++ to compile the kernels for the host: one fiber for each thread of a block, blocks one after another.
-// Shared memory begins as NaN in every block, so that what was never written shows in results.
+// Enough of CUDA C++ to compile the kernels for the host: one fiber for each thread of a block, blocks one after
+// another. Shared memory begins as NaN in every block, so that what was never written shows in results.
 
 #include <cmath>
 #include <cstddef>

@@ -1,7 +1,7 @@
 // What all kernels share. The text of every file of this folder is joined, this one first, and compiled three ways: by
 // NVRTC when a device is opened, by nvcc as a check, and by a C++ compiler with emulation/cuda_emulation.h before it.
-// So kernels use no header, no atomics and of the warp primitives only the product of tensor_cores.cuh: sums are taken in
-// an order that depends on sizes only.
+// So kernels use no header, no atomics and of the warp primitives only the product of tensor_cores.cuh: sums are taken
+// in an order that depends on sizes only.
 
 typedef unsigned int u32;
 typedef unsigned long long u64;
@@ -32,8 +32,8 @@ __device__ inline Complex multiply_add(Complex a, Complex b, Complex sum) {
     return sum;
 }
 
-// Adds the K numbers of every thread of a block; thread 0 gets the sums. `shared` holds K·blockDim.x numbers, blockDim.x
-// is a power of two.
+// Adds the K numbers of every thread of a block; thread 0 gets the sums. `shared` holds K·blockDim.x numbers,
+// blockDim.x is a power of two.
 template <int K>
 __device__ void sum_over_block(double* sums, double* shared) {
     for (int k = 0; k < K; ++k) shared[k * blockDim.x + threadIdx.x] = sums[k];

@@ -233,8 +233,8 @@ KERNEL complex_batch_norm_apply(const float* input, const float* params, const f
 }
 
 // With x = z − μ, S = V^(1/2), W = S⁻¹ and G = Σ dy·xᵀ over the n values of a ring: the ring's share of the parameters'
-// gradients, shares [5, C, R], from dβ = Σ dy and dΓ = G·W; and gradient_maps [C, R, 10]: W·Γ, 2/n·X with X the gradient
-// of V, and −W·Γ·Σ dy/n. Grid (R, C).
+// gradients, shares [5, C, R], from dβ = Σ dy and dΓ = G·W; and gradient_maps [C, R, 10]: W·Γ, 2/n·X with X the
+// gradient of V, and −W·Γ·Σ dy/n. Grid (R, C).
 KERNEL complex_batch_norm_gradient_sums(const float* input, const float* params, const float* saved, const u32* rings,
                                         const float* grad_output, float* shares, float* gradient_maps, u32 bins,
                                         u32 batch, float epsilon) {

@@ -27,8 +27,8 @@ __device__ inline float tap(const float* x, const ConvSizes& sizes, u32 k, u32 n
     return x[((static_cast<u64>(i) * sizes.height + h) * sizes.width + w) * sizes.batch + b];
 }
 
-// The same 4×4 results of a thread on tensor cores: a warp computes 16 rows × 32 columns, of each 8 columns a thread has
-// four. Both factors lie in shared memory, [INNER][stride].
+// The same 4×4 results of a thread on tensor cores: a warp computes 16 rows × 32 columns, of each 8 columns a thread
+// has four. Both factors lie in shared memory, [INNER][stride].
 #define WARP_ROWS 16
 #define WARP_COLUMNS 32
 
@@ -73,8 +73,8 @@ __device__ inline u32 result_column(u32 tf32, u32 i, u32 j) {
     return tf32 ? warp_column() + 8 * i + sum_column(j) : threadIdx.x % 16 + 16 * j;
 }
 
-// y[o, n] = bias[o] + Σ_k weight[o, k]·x(k, n). With `adjoint` the weight is that of the convolution whose input gradient
-// is wanted, [in_channels, out_channels, K, K] in the sizes given here, and its taps are mirrored.
+// y[o, n] = bias[o] + Σ_k weight[o, k]·x(k, n). With `adjoint` the weight is that of the convolution whose input
+// gradient is wanted, [in_channels, out_channels, K, K] in the sizes given here, and its taps are mirrored.
 // Grid (⌈N/TILE⌉, ⌈out_channels/TILE⌉).
 KERNEL conv2d(const float* x, const float* weight, const float* bias, float* y, u32 in_channels, u32 out_channels,
               u32 height, u32 width, u32 kernel_size, u32 batch, u32 circular, u32 adjoint, u32 tf32) {
@@ -114,7 +114,8 @@ KERNEL conv2d(const float* x, const float* weight, const float* bias, float* y, 
     }
 }
 
-// partial[chunk, o, k] = Σ_n dy[o, n]·x(k, n) over the chunk's columns. Grid (⌈inner/TILE⌉, ⌈out_channels/TILE⌉, chunks).
+// partial[chunk, o, k] = Σ_n dy[o, n]·x(k, n) over the chunk's columns. Grid (⌈inner/TILE⌉, ⌈out_channels/TILE⌉,
+// chunks).
 KERNEL conv2d_weight_gradient(const float* x, const float* grad_output, float* partial, u32 in_channels,
                               u32 out_channels, u32 height, u32 width, u32 kernel_size, u32 batch, u32 circular,
                               u32 tf32) {

@@ -1,5 +1,6 @@
-// Kernels of k×k taps, k odd: between lattice values [k, (k + 1)/2, pairs], taps [k, k, pairs], weights of a convolution
-// in space [Cout, Cin, k, k] and spectra on a torus [H, Wr, pairs]. roots[j] = exp(−2πi·j/n) of each length n.
+// Kernels of k×k taps, k odd: between lattice values [k, (k + 1)/2, pairs], taps [k, k, pairs], weights of a
+// convolution in space [Cout, Cin, k, k] and spectra on a torus [H, Wr, pairs]. roots[j] = exp(−2πi·j/n) of each length
+// n.
 
 // taps[a, b] = 1/k²·Σ_{p,q} m·Re(values[p, q]·exp(2πi(p·a + q·b)/k)), m = 1 for q = 0, else 2.
 KERNEL lattice_taps(const float* values, const float* roots, float* taps, u32 k, u32 pairs) {

@@ -117,8 +117,8 @@ __device__ inline void phi_encode(const PhiLayout& phi, const PhiTile& tile, con
 // Networks narrower than this gain nothing from tensor cores.
 #define PHI_TF32_WIDTH 16
 
-// Whether a layer's products run on tensor cores where these may be used. The first layer stays exact: it computes phases
-// of many turns. The last one has too few outputs.
+// Whether a layer's products run on tensor cores where these may be used. The first layer stays exact: it computes
+// phases of many turns. The last one has too few outputs.
 __device__ inline bool phi_on_tensor_cores(const PhiLayout& phi, u32 layer) {
     return layer > 0 && layer < phi.hidden_layers && phi.hidden_width >= PHI_TF32_WIDTH;
 }
@@ -366,8 +366,8 @@ KERNEL basis_mix(const float* basis, const float* mixing, const u32* positions, 
     }
 }
 
-// grad_basis[f, k] = Σ mixing[pair, k]·g over the entries of f: first_entries[f] … first_entries[f + 1] − 1, or all pairs
-// without a list.
+// grad_basis[f, k] = Σ mixing[pair, k]·g over the entries of f: first_entries[f] … first_entries[f + 1] − 1, or all
+// pairs without a list.
 KERNEL basis_mix_gradient(const float* mixing, const float* grads, const u32* positions, const u32* first_entries,
                           float* grad_basis, u32 frequencies, u32 pairs, u32 basis_size) {
     for (u64 at = first_index(); at < static_cast<u64>(frequencies) * basis_size; at += index_step()) {
@@ -386,8 +386,8 @@ KERNEL basis_mix_gradient(const float* mixing, const float* grads, const u32* po
     }
 }
 
-// grad_mixing[pair, k] += Σ Re(conj(basis[f, k])·g) over the entries of the pair: by_pair[first_of_pair[pair]] …, or one at
-// every frequency without a list.
+// grad_mixing[pair, k] += Σ Re(conj(basis[f, k])·g) over the entries of the pair: by_pair[first_of_pair[pair]] …, or
+// one at every frequency without a list.
 KERNEL mixing_gradient(const float* basis, const float* grads, const u32* frequency_of, const u32* by_pair,
                        const u32* first_of_pair, float* grad_mixing, u32 frequencies, u32 pairs, u32 basis_size) {
     for (u64 at = first_index(); at < static_cast<u64>(pairs) * basis_size; at += index_step()) {

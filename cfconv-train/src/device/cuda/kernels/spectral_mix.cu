@@ -1,5 +1,5 @@
-// The channel mix of half spectra [C, F, 2, B], F bins, with a kernel [F, Cin, Cout] of complex numbers, and the sampled
-// products that are the kernel's gradient.
+// The channel mix of half spectra [C, F, 2, B], F bins, with a kernel [F, Cin, Cout] of complex numbers, and the
+// sampled products that are the kernel's gradient.
 
 // A block of 256 threads computes 32 images × 32 channels of one bin, 2×2 in each thread.
 #define MIX_TILE 32
@@ -125,8 +125,8 @@ KERNEL depthwise_mix(const float* x, const float* kernel, float* y, u32 channels
 // Threads that share the images of one position.
 #define GRADIENT_LANES 32
 
-// grads[n] = scale·m·Σ_b conj(x[i, f, b])·g[o, f, b] at position n of the list, or n itself without one; m is `paired` in
-// columns that stand for two. Of a depthwise layer the pair is one channel.
+// grads[n] = scale·m·Σ_b conj(x[i, f, b])·g[o, f, b] at position n of the list, or n itself without one; m is `paired`
+// in columns that stand for two. Of a depthwise layer the pair is one channel.
 KERNEL spectral_kernel_gradient(const float* x, const float* g, const u32* positions, float* grads, u32 count,
                                 u32 in_channels, u32 out_channels, u32 bins, u32 width, u32 batch, u32 depthwise,
                                 float scale, float paired) {

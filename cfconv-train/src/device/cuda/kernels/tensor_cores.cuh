@@ -53,8 +53,8 @@ __device__ inline u32 sum_column(u32 n) {
     return threadIdx.x % 4 * 2 + n % 2;
 }
 
-// keep(row, column, Σ_k a(row, k)·b(k, column)) for a product of any size, strips of 16 rows and 16 columns to each warp
-// of the block.
+// keep(row, column, Σ_k a(row, k)·b(k, column)) for a product of any size, strips of 16 rows and 16 columns to each
+// warp of the block.
 template <class A, class B, class Keep>
 __device__ inline void multiply_in_block(u32 rows, u32 columns, u32 inner, A a, B b, Keep keep) {
     const u32 down = (rows + 15) / 16, across = (columns + 15) / 16;
