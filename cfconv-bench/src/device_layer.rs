@@ -4,9 +4,9 @@ use std::time::Instant;
 
 use anyhow::Result;
 use cfconv_core::StepSeed;
-use cfconv_core::engine::{AppliedForm, EnginePlan};
+use cfconv_core::engine::{EnginePlan, PlannedAlgorithm};
 use cfconv_train::device::{Buffer, Device, Span, SpanMut};
-use cfconv_train::nn::{CfConv2d, CfConv2dOp};
+use cfconv_train::nn::{Backward, CfConv2d, CfConv2dWorkspace, Forward};
 use serde::Serialize;
 
 use crate::layer::Args;
@@ -84,7 +84,7 @@ pub fn run<D: Device>(device: &D, limits: &Limits, args: &Args, run: &RunArgs) -
         };
         Ok([part(&mut || step.begin(number))?, part(&mut || step.forward())?, part(&mut || step.backward())?])
     })?;
-    let work = Work::of(args, step.layer.positions_per_step());
+    let work = Work::of(args, step.layer.plan());
     let (flops, bytes) = (work.flops / timing.median_s, work.bytes / timing.median_s);
     Ok(Report {
         begin_step_s: begin_step.median_s,
@@ -112,21 +112,19 @@ struct Work {
 }
 
 impl Work {
-    fn of(args: &Args, positions: usize) -> Self {
+    fn of(args: &Args, plan: &EnginePlan) -> Self {
         let shape = args.shape;
-        let config = args.kernel.layer(shape);
-        let plan = EnginePlan::new(&config);
         let pairs = (shape.in_channels * shape.out_channels) as f64;
-        let (batch, positions) = (shape.batch as f64, positions as f64);
+        let (batch, positions) = (shape.batch as f64, plan.sampler().max_positions() as f64);
         let bins = (plan.torus.0 * (plan.torus.1 / 2 + 1)) as f64;
         // A complex product with its sum takes eight operations, a real one two.
-        let products = match (plan.form, args.kernel.lattice) {
-            (AppliedForm::LatticeDirect, Some(size)) => {
+        let products = match (plan.algorithm, args.kernel.lattice) {
+            (PlannedAlgorithm::LatticeDirect, Some(size)) => {
                 let pixels = (shape.height * shape.width) as f64;
                 3.0 * 2.0 * batch * pairs * pixels * (size * size) as f64
             }
             // The gradient of the kernel is needed at every bin.
-            (AppliedForm::LatticeFft, _) => 3.0 * 8.0 * batch * pairs * bins,
+            (PlannedAlgorithm::LatticeFft, _) => 3.0 * 8.0 * batch * pairs * bins,
             _ => 8.0 * batch * (2.0 * pairs * bins + positions),
         };
         let images = (2 * (shape.input_len() + shape.output_len()) * size_of::<f32>()) as f64;
@@ -140,8 +138,8 @@ impl Work {
 
 /// A layer with its operands on a device.
 struct LayerStep<D: Device> {
-    layer: <D as CfConv2dOp>::CfConv2d,
-    workspace: <<D as CfConv2dOp>::CfConv2d as CfConv2d>::Workspace,
+    layer: CfConv2d<D>,
+    workspace: CfConv2dWorkspace<D>,
     shape: ShapeArgs,
     params: Buffer<D>,
     grad_params: Buffer<D>,
@@ -154,7 +152,8 @@ struct LayerStep<D: Device> {
 impl<D: Device> LayerStep<D> {
     fn new(device: &D, args: &Args) -> Result<Self> {
         let shape = args.shape;
-        let mut layer = <D as CfConv2dOp>::CfConv2d::try_new(device, &args.kernel.layer(shape))?;
+        let plan = EnginePlan::try_new(&args.kernel.layer(shape))?;
+        let mut layer = CfConv2d::try_new(device, &plan)?;
         let parameters = layer.num_parameters();
         let mut params = device.alloc(parameters)?;
         layer.initialize(seed(0), SpanMut::new(&mut params, 0..parameters))?;
@@ -180,19 +179,21 @@ impl<D: Device> LayerStep<D> {
         let params = Span::new(&self.params, 0..self.layer.num_parameters());
         let input = Span::new(&self.input, 0..self.shape.input_len());
         let output = SpanMut::new(&mut self.output, 0..self.shape.output_len());
-        Ok(self.layer.forward(self.shape.batch, params, input, output, &mut self.workspace)?)
+        let io = Forward { batch: self.shape.batch, input, params, output };
+        Ok(self.layer.forward(io, &mut self.workspace)?)
     }
 
     fn backward(&mut self) -> Result<()> {
         let parameters = self.layer.num_parameters();
-        Ok(self.layer.backward(
-            self.shape.batch,
-            Span::new(&self.params, 0..parameters),
-            Span::new(&self.grad_output, 0..self.shape.output_len()),
-            Some(SpanMut::new(&mut self.grad_input, 0..self.shape.input_len())),
-            SpanMut::new(&mut self.grad_params, 0..parameters),
-            &mut self.workspace,
-        )?)
+        let io = Backward {
+            batch: self.shape.batch,
+            input: None,
+            params: Span::new(&self.params, 0..parameters),
+            grad_output: Span::new(&self.grad_output, 0..self.shape.output_len()),
+            grad_input: Some(SpanMut::new(&mut self.grad_input, 0..self.shape.input_len())),
+            grad_params: SpanMut::new(&mut self.grad_params, 0..parameters),
+        };
+        Ok(self.layer.backward(io, &mut self.workspace)?)
     }
 }
 
@@ -221,17 +222,21 @@ mod tests {
         Line::parse_from(format!("{SHAPE} {options}").split_whitespace())
     }
 
+    fn least_work(args: &Args) -> Work {
+        Work::of(args, &EnginePlan::try_new(&args.kernel.layer(args.shape)).unwrap())
+    }
+
     #[test]
     fn least_work_is_what_a_hand_counts() {
         // 10 channel pairs, 6 × 3 bins: 180 positions. A position costs 2·(3·(4·8 + 64 + 16) − 32) = 608.
         let line = parse("--positions 40");
-        let work = Work::of(&line.args, 40);
+        let work = least_work(&line.args);
         assert_eq!(work.flops, 608.0 * 40.0 + 8.0 * 3.0 * (2.0 * 180.0 + 40.0));
         let images = 2.0 * 4.0 * (3.0 * 24.0) * (2.0 + 5.0);
         assert_eq!(work.bytes, images + 8.0 * (2.0 * 180.0 + 80.0));
         // 3 × 3 taps on 24 pixels in three passes, Φ at 3 × 2 frequencies of 10 pairs.
         let line = parse("--lattice 3 --application direct");
-        let work = Work::of(&line.args, 60);
+        let work = least_work(&line.args);
         assert_eq!(work.flops, 608.0 * 60.0 + 3.0 * 2.0 * 3.0 * 10.0 * 24.0 * 9.0);
     }
 

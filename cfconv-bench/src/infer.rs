@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use cfconv_train::device::Cpu;
-use cfconv_train::nn::EvaluationWeights;
+use cfconv_train::nn::KernelSource;
 use serde::Serialize;
 
 use crate::layer::{KernelArgs, LayerStep};
@@ -78,7 +78,7 @@ fn infer_network(config: &Path, args: &Args, run: &RunArgs) -> Result<Report> {
     let batch = args.shape.batch;
     let Subject { mut network, images, .. } =
         Subject::load(Cpu::default(), config, &args.set, Some(batch), CLASSES)?;
-    let begin = run.time(|_| Ok(network.begin_evaluation(EvaluationWeights::Trained)?))?;
+    let begin = run.time(|_| Ok(network.begin_evaluation(KernelSource::Configured)?))?;
     let memory = MemoryWatch::start();
     let timing = run.time(|_| Ok(network.forward(batch, &images)?))?;
     Ok(Report {
@@ -112,7 +112,7 @@ fn dump_layer(args: &Args) -> Result<Dump> {
     let mut dump = Dump::default();
     step.dump_parameters("", &step.params, &mut dump);
     dump.scalar("output_scale", step.layer.output_scale());
-    dump.complex("state_before", &kernel, step.layer.kernel_state().values());
+    dump.complex("state_before", &kernel, step.layer.kernel_state());
     dump.real("input", &[in_channels, height, width, batch], &step.input);
     dump.real("output", &[out_channels, height, width, batch], &step.output);
     Ok(dump)
@@ -126,7 +126,7 @@ fn dump_network(config: &Path, args: &Args) -> Result<Dump> {
     dump.extend("", &subject.network.export_parameters()?);
     dump.extend("before.", &states);
     subject.dump_images(&mut dump);
-    subject.network.begin_evaluation(EvaluationWeights::Trained)?;
+    subject.network.begin_evaluation(KernelSource::Configured)?;
     subject.network.forward(batch, &subject.images)?;
     dump.real("logits", &[CLASSES, batch], &subject.network.logits()?);
     Ok(dump)

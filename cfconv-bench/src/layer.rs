@@ -3,8 +3,8 @@
 use std::time::Instant;
 
 use anyhow::{Result, ensure};
-use cfconv_core::engine::{AppliedForm, CfConv2dEngine, CfConvWorkspace, PaddingMode};
-use cfconv_core::{Application, CfConv2dConfig, NumPositions, RefreshHistory, SamplerConfig, StepSeed};
+use cfconv_core::engine::{CfConv2dEngine, CfConvWorkspace, PaddingMode, PlannedAlgorithm};
+use cfconv_core::{CfConv2dConfig, ConvAlgorithm, NumPositions, RefreshHistory, SamplerConfig, StepSeed};
 use cfconv_mlp::{KernelMlp, KernelMlpConfig, Positions};
 use num_complex::Complex;
 use serde::Serialize;
@@ -37,8 +37,8 @@ pub struct KernelArgs {
     #[arg(long, value_name = "K", conflicts_with = "positions", value_parser = at_least_one)]
     pub lattice: Option<usize>,
     /// How a lattice is applied: `auto`, `direct` (in space) or `fft`.
-    #[arg(long, value_name = "HOW", default_value = "auto", requires = "lattice", value_parser = parse_application)]
-    pub application: Application,
+    #[arg(long = "application", value_name = "HOW", default_value = "auto", requires = "lattice", value_parser = parse_algorithm)]
+    pub algorithm: ConvAlgorithm,
     /// Features of the kernel network's hidden layers.
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = at_least_one)]
     pub hidden_width: usize,
@@ -60,11 +60,11 @@ fn parse_positions(text: &str) -> Result<NumPositions, String> {
     at_least_one(text).map(NumPositions::Count).map_err(|error| format!("{error}; give a number or `all`"))
 }
 
-fn parse_application(text: &str) -> Result<Application, String> {
+fn parse_algorithm(text: &str) -> Result<ConvAlgorithm, String> {
     match text {
-        "auto" => Ok(Application::Auto),
-        "direct" => Ok(Application::Direct),
-        "fft" => Ok(Application::Fft),
+        "auto" => Ok(ConvAlgorithm::Auto),
+        "direct" => Ok(ConvAlgorithm::Direct),
+        "fft" => Ok(ConvAlgorithm::Fft),
         _ => Err("give `auto`, `direct` or `fft`".to_owned()),
     }
 }
@@ -75,7 +75,7 @@ impl KernelArgs {
         Self {
             positions: NumPositions::Count(positions),
             lattice: None,
-            application: Application::Auto,
+            algorithm: ConvAlgorithm::Auto,
             hidden_width: 64,
             hidden_layers: 2,
             ema_alpha: 0.5,
@@ -102,7 +102,7 @@ impl KernelArgs {
             (None, NumPositions::All) => SamplerConfig::All {},
             (None, num_positions) => SamplerConfig::Uniform { num_positions, replacement: false },
         };
-        config.application = self.application;
+        config.algorithm = self.algorithm;
         config.ema_alpha = self.ema_alpha;
         config.padding = if self.zero_padding { PaddingMode::Zeros } else { PaddingMode::Circular };
         config
@@ -179,7 +179,7 @@ pub fn run(args: &Args, run: &RunArgs) -> Result<Report> {
         gflops_mlp: args.kernel.flops() * positions as f64 / mlp.median_s / 1e9,
         positions,
         kernel_positions: layer.plan().grid.num_positions(),
-        form: form_name(layer.plan().form),
+        form: form_name(layer.plan().algorithm),
         peak_scratch_mib: growth_mib.unwrap_or(0.0).max(held_scratch_mib),
         held_scratch_mib,
         state_mib: mib(layer.state_bytes()),
@@ -202,9 +202,9 @@ pub fn dump(args: &Args) -> Result<Dump> {
     let mut dump = Dump::default();
     let grid = step.layer.plan().grid;
     let kernel = [grid.height, grid.half_width(), in_channels, out_channels];
-    dump.complex("state_before", &kernel, step.layer.kernel_state().values());
+    dump.complex("state_before", &kernel, step.layer.kernel_state());
     step.run(0)?;
-    dump.complex("state_after", &kernel, step.layer.kernel_state().values());
+    dump.complex("state_after", &kernel, step.layer.kernel_state());
     if let Some(list) = step.layer.positions().list() {
         dump.indices("positions", list.iter().map(|&position| u64::from(position)));
     }
@@ -278,7 +278,7 @@ impl LayerStep {
         let bias = self.params.len() - self.layer.mlp().num_parameters();
         let first = self.params.len() - bias;
         self.params[first..].copy_from_slice(&operands::uniform(bias, 4));
-        let mut state = self.layer.kernel_state().values().to_vec();
+        let mut state = self.layer.kernel_state().to_vec();
         let size = state.iter().map(Complex::norm_sqr).sum::<f32>() / state.len() as f32;
         let noise = operands::uniform(2 * state.len(), 5);
         for (value, noise) in state.iter_mut().zip(noise.as_chunks::<2>().0) {
@@ -290,7 +290,7 @@ impl LayerStep {
     /// Adds a buffer that has a value for each parameter.
     pub(crate) fn dump_parameters(&self, prefix: &str, values: &[f32], dump: &mut Dump) {
         for segment in self.layer.parameter_segments() {
-            dump.real(&format!("{prefix}{}", segment.name), &segment.shape, &values[segment.range]);
+            dump.real(&format!("{prefix}{}", segment.name), &segment.shape, &values[segment.range.clone()]);
         }
     }
 }
@@ -332,11 +332,11 @@ impl<'a> KernelNetworkStep<'a> {
     }
 }
 
-fn form_name(form: AppliedForm) -> &'static str {
+fn form_name(form: PlannedAlgorithm) -> &'static str {
     match form {
-        AppliedForm::Spectral => "spectral",
-        AppliedForm::LatticeFft => "lattice, by transforms",
-        AppliedForm::LatticeDirect => "lattice, in space",
+        PlannedAlgorithm::Spectral => "spectral",
+        PlannedAlgorithm::LatticeFft => "lattice, by transforms",
+        PlannedAlgorithm::LatticeDirect => "lattice, in space",
     }
 }
 

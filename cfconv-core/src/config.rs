@@ -44,10 +44,10 @@ pub enum EvaluationKernel {
     Dense,
 }
 
-/// How a lattice kernel is applied to images.
+/// The algorithm that convolves with a lattice kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Application {
+pub enum ConvAlgorithm {
     /// Whichever is estimated to be faster for the layer's sizes.
     #[default]
     Auto,
@@ -126,14 +126,14 @@ pub struct CfConv2dConfig {
     /// The kernel that evaluation uses; default [`EvaluationKernel::State`].
     #[serde(default)]
     pub evaluation_kernel: EvaluationKernel,
-    /// Whether evaluation from the state first refreshes every position by the formula of a training step,
-    /// in a copy that leaves the training state alone; default `false`.
-    #[serde(default)]
-    pub polish: bool,
-    /// How a lattice kernel is applied; default [`Application::Auto`], which compares the k² taps of the
-    /// direct form with the estimated cost of the transforms and the complex mix, at the layer's sizes.
-    #[serde(default)]
-    pub application: Application,
+    /// Whether evaluation from the state first refreshes every position by the formula of a training step, in a
+    /// copy that leaves the training state alone; `polish` in files; default `false`.
+    #[serde(rename = "polish", default)]
+    pub refresh_before_evaluation: bool,
+    /// The algorithm for a lattice kernel, `application` in files; default [`ConvAlgorithm::Auto`], which compares k²
+    /// taps in space with the estimated cost of the transforms and the complex mix, at the layer's sizes.
+    #[serde(rename = "application", default)]
+    pub algorithm: ConvAlgorithm,
 }
 
 fn default_padding_share() -> f64 {
@@ -166,8 +166,8 @@ impl CfConv2dConfig {
             gradient_scale: GradientScale::default(),
             initial_fill: InitialFill::default(),
             evaluation_kernel: EvaluationKernel::default(),
-            polish: false,
-            application: Application::default(),
+            refresh_before_evaluation: false,
+            algorithm: ConvAlgorithm::default(),
         }
     }
 
@@ -197,7 +197,7 @@ impl CfConv2dConfig {
         }
         check_ema_alpha(self.ema_alpha)?;
         self.check_padding_share()?;
-        if self.polish && self.evaluation_kernel == EvaluationKernel::Dense {
+        if self.refresh_before_evaluation && self.evaluation_kernel == EvaluationKernel::Dense {
             return Err(CoreError::ConflictingSettings {
                 setting: "polish",
                 value: "true".to_owned(),
@@ -207,7 +207,7 @@ impl CfConv2dConfig {
             });
         }
         self.sampler.validate()?;
-        if self.lattice_size().is_none() && self.application == Application::Direct {
+        if self.lattice_size().is_none() && self.algorithm == ConvAlgorithm::Direct {
             return Err(CoreError::ConflictingSettings {
                 setting: "application",
                 value: "direct".to_owned(),

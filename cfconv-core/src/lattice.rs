@@ -17,10 +17,10 @@
 use std::ops::Range;
 
 use cfconv_fft::lanes::LanesRfft2;
-use cfconv_fft::{Complex, Real};
+use cfconv_fft::{Complex, Real, multiplicity};
 
 use crate::error::{Result, check_len};
-use crate::pair_planes::{forward_planes, inverse_planes, multiplicity};
+use crate::pair_planes::{forward_planes, inverse_planes};
 use crate::sampler::check_lattice_size;
 
 /// The maps between lattice values, spatial taps, cross-correlation weights and torus spectra.
@@ -95,7 +95,8 @@ impl<T: Real> Lattice<T> {
         let read = |at: usize, pairs: Range<usize>, plane: &mut [T]| {
             plane.copy_from_slice(&grad_taps[at * self.channel_pairs()..][pairs]);
         };
-        forward_planes(&self.plan, self.channel_pairs(), read, scale, multiplicity(self.size), grad_values);
+        let factor = |q| T::cast(multiplicity(q, self.size) as f64);
+        forward_planes(&self.plan, self.channel_pairs(), read, scale, factor, grad_values);
         Ok(())
     }
 
@@ -163,13 +164,12 @@ impl<T: Real> Lattice<T> {
         check_len(op, "grad_kernel", height * torus.half_width() * pairs, grad_kernel.len())?;
         check_len(op, "grad_taps", self.num_taps(), grad_taps.len())?;
         let sources = self.torus_sources(height, width);
-        let multiplicity = multiplicity(width);
         inverse_planes(
             torus,
             pairs,
             grad_kernel,
             T::one(),
-            |q| T::one() / multiplicity(q),
+            |q| T::one() / T::cast(multiplicity(q, width) as f64),
             |range, plane| {
                 for (taps, plane) in sources.iter().zip(plane.chunks_exact(range.len())) {
                     for &tap in taps {

@@ -3,7 +3,7 @@
 use cfconv_fft::Real;
 use ndarray::{Array4, ArrayView4};
 
-use crate::config::{Application, CfConv2dConfig, EvaluationKernel, GradientScale, InitialFill};
+use crate::config::{CfConv2dConfig, ConvAlgorithm, EvaluationKernel, GradientScale, InitialFill};
 use crate::engine::{CfConv2dEngine, CfConvWorkspace, PaddingMode};
 use crate::error::{CoreError, Result};
 use crate::sampler::SamplerConfig;
@@ -111,12 +111,12 @@ impl<T: Real> CfConv2d<T> {
         let CfConv2dConfig { in_channels, out_channels, height, width, .. } = *self.engine.config();
         let batch = input.dim().0;
         check_shape("CfConv2d::forward", "input", (in_channels, height, width), input.dim())?;
-        let lanes = to_lanes(input);
+        let values = nchw_to_chwn(input);
         let mut output = vec![T::zero(); out_channels * height * width * batch];
-        self.engine.forward(&self.params, batch, &lanes, &mut output, &mut self.workspace)?;
+        self.engine.forward(&self.params, batch, &values, &mut output, &mut self.workspace)?;
         self.forwards += 1;
         let saved = CfConv2dSaved { batch, forward: self.forwards };
-        Ok((from_lanes(output, (out_channels, height, width, batch))?, saved))
+        Ok((chwn_to_nchw(output, (out_channels, height, width, batch))?, saved))
     }
 
     /// Computes the gradient of the input, and adds those of the parameters to `grad_params`.
@@ -149,36 +149,36 @@ impl<T: Real> CfConv2d<T> {
                 got: grad_output.shape().to_vec(),
             });
         }
-        let lanes = to_lanes(grad_output);
+        let values = nchw_to_chwn(grad_output);
         let mut grad_input = vec![T::zero(); in_channels * height * width * batch];
         self.engine.backward(
             &self.params,
             batch,
-            &lanes,
+            &values,
             Some(&mut grad_input),
             grad_params,
             &mut self.workspace,
         )?;
-        from_lanes(grad_input, (in_channels, height, width, batch))
+        chwn_to_nchw(grad_input, (in_channels, height, width, batch))
     }
 }
 
 /// `[B, C, H, W]` → `[C, H, W, B]`.
-fn to_lanes<T: Real>(images: ArrayView4<T>) -> Vec<T> {
-    let lanes = images.permuted_axes([1, 2, 3, 0]);
-    lanes.as_standard_layout().into_owned().into_raw_vec_and_offset().0
+fn nchw_to_chwn<T: Real>(images: ArrayView4<T>) -> Vec<T> {
+    let values = images.permuted_axes([1, 2, 3, 0]);
+    values.as_standard_layout().into_owned().into_raw_vec_and_offset().0
 }
 
 /// `[C, H, W, B]` → `[B, C, H, W]`.
-fn from_lanes<T: Real>(lanes: Vec<T>, shape: (usize, usize, usize, usize)) -> Result<Array4<T>> {
-    let len = lanes.len();
-    let lanes = Array4::from_shape_vec(shape, lanes).map_err(|_| CoreError::ShapeMismatch {
+fn chwn_to_nchw<T: Real>(values: Vec<T>, shape: (usize, usize, usize, usize)) -> Result<Array4<T>> {
+    let len = values.len();
+    let values = Array4::from_shape_vec(shape, values).map_err(|_| CoreError::ShapeMismatch {
         op: "CfConv2d",
-        operand: "lanes",
+        operand: "values",
         expected: vec![shape.0, shape.1, shape.2, shape.3],
         got: vec![len],
     })?;
-    Ok(lanes.permuted_axes([3, 0, 1, 2]).as_standard_layout().into_owned())
+    Ok(values.permuted_axes([3, 0, 1, 2]).as_standard_layout().into_owned())
 }
 
 fn check_shape(
@@ -267,14 +267,14 @@ impl CfConv2dBuilder {
     }
 
     /// Sets whether evaluation refreshes a copy of the state first.
-    pub fn polish(mut self, polish: bool) -> Self {
-        self.config.polish = polish;
+    pub fn refresh_before_evaluation(mut self, refresh: bool) -> Self {
+        self.config.refresh_before_evaluation = refresh;
         self
     }
 
-    /// Sets how a lattice kernel is applied.
-    pub fn application(mut self, application: Application) -> Self {
-        self.config.application = application;
+    /// Sets the algorithm that convolves with a lattice kernel.
+    pub fn algorithm(mut self, algorithm: ConvAlgorithm) -> Self {
+        self.config.algorithm = algorithm;
         self
     }
 

@@ -15,6 +15,7 @@
 //! |---|---|
 //! | [`CfConv2d`] | the layer on NCHW arrays, which owns its parameters |
 //! | [`engine::CfConv2dEngine`] | the layer on flat CHWN slices `[C, H, W, B]`, for trainers |
+//! | [`engine::EngineBackend`] | what a device must do to run the same engine |
 //! | [`CfConv2dConfig`] | every setting with its default, read from TOML or JSON |
 //! | [`SamplerConfig`] | which positions a step visits |
 //! | [`naive`] | the layer by its definition, which every other path must equal |
@@ -71,10 +72,10 @@ mod ringing;
 mod sampler;
 mod seed;
 
-pub use config::{Application, CfConv2dConfig, EvaluationKernel, GradientScale, InitialFill};
+pub use config::{CfConv2dConfig, ConvAlgorithm, EvaluationKernel, GradientScale, InitialFill};
 pub use engine::PaddingMode;
 pub use error::{CoreError, Result};
-pub use kernel_state::{KernelState, ShadowGap};
+pub use kernel_state::ShadowGap;
 pub use lattice::Lattice;
 pub use layer::{CfConv2d, CfConv2dBuilder, CfConv2dSaved};
 pub use refresh_history::RefreshHistory;

@@ -9,11 +9,6 @@ use rayon::prelude::*;
 /// Blocks of channel pairs transformed together: bounds the planes in memory, and feeds as many threads.
 const GROUP: usize = 16;
 
-/// m(q) of a half spectrum of `width` columns: 1 on self-conjugate columns, 2 elsewhere.
-pub(crate) fn multiplicity<T: Real>(width: usize) -> impl Fn(usize) -> T + Sync {
-    move |q| if q == 0 || 2 * q == width { T::one() } else { T::one() + T::one() }
-}
-
 /// Transforms `[H, Wr, pairs]` half spectra, column q times `factor(q)`, to planes, and gives each block of
 /// channel pairs with its plane `[H, W, block]` to `write`, in order.
 pub(crate) fn inverse_planes<T: Real>(

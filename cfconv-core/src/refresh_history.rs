@@ -36,8 +36,8 @@ impl RefreshHistory {
         self.gap_profile
     }
 
-    /// Draws further steps with another profile.
-    pub fn follow(&mut self, gap_profile: GapProfile) {
+    /// Sets the profile of gaps that further steps are drawn with.
+    pub fn set_gap_profile(&mut self, gap_profile: GapProfile) {
         self.gap_profile = gap_profile;
     }
 
@@ -186,11 +186,11 @@ mod tests {
         for step in 0..6 {
             // New profiles are followed from steps 2 and 4 on, and one from step 6 on.
             if step % 2 == 0 && step > 0 {
-                history.follow(profile(step as usize));
+                history.set_gap_profile(profile(step as usize));
             }
             history.push(seed.at_step(step));
         }
-        history.follow(profile(6));
+        history.set_gap_profile(profile(6));
         let words = history.to_words();
         assert_eq!(words.len(), 4 + 3 * (4 + GapProfile::WORDS));
         assert_eq!(RefreshHistory::from_words(&words), Some(history.clone()));

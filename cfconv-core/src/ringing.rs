@@ -6,7 +6,7 @@ use cfconv_fft::lanes::LanesRfft2;
 use cfconv_fft::{Complex, Real, multiplicity, signed_index};
 use cfconv_mlp::KernelGrid;
 
-use crate::engine::CfConv2dEngine;
+use crate::engine::{Engine, EngineBackend};
 use crate::error::Result;
 use crate::pair_planes::inverse_planes;
 
@@ -44,17 +44,17 @@ pub struct KernelRinging {
     pub ringing: f64,
 }
 
-impl<T: Real> CfConv2dEngine<T> {
+impl<B: EngineBackend> Engine<B> {
     /// Measures the ringing of the kernel state, of `max_pairs` channel pairs spread evenly over all of them.
     ///
     /// # Errors
-    /// What a transform reports.
-    pub fn ringing(&self, max_pairs: usize) -> Result<KernelRinging> {
-        let config = self.config();
+    /// What a transform or the device reports.
+    pub fn ringing(&self, max_pairs: usize) -> std::result::Result<KernelRinging, B::Error> {
         let plan = self.plan();
         let pairs = sample_pairs(plan.grid.num_channel_pairs(), max_pairs);
-        let spectra = gather_pairs(&plan.grid, self.kernel_state().values(), &pairs);
-        measure(&plan.grid, &spectra, pairs.len(), plan.torus, (config.height, config.width))
+        let spectra = gather_pairs(&plan.grid, &self.host_state()?, &pairs);
+        let image = (plan.config().height, plan.config().width);
+        Ok(measure(&plan.grid, &spectra, pairs.len(), plan.torus, image)?)
     }
 }
 

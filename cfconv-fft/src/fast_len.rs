@@ -14,6 +14,11 @@
 /// assert_eq!(next_fast_len(49), 49);
 /// ```
 pub const fn next_fast_len(length: usize) -> usize {
+    next_smooth_len(length, 7)
+}
+
+/// The smallest length of at least `length` whose only prime factors are 2, 3, 5 and, if `largest_prime` is 7, 7.
+pub(crate) const fn next_smooth_len(length: usize, largest_prime: usize) -> usize {
     // Every product 3^b·5^c·7^d below twice the length, doubled until it is long enough.
     let mut best = usize::MAX;
     let mut sevens: usize = 1;
@@ -33,7 +38,8 @@ pub const fn next_fast_len(length: usize) -> usize {
             }
             fives = if fives >= length { usize::MAX } else { fives.saturating_mul(5) };
         }
-        sevens = if sevens >= length { usize::MAX } else { sevens.saturating_mul(7) };
+        let enough = sevens >= length || largest_prime < 7;
+        sevens = if enough { usize::MAX } else { sevens.saturating_mul(7) };
     }
     best
 }
@@ -54,9 +60,9 @@ pub const fn next_fast_even_len(length: usize) -> usize {
 mod tests {
     use super::*;
 
-    fn is_fast(mut length: usize) -> bool {
-        for prime in [2, 3, 5, 7] {
-            while length.is_multiple_of(prime) {
+    fn is_fast(mut length: usize, primes: &[usize]) -> bool {
+        for prime in primes {
+            while length.is_multiple_of(*prime) {
                 length /= prime;
             }
         }
@@ -66,10 +72,14 @@ mod tests {
     #[test]
     fn next_fast_len_equals_search_one_by_one() {
         for length in 1..3000 {
-            assert_eq!(next_fast_len(length), (length..).find(|&n| is_fast(n)).unwrap());
-            let even = (length..).find(|&n| n.is_multiple_of(2) && is_fast(n)).unwrap();
+            let primes = [2, 3, 5, 7];
+            assert_eq!(next_fast_len(length), (length..).find(|&n| is_fast(n, &primes)).unwrap());
+            let even = (length..).find(|&n| n.is_multiple_of(2) && is_fast(n, &primes)).unwrap();
             assert_eq!(next_fast_even_len(length), even);
+            let of_lanes = (length..).find(|&n| is_fast(n, &primes[..3])).unwrap();
+            assert_eq!(crate::lanes::next_fast_len(length), of_lanes);
         }
         assert_eq!(next_fast_len(0), 1);
+        assert_eq!(crate::lanes::next_fast_len(0), 1);
     }
 }

@@ -1,7 +1,12 @@
 //! Two-dimensional real FFTs, their adjoints, and convolution through the FFT, on ndarray.
 //!
-//! Images are `[batch, channels, height, width]` with any strides, any height and any width, in `f32` or
-//! `f64`. Every linear map comes with its adjoint, which is what a gradient written by hand needs.
+//! The crate has two floors:
+//! * **The toolkit** is everything at the top level: transforms, convolution, padding and resampling of images
+//!   `[batch, channels, height, width]` with any strides, any height and any width, in `f32` or `f64`. Every linear map
+//!   comes with its adjoint, which is what a gradient written by hand needs.
+//! * **The ground floor** is [`simd`] and [`lanes`]: the choice of an instruction set at run time, and transforms of
+//!   many images side by side with the batch as the innermost axis. The other crates of the workspace stand on it, and
+//!   so do parts of the toolkit. It works on plain slices: use it when batches are large and copies count.
 //!
 //! # Convolving an image
 //! Blur an image with a Gaussian kernel of 31×31 taps. It takes no longer than one of 3×3 taps:
@@ -61,8 +66,9 @@
 //! | turn any half spectrum into one of a real image | [`hermitian_project`] |
 //! | resize or low-pass an image through its spectrum | [`resample_spectrum`] |
 //! | pad and crop | [`pad`], [`crop`], [`next_fast_len`] |
-//! | transform many images at once, one in each SIMD lane | [`lanes`] |
 //! | check any of it | [`naive`] |
+//! | transform a large batch `[H, W, batch]`, one image in each SIMD lane | [`lanes`] |
+//! | write a kernel of your own for every instruction set | [`simd`] |
 //!
 //! # Half spectra
 //! A real image `[H, W]` has a half spectrum `[H, W/2 + 1]`. Column 0 is its own mirror, and so is the last

@@ -10,7 +10,7 @@
 
 use std::f64::consts::{PI, TAU};
 
-use cfconv_fft::{Complex, FftNorm, irfft2, rfft2};
+use cfconv_fft::{Complex, FftNorm, irfft2, multiplicity, rfft2};
 use cfconv_mlp::{Activation, KernelGrid, KernelMlp, KernelMlpConfig, Parameterization, Positions};
 use clap::Parser;
 use ndarray::Array2;
@@ -193,14 +193,9 @@ fn band_energy(taps: &Array2<f64>) -> Vec<f64> {
     let mut bands = vec![0.0; BANDS];
     for ((p, q), value) in spectrum.indexed_iter() {
         let band = ((radius(p, q, size) / band_width()) as usize).min(BANDS - 1);
-        bands[band] += multiplicity(q, size) * value.norm_sqr();
+        bands[band] += multiplicity(q, size) as f64 * value.norm_sqr();
     }
     bands
-}
-
-/// How many bins of the full spectrum a bin of the half spectrum stands for.
-fn multiplicity(q: usize, size: usize) -> f64 {
-    if q == 0 || 2 * q == size { 1.0 } else { 2.0 }
 }
 
 fn spread(taps: &Array2<f64>) -> Spread {
@@ -214,7 +209,7 @@ fn spread(taps: &Array2<f64>) -> Spread {
     let signed = |p: usize| if 2 * p > size { p as f64 - size as f64 } else { p as f64 } / size as f64;
     let weights = || {
         spectrum.indexed_iter().map(|((p, q), value)| {
-            (multiplicity(q, size) * value.norm_sqr() / total, signed(p), q as f64 / size as f64)
+            (multiplicity(q, size) as f64 * value.norm_sqr() / total, signed(p), q as f64 / size as f64)
         })
     };
     let (row, column) = weights().fold((0.0, 0.0), |(r, c), (weight, f, g)| (r + weight * f, c + weight * g));
@@ -278,7 +273,10 @@ impl<'a> Problem<'a> {
                     *tap = kernel[[(h + size / 2) % size, (w + size / 2) % size]];
                 }
                 let spectrum = rfft2(centred.view(), FftNorm::Ortho).expect("the kernel is a plane");
-                spectrum.indexed_iter().map(|((_, q), &value)| (value, multiplicity(q, size))).collect()
+                spectrum
+                    .indexed_iter()
+                    .map(|((_, q), &value)| (value, multiplicity(q, size) as f64))
+                    .collect()
             }
         };
         let positions = (0..target.len() as u32).collect();

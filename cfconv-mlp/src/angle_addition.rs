@@ -26,8 +26,8 @@ impl<T: Real> Phasors<T> {
         Self { sine: zeros.clone(), cosine: zeros }
     }
 
-    /// Takes the phases in `sine` to sines and cosines.
-    fn take_sines(&mut self) {
+    /// Replaces the phases in `sine` by their sines and writes their cosines to `cosine`.
+    fn apply_sincos(&mut self) {
         activate::<T, true>(Activation::Sine, self.sine.as_flattened_mut(), self.cosine.as_flattened_mut());
     }
 }
@@ -87,7 +87,7 @@ impl<T: Real> AngleAddition<T> {
                 phases.fill([T::ZERO; LANES]);
                 dispatch(AddPhases { weight, features, phases });
             }
-            phasors.take_sines();
+            phasors.apply_sincos();
         }
         (self.frequency, self.first_channel) = (None, None);
     }
@@ -135,7 +135,7 @@ impl<T: Real> AngleAddition<T> {
         let frequency = &mut self.prefix[0];
         frequency.sine.copy_from_slice(&self.bias);
         dispatch(AddPhases { weight: &self.weight, features, phases: &mut frequency.sine });
-        frequency.take_sines();
+        frequency.apply_sincos();
         self.frequency = Some((point.h, point.w));
         self.first_channel = None;
     }

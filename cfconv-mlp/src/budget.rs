@@ -66,12 +66,7 @@ mod tests {
             in_channels,
             out_channels,
         });
-        for parameterization in [
-            Parameterization::Hw,
-            Parameterization::HwCin,
-            Parameterization::HwCinCout,
-            Parameterization::SharedBasis,
-        ] {
+        for parameterization in Parameterization::ALL {
             let config = KernelMlpConfig { parameterization, ..Default::default() };
             let total = |hidden_width| -> usize {
                 let config = KernelMlpConfig { hidden_width, ..config.clone() };

@@ -2,35 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{MlpError, Result};
-
-/// Which coordinates are inputs of an MLP, and how many MLPs a layer has.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Parameterization {
-    /// Φ(h, w): one MLP for each pair of channels.
-    Hw,
-    /// Φ(h, w, i): one MLP for each output channel.
-    HwCin,
-    /// Φ(h, w, i, o): one MLP.
-    #[default]
-    HwCinCout,
-    /// `K[h, w, i, o] = Σ_k C[i, o, k]·B_k(h, w)`: one MLP gives `basis_size` complex values at a frequency,
-    /// learned real coefficients C mix them.
-    SharedBasis,
-}
-
-impl Parameterization {
-    /// The name in configuration files.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Hw => "hw",
-            Self::HwCin => "hw-cin",
-            Self::HwCinCout => "hw-cin-cout",
-            Self::SharedBasis => "shared-basis",
-        }
-    }
-}
+use crate::{MlpError, Parameterization, Result};
 
 /// The nonlinear function of the hidden layers, applied to pre-activations z.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -209,8 +181,7 @@ impl KernelMlpConfig {
                 return Err(MlpError::InvalidOption { option, got: value.to_string(), expected });
             }
         }
-        let channels_enter =
-            matches!(self.parameterization, Parameterization::HwCin | Parameterization::HwCinCout);
+        let channels_enter = !self.parameterization.channel_inputs().is_empty();
         if self.channel_encoding == ChannelEncoding::Embedding && !channels_enter {
             return Err(MlpError::UnusedOption {
                 option: "channel_encoding",
@@ -224,6 +195,16 @@ impl KernelMlpConfig {
     /// Learned numbers per channel, or `None` if channels enter as coordinates or not at all.
     pub(crate) fn embedding(&self) -> Option<usize> {
         (self.channel_encoding == ChannelEncoding::Embedding).then_some(self.embedding_dim)
+    }
+
+    /// Input features of a frequency.
+    pub(crate) fn frequency_features(&self) -> usize {
+        if self.fourier_features == 0 { 2 } else { 2 * self.fourier_features }
+    }
+
+    /// Input features of all channel axes.
+    pub(crate) fn channel_features(&self) -> usize {
+        self.parameterization.channel_inputs().len() * self.embedding().unwrap_or(1)
     }
 }
 

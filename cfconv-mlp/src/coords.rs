@@ -8,10 +8,10 @@ use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
 use rand_distr::StandardNormal;
 
-use crate::config::{FrequencyGrid, KernelMlpConfig, OmegaMode, Parameterization};
+use crate::config::{FrequencyGrid, KernelMlpConfig, OmegaMode};
 use crate::input_tables::ChannelTable;
 use crate::layout::ParameterLayout;
-use crate::{GridPoint, KernelGrid};
+use crate::{ChannelAxis, GridPoint, KernelGrid};
 
 /// The coordinate of row `h` of `height`.
 pub(crate) fn row_coordinate(grid: FrequencyGrid, h: usize, height: usize) -> f64 {
@@ -89,12 +89,6 @@ impl<T: Real> AxisPhases<T> {
 }
 
 /// How one channel axis enters.
-#[derive(Clone, Copy, Debug)]
-enum ChannelAxis {
-    In,
-    Out,
-}
-
 #[derive(Clone, Debug)]
 enum ChannelInputs<T> {
     /// A value for each channel.
@@ -137,26 +131,18 @@ impl<T: Real> InputEncoder<T> {
                 column: AxisPhases::new(&slopes(1), &columns),
             }
         };
-        let axes: &[ChannelAxis] = match config.parameterization {
-            Parameterization::Hw | Parameterization::SharedBasis => &[],
-            Parameterization::HwCin => &[ChannelAxis::In],
-            Parameterization::HwCinCout => &[ChannelAxis::In, ChannelAxis::Out],
-        };
+        let axes = config.parameterization.channel_inputs().iter().enumerate();
         let channels = axes
-            .iter()
-            .map(|&axis| {
-                let (count, embedding) = match axis {
-                    ChannelAxis::In => (grid.in_channels, &layout.embedding_in),
-                    ChannelAxis::Out => (grid.out_channels, &layout.embedding_out),
-                };
+            .map(|(index, &axis)| {
                 let factor = factor(config.omega_channel);
-                let inputs = match embedding {
+                let inputs = match layout.embeddings.get(index) {
                     Some(range) => ChannelInputs::Embedding {
                         start: range.start,
                         dim: config.embedding_dim,
                         factor: T::cast(factor),
                     },
                     None => {
+                        let count = axis.channels(grid);
                         let values: Vec<f64> =
                             (0..count).map(|c| channel_coordinate(kind, c, count)).collect();
                         ChannelInputs::Coordinates(scaled(&values, factor))
@@ -165,8 +151,7 @@ impl<T: Real> InputEncoder<T> {
                 (axis, inputs)
             })
             .collect();
-        let frequency_features = if config.fourier_features == 0 { 2 } else { 2 * config.fourier_features };
-        Self { frequency, channels, frequency_features, grid: *grid }
+        Self { frequency, channels, frequency_features: config.frequency_features(), grid: *grid }
     }
 
     /// Number of input features.
@@ -248,10 +233,7 @@ impl<T: Real> InputEncoder<T> {
 
     /// Number of channels of each channel axis.
     pub(crate) fn channel_counts(&self) -> impl Iterator<Item = usize> {
-        self.channels.iter().map(|&(axis, _)| match axis {
-            ChannelAxis::In => self.grid.in_channels,
-            ChannelAxis::Out => self.grid.out_channels,
-        })
+        self.channels.iter().map(|(axis, _)| axis.channels(&self.grid))
     }
 
     /// Whether some inputs are parameters.
@@ -286,16 +268,6 @@ impl<T: Real> InputEncoder<T> {
                     rest = after;
                 }
             }
-        }
-    }
-}
-
-impl ChannelAxis {
-    #[inline(always)]
-    fn of(self, point: GridPoint) -> usize {
-        match self {
-            Self::In => point.i,
-            Self::Out => point.o,
         }
     }
 }

@@ -5,15 +5,16 @@
 //! for sine; for the others each unit's zero lies at a random place of the grid.
 //!
 //! Hidden and output layers: uniform with the variance that gives every pre-activation unit variance, and
-//! every complex value unit mean square (`mixing_scale` of a shared basis apart), from the second moment of the activations before them (sampled behind
-//! the first layer, an integral behind the others). Their biases are zero.
+//! every complex value unit mean square (times `mixing_scale`² with a shared basis). It follows from the second
+//! moment of the activations before them, which is sampled behind the first layer and an integral behind the
+//! others. Their biases are zero.
 
 use cfconv_fft::Real;
 use rand::{Rng, RngExt};
 use rand_distr::StandardNormal;
 
 use crate::KernelGrid;
-use crate::config::{Activation, ComplexOutput, KernelMlpConfig, OmegaMode, Parameterization};
+use crate::config::{Activation, ComplexOutput, KernelMlpConfig, OmegaMode};
 use crate::coords::InputEncoder;
 use crate::layout::ParameterLayout;
 
@@ -32,7 +33,7 @@ pub(crate) fn initialize<T: Real, R: Rng + ?Sized>(
     rng: &mut R,
     params: &mut [T],
 ) {
-    for range in [&layout.embedding_in, &layout.embedding_out].into_iter().flatten() {
+    for range in &layout.embeddings {
         fill_uniform(rng, 1.0, &mut params[range.clone()]);
     }
     if let Some(range) = &layout.mixing {
@@ -48,7 +49,7 @@ pub(crate) fn initialize<T: Real, R: Rng + ?Sized>(
         // Cartesian: |Φ|² is the sum of two squares. Polar: |Φ|² is the square of the amplitude.
         let variance = if is_output && config.complex_output == ComplexOutput::Cartesian { 0.5 } else { 1.0 };
         let bound = (3.0 * variance / (layer.in_features as f64 * second_moment)).sqrt();
-        for mlp in 0..layout.num_mlps {
+        for mlp in 0..layout.num_networks {
             fill_uniform(rng, bound, &mut params[layer.weight_range(mlp)]);
             params[layer.bias_range(mlp)].fill(T::zero());
         }
@@ -75,9 +76,9 @@ fn initialize_first_layer<T: Real, R: Rng + ?Sized>(
     let bounds = first_layer_bounds(config, layout);
     let num_positions = grid.num_positions() as u32;
     let mut inputs = vec![T::zero(); layer.in_features];
-    let places = MOMENT_SAMPLES.div_ceil(layout.num_mlps * layer.out_features);
+    let places = MOMENT_SAMPLES.div_ceil(layout.num_networks * layer.out_features);
     let mut squares = 0.0;
-    for mlp in 0..layout.num_mlps {
+    for mlp in 0..layout.num_networks {
         let (weight_start, bias_start) = (layer.weight_range(mlp).start, layer.bias_range(mlp).start);
         for unit in 0..layer.out_features {
             let start = weight_start + unit * layer.in_features;
@@ -108,7 +109,7 @@ fn initialize_first_layer<T: Real, R: Rng + ?Sized>(
         // The mean of sin² over uniform phases.
         Activation::Sine => 0.5,
         _ => {
-            let samples = places * layout.num_mlps * layer.out_features;
+            let samples = places * layout.num_networks * layer.out_features;
             (squares / samples as f64).max(SMALLEST_SECOND_MOMENT)
         }
     }
@@ -116,12 +117,7 @@ fn initialize_first_layer<T: Real, R: Rng + ?Sized>(
 
 /// Bounds of the uniform distributions of the first layer's weights, one for each input feature.
 fn first_layer_bounds(config: &KernelMlpConfig, layout: &ParameterLayout) -> Vec<f64> {
-    let channel_axes = match config.parameterization {
-        Parameterization::Hw | Parameterization::SharedBasis => 0,
-        Parameterization::HwCin => 1,
-        Parameterization::HwCinCout => 2,
-    };
-    let channel_features = channel_axes * config.embedding().unwrap_or(1);
+    let channel_features = config.channel_features();
     let coordinates = (2 + channel_features) as f64;
     let folded = |omega: f64| match config.omega_mode {
         OmegaMode::Folded => omega / coordinates,

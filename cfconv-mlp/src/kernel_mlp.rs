@@ -1,12 +1,14 @@
 //! The kernel Φ: evaluation and vjp at positions.
 
+use std::ops::Range;
+
 use cfconv_fft::Real;
 use ndarray::Array4;
 use num_complex::Complex;
 use rand::Rng;
 use rayon::prelude::*;
 
-use crate::config::{KernelMlpConfig, Parameterization};
+use crate::config::KernelMlpConfig;
 use crate::coords::InputEncoder;
 use crate::input_tables::InputTables;
 use crate::layout::{ParameterLayout, ParameterSegment};
@@ -92,6 +94,11 @@ impl<T: Real> KernelMlp<T> {
         self.layout.num_parameters()
     }
 
+    /// Where each parameter lies in the flat slice.
+    pub fn layout(&self) -> &ParameterLayout {
+        &self.layout
+    }
+
     /// The named parts of the flat parameter slice, in order and without gaps.
     pub fn parameter_segments(&self) -> &[ParameterSegment] {
         &self.layout.segments
@@ -135,8 +142,8 @@ impl<T: Real> KernelMlp<T> {
     /// A slice of the wrong length; a list that is not strictly increasing or leaves the grid.
     pub fn evaluate(&self, params: &[T], positions: Positions<'_>, output: &mut [Complex<T>]) -> Result<()> {
         self.validate("evaluate", params, positions, "output", output.len())?;
-        if self.config.parameterization == Parameterization::SharedBasis {
-            self.evaluate_shared_basis(params, positions, output);
+        if let Some(mixing) = &self.layout.mixing {
+            self.evaluate_shared_basis(params, mixing.clone(), positions, output);
             return Ok(());
         }
         let schedule = Schedule::grouped(self.config.parameterization, &self.grid, positions);
@@ -186,10 +193,11 @@ impl<T: Real> KernelMlp<T> {
         const OP: &str = "evaluate_vjp";
         self.validate(OP, params, positions, "grad_output", grad_output.len())?;
         check_length(OP, "grad_params", self.num_parameters(), grad_params.len())?;
-        if self.config.parameterization == Parameterization::SharedBasis {
-            self.vjp_shared_basis(params, positions, grad_output, grad_params);
-        } else {
-            self.vjp_tiles(params, positions, grad_output, grad_params);
+        match &self.layout.mixing {
+            Some(mixing) => {
+                self.vjp_shared_basis(params, mixing.clone(), positions, grad_output, grad_params);
+            }
+            None => self.vjp_tiles(params, positions, grad_output, grad_params),
         }
         Ok(())
     }
@@ -297,8 +305,8 @@ impl<T: Real> KernelMlp<T> {
         mlp.backward(scratch);
         let tile = tiles[0];
         if tiles.get(1).is_none_or(|next| next.mlp != tile.mlp) {
-            let local = (tile.mlp - grad.first_mlp) * self.layout.mlp_len;
-            mlp.drain_gradients(scratch, &mut grad.mlps[local..local + self.layout.mlp_len]);
+            let local = (tile.mlp - grad.first_mlp) * self.layout.network_len;
+            mlp.drain_gradients(scratch, &mut grad.mlps[local..local + self.layout.network_len]);
         }
         if mlp.first_channel_feature().is_some() {
             let first = self.layout.first_embedding();
@@ -309,11 +317,18 @@ impl<T: Real> KernelMlp<T> {
         }
     }
 
-    fn evaluate_shared_basis(&self, params: &[T], positions: Positions<'_>, output: &mut [Complex<T>]) {
+    /// [`evaluate`](Self::evaluate) of a shared basis, whose coefficients are the parameters `mixing`.
+    fn evaluate_shared_basis(
+        &self,
+        params: &[T],
+        mixing: Range<usize>,
+        positions: Positions<'_>,
+        output: &mut [Complex<T>],
+    ) {
         let frequencies = Frequencies::new(&self.grid, positions);
         let schedule = Schedule::single(frequencies.len(&self.grid));
         let mlp = self.tile_mlp(params);
-        let mixing = self.mixing(params);
+        let mixing = Mixing::new(&params[mixing], self.config.basis_size);
         let point = |item: usize| self.frequency_point(frequencies.frequency(item));
         let start = |item: usize| frequencies.start(&self.grid, item);
         let chunks: Vec<&[Tile]> = schedule.chunks().collect();
@@ -340,6 +355,7 @@ impl<T: Real> KernelMlp<T> {
     fn vjp_shared_basis(
         &self,
         params: &[T],
+        mixing_range: Range<usize>,
         positions: Positions<'_>,
         grad_output: &[Complex<T>],
         grad_params: &mut [T],
@@ -347,7 +363,7 @@ impl<T: Real> KernelMlp<T> {
         let frequencies = Frequencies::new(&self.grid, positions);
         let schedule = Schedule::single(frequencies.len(&self.grid));
         let mlp = self.tile_mlp(params);
-        let mixing = self.mixing(params);
+        let mixing = Mixing::new(&params[mixing_range.clone()], self.config.basis_size);
         let point = |item: usize| self.frequency_point(frequencies.frequency(item));
         let start = |item: usize| frequencies.start(&self.grid, item);
         let outputs = self.layout.out_features();
@@ -379,19 +395,10 @@ impl<T: Real> KernelMlp<T> {
                 },
             )
             .collect();
-        let range = self.mixing_range();
         for (grad, grad_mixing) in &grads {
             grad.add_to(&self.layout, grad_params);
-            mixing.add_grad(grad_mixing, &mut grad_params[range.clone()]);
+            mixing.add_grad(grad_mixing, &mut grad_params[mixing_range.clone()]);
         }
-    }
-
-    fn mixing_range(&self) -> std::ops::Range<usize> {
-        self.layout.mixing.clone().expect("a shared basis has mixing coefficients")
-    }
-
-    fn mixing<'a>(&self, params: &'a [T]) -> Mixing<'a, T> {
-        Mixing::new(&params[self.mixing_range()], self.config.basis_size)
     }
 
     fn frequency_point(&self, frequency: usize) -> GridPoint {
@@ -414,7 +421,7 @@ impl<T: Real> KernelMlp<T> {
 /// Gradients of one chunk of tiles: of the MLPs it touches, and of the embeddings.
 struct ChunkGrad<T> {
     first_mlp: usize,
-    /// `[MLPs of the chunk][mlp_len]`.
+    /// `[MLPs of the chunk][network_len]`.
     mlps: Vec<T>,
     embeddings: Vec<T>,
 }
@@ -425,13 +432,13 @@ impl<T: Real> ChunkGrad<T> {
         let num_mlps = chunk[chunk.len() - 1].mlp - first_mlp + 1;
         Self {
             first_mlp,
-            mlps: vec![T::zero(); num_mlps * layout.mlp_len],
+            mlps: vec![T::zero(); num_mlps * layout.network_len],
             embeddings: vec![T::zero(); layout.embeddings_len()],
         }
     }
 
     fn add_to(&self, layout: &ParameterLayout, grad_params: &mut [T]) {
-        for (offset, grad_mlp) in self.mlps.chunks_exact(layout.mlp_len).enumerate() {
+        for (offset, grad_mlp) in self.mlps.chunks_exact(layout.network_len).enumerate() {
             for layer in &layout.layers {
                 let mlp = self.first_mlp + offset;
                 let (grad_weight, rest) = grad_mlp[layer.local..].split_at(layer.weight_len());

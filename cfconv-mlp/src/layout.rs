@@ -2,8 +2,7 @@
 
 use std::ops::Range;
 
-use crate::config::{KernelMlpConfig, Parameterization};
-use crate::{KernelGrid, Result};
+use crate::{ChannelAxis, KernelGrid, KernelMlpConfig, Result};
 
 /// A named block of the flat parameter slice.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,15 +15,17 @@ pub struct ParameterSegment {
     pub range: Range<usize>,
 }
 
-/// One fully connected layer of every MLP of a kernel.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct LinearLayout {
-    pub(crate) in_features: usize,
-    pub(crate) out_features: usize,
-    /// Start of `[num_mlps, out_features, in_features]` in the parameters.
-    pub(crate) weight: usize,
-    /// Start of `[num_mlps, out_features]` in the parameters.
-    pub(crate) bias: usize,
+/// Where the parameters of one fully connected layer lie, of every MLP of a kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LinearLayout {
+    /// Features that enter.
+    pub in_features: usize,
+    /// Features that leave.
+    pub out_features: usize,
+    /// Start of `[num_networks, out_features, in_features]` in the parameters.
+    pub weight: usize,
+    /// Start of `[num_networks, out_features]` in the parameters.
+    pub bias: usize,
     /// Start of this layer's weight in the gradient of one MLP; its bias follows.
     pub(crate) local: usize,
 }
@@ -47,40 +48,49 @@ impl LinearLayout {
     }
 }
 
-/// The parameters of a kernel: its layers, embeddings and mixing coefficients.
-#[derive(Clone, Debug)]
-pub(crate) struct ParameterLayout {
+/// Where each parameter of a kernel lies in the flat slice.
+///
+/// # Examples
+/// ```
+/// use cfconv_mlp::{KernelGrid, KernelMlp, KernelMlpConfig, Parameterization};
+///
+/// let parameterization = Parameterization::HwCin;
+/// let config = KernelMlpConfig { parameterization, hidden_width: 7, hidden_layers: 1, ..Default::default() };
+/// let grid = KernelGrid { height: 8, width: 8, in_channels: 3, out_channels: 5 };
+/// let phi = KernelMlp::<f32>::try_new(&config, grid)?;
+/// // 3 → 7 → 2, five times.
+/// let layout = phi.layout();
+/// assert_eq!((layout.num_networks, layout.network_len), (5, 3 * 7 + 7 + 7 * 2 + 2));
+/// assert_eq!(layout.layers[0].bias, 5 * 3 * 7);
+/// assert_eq!(layout.layers[1].weight, 5 * (3 * 7 + 7));
+/// # Ok::<(), cfconv_mlp::MlpError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ParameterLayout {
     /// Hidden layers and the output layer, first to last.
-    pub(crate) layers: Vec<LinearLayout>,
-    pub(crate) num_mlps: usize,
+    pub layers: Vec<LinearLayout>,
+    /// Number of MLPs.
+    pub num_networks: usize,
     /// Parameters of one MLP without embeddings.
-    pub(crate) mlp_len: usize,
-    /// `[Cin, embedding_dim]`.
-    pub(crate) embedding_in: Option<Range<usize>>,
-    /// `[Cout, embedding_dim]`.
-    pub(crate) embedding_out: Option<Range<usize>>,
-    /// C, `[Cin, Cout, basis_size]`.
-    pub(crate) mixing: Option<Range<usize>>,
-    pub(crate) segments: Vec<ParameterSegment>,
+    pub network_len: usize,
+    /// `[channels, embedding_dim]` of each [channel input](crate::Parameterization::channel_inputs), one behind the other;
+    /// empty where channels enter as coordinates.
+    pub embeddings: Vec<Range<usize>>,
+    /// The coefficients `[Cin, Cout, basis_size]` of a shared basis.
+    pub mixing: Option<Range<usize>>,
+    /// The same blocks by name, in order and without gaps.
+    pub segments: Vec<ParameterSegment>,
 }
 
 impl ParameterLayout {
     pub(crate) fn new(config: &KernelMlpConfig, grid: &KernelGrid) -> Self {
-        let (cin, cout) = (grid.in_channels, grid.out_channels);
+        let parameterization = config.parameterization;
         // Leading axes of each weight: one index for each MLP.
-        let (mlps, channel_axes): (Vec<usize>, usize) = match config.parameterization {
-            Parameterization::Hw => (vec![cin, cout], 0),
-            Parameterization::HwCin => (vec![cout], 1),
-            Parameterization::HwCinCout => (vec![], 2),
-            Parameterization::SharedBasis => (vec![], 0),
-        };
-        let num_mlps = mlps.iter().product();
-        let frequency_features = if config.fourier_features == 0 { 2 } else { 2 * config.fourier_features };
-        let in_features = frequency_features + channel_axes * config.embedding().unwrap_or(1);
-        let out_features = match config.parameterization {
-            Parameterization::SharedBasis => 2 * config.basis_size,
-            _ => 2,
-        };
+        let networks: Vec<usize> =
+            parameterization.network_axes().iter().map(|axis| axis.channels(grid)).collect();
+        let basis_size = parameterization.has_shared_basis().then_some(config.basis_size);
+        let in_features = config.frequency_features() + config.channel_features();
+        let out_features = 2 * basis_size.unwrap_or(1);
 
         let mut segments = Vec::new();
         let mut end = 0;
@@ -91,55 +101,64 @@ impl ParameterLayout {
             range
         };
         let mut layers = Vec::with_capacity(config.hidden_layers + 1);
-        let mut mlp_len = 0;
+        let mut network_len = 0;
         for index in 0..=config.hidden_layers {
             let is_output = index == config.hidden_layers;
             let inputs = if index == 0 { in_features } else { config.hidden_width };
             let outputs = if is_output { out_features } else { config.hidden_width };
             let name = if is_output { "output".to_owned() } else { format!("layer{index}") };
-            let weight = push(format!("{name}.weight"), [mlps.as_slice(), &[outputs, inputs]].concat()).start;
-            let bias = push(format!("{name}.bias"), [mlps.as_slice(), &[outputs]].concat()).start;
+            let weight =
+                push(format!("{name}.weight"), [networks.as_slice(), &[outputs, inputs]].concat()).start;
+            let bias = push(format!("{name}.bias"), [networks.as_slice(), &[outputs]].concat()).start;
             layers.push(LinearLayout {
                 in_features: inputs,
                 out_features: outputs,
                 weight,
                 bias,
-                local: mlp_len,
+                local: network_len,
             });
-            mlp_len += inputs * outputs + outputs;
+            network_len += inputs * outputs + outputs;
         }
-        let embedding = config.embedding();
-        let embedding_in = embedding
-            .filter(|_| channel_axes >= 1)
-            .map(|dim| push("embedding_in".to_owned(), vec![cin, dim]));
-        let embedding_out = embedding
-            .filter(|_| channel_axes >= 2)
-            .map(|dim| push("embedding_out".to_owned(), vec![cout, dim]));
-        let mixing = (config.parameterization == Parameterization::SharedBasis)
-            .then(|| push("mixing".to_owned(), vec![cin, cout, config.basis_size]));
-        Self { layers, num_mlps, mlp_len, embedding_in, embedding_out, mixing, segments }
+        let embeddings = config.embedding().map_or_else(Vec::new, |dim| {
+            let axes = parameterization.channel_inputs().iter();
+            axes.map(|&axis| {
+                let name = match axis {
+                    ChannelAxis::In => "embedding_in",
+                    ChannelAxis::Out => "embedding_out",
+                };
+                push(name.to_owned(), vec![axis.channels(grid), dim])
+            })
+            .collect()
+        });
+        let mixing =
+            basis_size.map(|size| push("mixing".to_owned(), vec![grid.in_channels, grid.out_channels, size]));
+        let num_networks = parameterization.num_networks(grid);
+        Self { layers, num_networks, network_len, embeddings, mixing, segments }
     }
 
-    pub(crate) fn num_parameters(&self) -> usize {
+    /// Length of the flat slice.
+    pub fn num_parameters(&self) -> usize {
         self.segments.last().map_or(0, |segment| segment.range.end)
+    }
+
+    /// Input features of an MLP.
+    pub fn in_features(&self) -> usize {
+        self.layers[0].in_features
+    }
+
+    /// Output features of an MLP: two for each complex value.
+    pub fn out_features(&self) -> usize {
+        self.layers[self.layers.len() - 1].out_features
     }
 
     /// The first parameter of the embeddings, which lie together; 0 without embeddings.
     pub(crate) fn first_embedding(&self) -> usize {
-        self.embedding_in.as_ref().map_or(0, |range| range.start)
+        self.embeddings.first().map_or(0, |range| range.start)
     }
 
     /// Number of parameters of the embeddings.
-    pub(crate) fn embeddings_len(&self) -> usize {
-        [&self.embedding_in, &self.embedding_out].into_iter().flatten().map(ExactSizeIterator::len).sum()
-    }
-
-    pub(crate) fn in_features(&self) -> usize {
-        self.layers[0].in_features
-    }
-
-    pub(crate) fn out_features(&self) -> usize {
-        self.layers[self.layers.len() - 1].out_features
+    pub fn embeddings_len(&self) -> usize {
+        self.embeddings.iter().map(ExactSizeIterator::len).sum()
     }
 }
 
@@ -149,16 +168,24 @@ impl KernelMlpConfig {
     /// # Errors
     /// As [`validate`](Self::validate), and a grid with a size of zero or too many positions.
     pub fn num_parameters(&self, grid: KernelGrid) -> Result<usize> {
+        Ok(self.parameter_segments(grid)?.last().map_or(0, |segment| segment.range.end))
+    }
+
+    /// The named parts of the flat parameter slice of the kernel on `grid`, in order and without gaps.
+    ///
+    /// # Errors
+    /// As [`num_parameters`](Self::num_parameters).
+    pub fn parameter_segments(&self, grid: KernelGrid) -> Result<Vec<ParameterSegment>> {
         self.validate()?;
         grid.validate()?;
-        Ok(ParameterLayout::new(self, &grid).num_parameters())
+        Ok(ParameterLayout::new(self, &grid).segments)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::ChannelEncoding;
+    use crate::{ChannelEncoding, Parameterization};
 
     #[test]
     fn parameter_counts_equal_hand_counts() {

@@ -71,17 +71,17 @@ mod kernel_mlp;
 mod layout;
 mod linear;
 pub mod naive;
+mod parameterization;
 mod schedule;
 mod shared_basis;
 mod sincos;
 mod tile;
 
 pub use budget::solve_hidden_width;
-pub use config::{
-    Activation, ChannelEncoding, ComplexOutput, FrequencyGrid, KernelMlpConfig, OmegaMode, Parameterization,
-};
+pub use config::{Activation, ChannelEncoding, ComplexOutput, FrequencyGrid, KernelMlpConfig, OmegaMode};
 pub use error::{MlpError, Result};
 pub use grid::{GridPoint, KernelGrid, Positions};
 pub use input_tables::{ChannelTable, InputTables};
 pub use kernel_mlp::KernelMlp;
-pub use layout::ParameterSegment;
+pub use layout::{LinearLayout, ParameterLayout, ParameterSegment};
+pub use parameterization::{ChannelAxis, Parameterization};

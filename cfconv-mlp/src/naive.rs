@@ -3,9 +3,9 @@
 use cfconv_fft::Real;
 use num_complex::Complex;
 
-use crate::config::{ComplexOutput, FrequencyGrid, OmegaMode, Parameterization};
+use crate::config::{ComplexOutput, FrequencyGrid, OmegaMode};
 use crate::coords::fourier_vectors;
-use crate::{GridPoint, KernelMlp};
+use crate::{GridPoint, KernelMlp, Parameterization};
 
 /// Evaluates Φ at one position in scalar `f64` arithmetic, whatever the type of the parameters.
 ///
@@ -102,10 +102,8 @@ pub fn evaluate_at<T: Real>(phi: &KernelMlp<T>, params: &[T], position: u32) -> 
         let z = layer(&format!("layer{index}"), &features, config.hidden_width);
         features = z.iter().map(|&z| config.activation.value_and_derivative(z).0).collect();
     }
-    let num_values = match config.parameterization {
-        Parameterization::SharedBasis => config.basis_size,
-        _ => 1,
-    };
+    let shared_basis = config.parameterization == Parameterization::SharedBasis;
+    let num_values = if shared_basis { config.basis_size } else { 1 };
     let values: Vec<Complex<f64>> = layer("output", &features, 2 * num_values)
         .chunks_exact(2)
         .map(|pair| match config.complex_output {
@@ -114,13 +112,12 @@ pub fn evaluate_at<T: Real>(phi: &KernelMlp<T>, params: &[T], position: u32) -> 
         })
         .collect();
 
-    let value = match config.parameterization {
-        Parameterization::SharedBasis => {
-            let mixing = segment("mixing");
-            let row = &mixing[(i * grid.out_channels + o) * num_values..][..num_values];
-            row.iter().zip(&values).map(|(&c, &b)| b * c).sum()
-        }
-        _ => values[0],
+    let value = if shared_basis {
+        let mixing = segment("mixing");
+        let row = &mixing[(i * grid.out_channels + o) * num_values..][..num_values];
+        row.iter().zip(&values).map(|(&c, &b)| b * c).sum()
+    } else {
+        values[0]
     };
     value * phi.output_scale().as_f64()
 }

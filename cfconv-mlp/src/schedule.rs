@@ -5,8 +5,7 @@
 
 use std::ops::Range;
 
-use crate::config::Parameterization;
-use crate::{KernelGrid, Positions};
+use crate::{KernelGrid, Parameterization, Positions};
 
 /// Items of a tile: activations of 64 features stay in the first two cache levels, and a column of two of them in the
 /// few sets of the first level that rows a power of two apart share.
@@ -52,16 +51,12 @@ impl Schedule {
         grid: &KernelGrid,
         positions: Positions<'_>,
     ) -> Self {
-        let num_mlps = match parameterization {
-            Parameterization::Hw => grid.num_channel_pairs(),
-            Parameterization::HwCin => grid.out_channels,
-            Parameterization::HwCinCout | Parameterization::SharedBasis => {
-                return Self::single(positions.len(grid));
-            }
-        };
-        // Both channel indices are the fastest of a position.
-        let mlp_of = |position: u32| position as usize % num_mlps;
         let num_items = positions.len(grid);
+        let num_mlps = parameterization.num_networks(grid);
+        if num_mlps == 1 {
+            return Self::single(num_items);
+        }
+        let mlp_of = parameterization.network_of(grid);
         let mut starts = vec![0_usize; num_mlps + 1];
         for index in 0..num_items {
             starts[mlp_of(positions.at(index)) + 1] += 1;

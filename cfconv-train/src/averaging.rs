@@ -112,7 +112,7 @@ impl<D: Device> WeightAverage<D> {
 
     /// Puts the averages in the place of the network's weights, and the weights here; a second call undoes it.
     ///
-    /// Evaluate with [`EvaluationWeights::Other`](crate::nn::EvaluationWeights) in between: kernel states belong
+    /// Evaluate with [`KernelSource::Dense`](crate::nn::KernelSource) in between: kernel states belong
     /// to the trained weights.
     pub fn swap(&mut self, network: &mut Network<D>) {
         network.swap_weights(&mut self.params, &mut self.running);

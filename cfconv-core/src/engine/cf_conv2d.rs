@@ -1,30 +1,27 @@
-//! The continuous Fourier convolution on flat slices.
+//! The continuous Fourier convolution as a state machine over a backend.
+
+use std::borrow::Cow;
 
 use cfconv_fft::{Complex, Real};
 use cfconv_mlp::{KernelMlp, ParameterSegment, Positions};
 
-use super::direct_conv::add_plane_sums;
-use super::exact_growth::resize_exact;
-use super::kernel_application::{ApplicationWorkspace, KernelApplication};
+use super::backend::{EngineBackend, Outcome};
+use super::cpu_backend::CpuBackend;
 use super::plan::EnginePlan;
-use super::step_undo::StepUndo;
-use super::{Domain, PaddingMode};
-use crate::config::{Application, CfConv2dConfig, EvaluationKernel, GradientScale, InitialFill};
+use super::rollback::Rollback;
+use crate::config::{CfConv2dConfig, EvaluationKernel, GradientScale, InitialFill};
 use crate::error::{CoreError, Result, check_len};
-use crate::kernel_state::{KernelState, ShadowGap};
-use crate::output_scale::{HE_VARIANCE, variance_output_scale};
+use crate::output_scale::variance_output_scale;
 use crate::refresh_history::RefreshHistory;
-use crate::sampler::{GapProfile, PositionSampler, SampledPositions, draw_stratified};
+use crate::sampler::{GapProfile, PositionSampler, SampledPositions};
 use crate::seed::{Purpose, StepSeed};
-
-/// Positions evaluated at a time where Φ is only compared or averaged, not kept.
-const TILE: usize = 1 << 14;
 
 /// A continuous Fourier convolution in the engine's layout.
 ///
-/// It owns the kernel network's structure, the sampler, the kernel state, the plans and what a backward pass
-/// needs; the parameters (those of the network, then the bias) belong to the caller, as does the workspace,
-/// which all layers of a network can share.
+/// The engine owns what a layer remembers from call to call: the sampler, the kernel state, the steps that refreshed it,
+/// and what its [backend](EngineBackend) has prepared. The parameters (those of the kernel network, then the bias) belong
+/// to the caller, as does the workspace, which all layers of a network can share. [`CfConv2dEngine`] is the engine on the
+/// processor.
 ///
 /// A training step is `begin_step`, then any number of pairs of `forward` and `backward`:
 ///
@@ -35,8 +32,8 @@ const TILE: usize = 1 << 14;
 /// dΘ   += Σ_{u in S} ∂Φ_Θ(u)/∂Θ · g(u)·dK(u);  dbias[o] += Σ dy[o]
 /// ```
 ///
-/// An evaluation is `begin_evaluation`, then any number of `forward`; it does not disturb the training
-/// state. Parameter gradients accumulate, `output` and `grad_input` are overwritten.
+/// An evaluation is `begin_evaluation`, then any number of `forward`; it leaves the training state as it is. Parameter
+/// gradients accumulate, `output` and `grad_input` are overwritten.
 ///
 /// A depthwise layer has `y[c] = crop(irfft2(rfft2(pad(x[c]))·K̃[c])) + bias[c]` in place of the sum.
 ///
@@ -69,22 +66,21 @@ const TILE: usize = 1 << 14;
 /// # Source
 /// Layer: arXiv 2409.09875. Gradients: docs/derivations/cf-conv.md.
 #[derive(Debug, Clone)]
-pub struct CfConv2dEngine<T: Real> {
-    config: CfConv2dConfig,
+pub struct Engine<B: EngineBackend> {
     plan: EnginePlan,
-    mlp: KernelMlp<T>,
+    pub(super) backend: B,
     sampler: PositionSampler,
     pub(super) positions: SampledPositions,
-    pub(super) state: KernelState<T>,
+    pub(super) state: B::Values,
     pub(super) history: RefreshHistory,
-    pub(super) undo: StepUndo<T>,
-    application: KernelApplication<T>,
+    pub(super) rollback: Rollback<B::Values>,
     /// The kernel of an evaluation that does not use the state itself.
-    evaluation_kernel: Vec<Complex<T>>,
-    /// Output variance on white noise of unit variance that the initial scale is chosen for.
-    initial_variance: f64,
+    evaluation_kernel: B::Values,
     phase: Phase,
 }
+
+/// The engine on the processor, with operands in slices of `T`.
+pub type CfConv2dEngine<T> = Engine<CpuBackend<T>>;
 
 /// What the last calls have prepared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,18 +97,27 @@ enum Phase {
     },
 }
 
-/// Working memory of [`CfConv2dEngine`] that any number of layers can use in turn; it grows to the largest.
-#[derive(Debug, Clone, Default)]
-pub struct CfConvWorkspace<T> {
-    application: ApplicationWorkspace<T>,
+/// Working memory of an [`Engine`] that any number of layers can use in turn; it grows to the largest.
+#[derive(Debug, Clone)]
+pub struct EngineWorkspace<B: EngineBackend> {
+    backend: B::Workspace,
     /// Φ at the visited positions; later the gradient there.
-    values: Vec<Complex<T>>,
+    values: B::Values,
 }
 
-impl<T: Real> CfConvWorkspace<T> {
+/// The workspace of [`CfConv2dEngine`].
+pub type CfConvWorkspace<T> = EngineWorkspace<CpuBackend<T>>;
+
+impl<B: EngineBackend> Default for EngineWorkspace<B> {
+    fn default() -> Self {
+        Self { backend: B::Workspace::default(), values: B::Values::default() }
+    }
+}
+
+impl<B: EngineBackend> EngineWorkspace<B> {
     /// Bytes held.
     pub fn bytes(&self) -> usize {
-        self.application.bytes() + self.values.capacity() * size_of::<Complex<T>>()
+        B::workspace_bytes(&self.backend) + B::values_bytes(&self.values)
     }
 }
 
@@ -121,79 +126,65 @@ impl<T: Real> CfConv2dEngine<T> {
     /// [`load_state`](Self::load_state).
     ///
     /// # Errors
-    /// As for [`CfConv2dConfig::validate`], and what the kernel network's configuration refuses.
+    /// As for [`EnginePlan::try_new`].
     pub fn try_new(config: &CfConv2dConfig) -> Result<Self> {
-        config.validate()?;
-        Self::with_plan(config, EnginePlan::new(config), HE_VARIANCE)
+        Self::on_cpu(EnginePlan::try_new(config)?)
     }
 
-    /// Plans the layer's channel mix alone, between half spectra: a network that stays in the frequency domain
-    /// from layer to layer.
-    ///
-    /// ```text
-    /// Y[o] = Σ_i X[i]·K̃[i, o] + √(H·W)·bias[o]·δ          δ: 1 at the zero frequency
-    /// dX[i] = Σ_o conj(K̃[i, o])·dY[o];   dK(u) = Σ_b conj(X[i])·dY[o];   dbias[o] = √(H·W)·Σ_b Re dY[o, 0, 0]
-    /// ```
-    ///
-    /// Behind `rfft2` and before `irfft2`, both orthonormal, it is the layer with circular padding. The output
-    /// scale is chosen so that the output variance on white noise is `initial_variance`.
-    ///
-    /// # Shapes
-    /// `input` `[Cin, H, Wr, 2, batch]`, `output` `[Cout, H, Wr, 2, batch]`, both flat:
-    /// [`Domain::Spectra`](super::Domain::Spectra).
+    /// Plans the layer's channel mix alone, between half spectra: see [`EnginePlan::try_between_spectra`].
     ///
     /// # Errors
-    /// As for [`try_new`](Self::try_new); [`CoreError::InvalidSetting`] for `padding = zeros` and
-    /// `application = direct`, which need images, and for an `initial_variance` that is not above 0.
+    /// As for [`EnginePlan::try_between_spectra`].
     pub fn try_between_spectra(config: &CfConv2dConfig, initial_variance: f64) -> Result<Self> {
-        config.validate()?;
-        let refused = |setting, expected, got: &str| {
-            Err(CoreError::InvalidSetting { setting, expected, got: got.to_owned() })
-        };
-        if config.padding != PaddingMode::Circular {
-            return refused("padding", "circular between half spectra", "zeros");
-        }
-        if config.application == Application::Direct {
-            return refused("application", "auto or fft between half spectra", "direct");
-        }
-        if !(initial_variance > 0.0 && initial_variance.is_finite()) {
-            let got = initial_variance.to_string();
-            return refused("initial_variance", "finite and above 0", &got);
-        }
-        Self::with_plan(config, EnginePlan::between_spectra(config), initial_variance)
+        Self::on_cpu(EnginePlan::try_between_spectra(config, initial_variance)?)
     }
 
-    fn with_plan(config: &CfConv2dConfig, plan: EnginePlan, initial_variance: f64) -> Result<Self> {
-        let sampler = PositionSampler::try_new(&config.sampler, plan.grid)?;
+    fn on_cpu(plan: EnginePlan) -> Result<Self> {
+        let backend = CpuBackend::try_new(&plan)?;
+        Self::with_backend(plan, backend)
+    }
+
+    /// The kernel state, on the grid of [`plan`](Self::plan).
+    pub fn kernel_state(&self) -> &[Complex<T>] {
+        &self.state
+    }
+}
+
+impl<B: EngineBackend> Engine<B> {
+    /// Makes a layer of a plan and of a backend prepared for the same plan. The kernel state is zero until
+    /// [`initialize`](Self::initialize) or [`load_state`](Self::load_state).
+    ///
+    /// # Errors
+    /// If the device's memory is exhausted.
+    pub fn with_backend(plan: EnginePlan, backend: B) -> Outcome<B, Self> {
+        let mut state = B::Values::default();
+        backend.resize(&mut state, plan.grid.num_positions())?;
         Ok(Self {
-            mlp: KernelMlp::try_new(&config.mlp, plan.grid)?,
+            backend,
+            sampler: plan.sampler().clone(),
             positions: SampledPositions::default(),
-            state: KernelState::try_new(plan.grid.num_positions(), config.ema_alpha)?,
+            state,
             history: RefreshHistory::default(),
-            undo: StepUndo::default(),
-            application: plan.application()?,
-            evaluation_kernel: Vec::new(),
-            initial_variance,
+            rollback: Rollback::default(),
+            evaluation_kernel: B::Values::default(),
             phase: Phase::Idle,
-            config: config.clone(),
             plan,
-            sampler,
         })
     }
 
     /// The configuration.
     pub fn config(&self) -> &CfConv2dConfig {
-        &self.config
+        self.plan.config()
     }
 
-    /// How the layer is carried out: grid, padded sizes and form.
+    /// How the layer is carried out: grid, padded sizes and algorithm.
     pub fn plan(&self) -> &EnginePlan {
         &self.plan
     }
 
     /// The kernel network.
-    pub fn mlp(&self) -> &KernelMlp<T> {
-        &self.mlp
+    pub fn mlp(&self) -> &KernelMlp<B::Real> {
+        self.backend.mlp()
     }
 
     /// The sampler.
@@ -206,67 +197,72 @@ impl<T: Real> CfConv2dEngine<T> {
         &self.positions
     }
 
-    /// The kernel state, on the grid of [`plan`](Self::plan).
-    pub fn kernel_state(&self) -> &KernelState<T> {
-        &self.state
-    }
-
     /// Number of parameters: those of the kernel network, then `Cout` of the bias if there is one.
     pub fn num_parameters(&self) -> usize {
-        self.mlp.num_parameters() + self.bias_len()
+        self.plan.num_parameters()
     }
 
     /// Names, shapes and places of the parameters.
-    pub fn parameter_segments(&self) -> Vec<ParameterSegment> {
-        let mut segments: Vec<_> = self
-            .mlp
-            .parameter_segments()
-            .iter()
-            .map(|segment| ParameterSegment { name: format!("mlp.{}", segment.name), ..segment.clone() })
-            .collect();
-        if self.config.bias {
-            segments.push(ParameterSegment {
-                name: "bias".to_owned(),
-                shape: vec![self.config.out_channels],
-                range: self.mlp.num_parameters()..self.num_parameters(),
-            });
-        }
-        segments
+    pub fn parameter_segments(&self) -> &[ParameterSegment] {
+        self.plan.parameter_segments()
+    }
+
+    /// The kernel state on the host, on the grid of [`plan`](Self::plan): copied unless it is there.
+    ///
+    /// # Errors
+    /// What the device reports.
+    pub fn host_state(&self) -> Outcome<B, Cow<'_, [Complex<B::Real>]>> {
+        self.backend.values_to_host(&self.state)
+    }
+
+    /// Number of parameters of the kernel network, which come before the bias.
+    pub(super) fn network_len(&self) -> usize {
+        self.mlp().num_parameters()
+    }
+
+    /// Every position of the kernel.
+    fn every_position(&self) -> SampledPositions {
+        SampledPositions::all(self.plan.grid.num_positions() as u32)
     }
 
     /// Initialises the parameters and the kernel state.
     ///
-    /// The network is initialised from `seed`, the bias is zero. Then the network's fixed output scale is
-    /// chosen so that the layer's output variance on white noise is that of a He-initialised convolution (or the
-    /// one given to [`try_between_spectra`](Self::try_between_spectra)), and the state is filled as configured. The history of refreshes is empty afterwards.
+    /// The network is initialised from `seed`, the bias is zero. Then the network's fixed output scale is chosen so that
+    /// the layer's output variance on white noise is the plan's: that of a He-initialised convolution, or the one given
+    /// to [`EnginePlan::try_between_spectra`]. The state is filled as configured, and the history of refreshes is empty.
     ///
     /// # Errors
     /// [`CoreError::ShapeMismatch`] if `params` has the wrong length; [`CoreError::DegenerateKernel`] if the
     /// initial kernel is zero everywhere.
-    pub fn initialize(&mut self, seed: StepSeed, params: &mut [T]) -> Result<()> {
-        check_len("CfConv2dEngine::initialize", "params", self.num_parameters(), params.len())?;
-        let (network, bias) = params.split_at_mut(self.mlp.num_parameters());
-        self.mlp.initialize(&mut seed.rng(Purpose::InitializeParameters), network);
-        bias.fill(T::zero());
-        self.mlp.set_output_scale(T::one());
-        self.mlp.evaluate(network, Positions::All, self.state.values_mut())?;
-        let image = (self.config.height, self.config.width);
+    pub fn initialize(&mut self, seed: StepSeed, params: B::SliceMut<'_>) -> Outcome<B> {
+        check_len("CfConv2dEngine::initialize", "params", self.num_parameters(), B::len_mut(&params))?;
+        // On the host, so that every device begins with the same bits.
+        let mut host = vec![B::Real::cast(0.0); self.num_parameters()];
+        let network = &mut host[..self.network_len()];
+        let mut values = vec![Complex::default(); self.plan.grid.num_positions()];
+        let mlp = self.backend.mlp_mut();
+        mlp.initialize(&mut seed.rng(Purpose::InitializeParameters), network);
+        mlp.set_output_scale(B::Real::cast(1.0));
+        mlp.evaluate(network, Positions::All, &mut values).map_err(CoreError::from)?;
+        let config = self.plan.config();
         let scale = variance_output_scale(
             &self.plan.grid,
-            self.state.values(),
-            self.config.out_channels,
-            image,
+            &values,
+            config.out_channels,
+            (config.height, config.width),
             self.plan.zeros(),
-            self.initial_variance,
+            self.plan.initial_variance(),
         )?;
-        self.mlp.set_output_scale(T::cast(scale));
-        match self.config.initial_fill {
-            InitialFill::Phi => self.mlp.evaluate(network, Positions::All, self.state.values_mut())?,
-            InitialFill::Zeros => self.state.values_mut().fill(Complex::default()),
+        mlp.set_output_scale(B::Real::cast(scale));
+        match config.initial_fill {
+            InitialFill::Phi => {
+                mlp.evaluate(network, Positions::All, &mut values).map_err(CoreError::from)?;
+            }
+            InitialFill::Zeros => values.fill(Complex::default()),
         }
-        self.history = RefreshHistory::default();
-        self.undo.forget();
-        self.phase = Phase::Idle;
+        self.backend.upload(&host, params)?;
+        self.backend.upload_values(&values, &mut self.state)?;
+        self.forget(RefreshHistory::default());
         Ok(())
     }
 
@@ -276,30 +272,36 @@ impl<T: Real> CfConv2dEngine<T> {
     /// [`CoreError::ShapeMismatch`] if `params` has the wrong length.
     pub fn begin_step(
         &mut self,
-        params: &[T],
+        params: B::Slice<'_>,
         seed: StepSeed,
-        workspace: &mut CfConvWorkspace<T>,
-    ) -> Result<()> {
-        check_len("CfConv2dEngine::begin_step", "params", self.num_parameters(), params.len())?;
-        let network = &params[..self.mlp.num_parameters()];
-        self.evaluation_kernel = Vec::new();
-        self.sampler.follow(self.history.gap_profile());
+        workspace: &mut EngineWorkspace<B>,
+    ) -> Outcome<B> {
+        check_len("CfConv2dEngine::begin_step", "params", self.num_parameters(), B::len(params))?;
+        let network = B::part(params, 0..self.network_len());
+        self.evaluation_kernel = B::Values::default();
+        self.sampler.set_gap_profile(self.history.gap_profile());
         self.sampler.sample_into(seed, &mut self.positions);
-        self.undo.record(&self.positions, &self.state);
+        let Self { backend, sampler, positions, state, .. } = self;
+        backend.set_positions(positions)?;
+        self.rollback.record(backend, state, positions)?;
+        let ema_alpha = self.plan.config().ema_alpha;
         let mut gap_profile = self.history.gap_profile();
-        if self.positions.is_all() && self.config.ema_alpha == 1.0 {
-            self.mlp.evaluate(network, Positions::All, self.state.values_mut())?;
+        if positions.is_all() && ema_alpha == 1.0 {
+            backend.evaluate(network, positions, state)?;
         } else {
-            resize_exact(&mut workspace.values, self.positions.len(), Complex::default());
-            self.mlp.evaluate(network, self.positions.as_positions(), &mut workspace.values)?;
-            if self.sampler.measures_gaps(seed) {
-                gap_profile = GapProfile::measure(&self.positions, self.state.values(), &workspace.values);
+            let phi = &mut workspace.values;
+            backend.resize(phi, positions.len())?;
+            backend.evaluate(network, positions, phi)?;
+            if sampler.measures_gaps(seed) {
+                let (state, phi) = (backend.values_to_host(state)?, backend.values_to_host(phi)?);
+                gap_profile = GapProfile::measure(positions, &state, &phi);
             }
-            self.state.refresh(&self.positions, &workspace.values)?;
+            backend.blend(state, positions, phi, B::Real::cast(ema_alpha))?;
+            backend.release(phi);
         }
         self.history.push(seed);
-        self.history.follow(gap_profile);
-        self.application.prepare(self.state.values())?;
+        self.history.set_gap_profile(gap_profile);
+        backend.prepare(state)?;
         self.phase = Phase::Training;
         Ok(())
     }
@@ -308,8 +310,8 @@ impl<T: Real> CfConv2dEngine<T> {
     ///
     /// # Errors
     /// [`CoreError::ShapeMismatch`] if `params` has the wrong length.
-    pub fn begin_evaluation(&mut self, params: &[T]) -> Result<()> {
-        self.prepare_evaluation(params, self.config.evaluation_kernel)
+    pub fn begin_evaluation(&mut self, params: B::Slice<'_>) -> Outcome<B> {
+        self.prepare_evaluation(params, self.config().evaluation_kernel)
     }
 
     /// Begins an evaluation with Φ at every position, whatever is configured: for parameters that did not fill
@@ -317,45 +319,49 @@ impl<T: Real> CfConv2dEngine<T> {
     ///
     /// # Errors
     /// [`CoreError::ShapeMismatch`] if `params` has the wrong length.
-    pub fn begin_dense_evaluation(&mut self, params: &[T]) -> Result<()> {
+    pub fn begin_dense_evaluation(&mut self, params: B::Slice<'_>) -> Outcome<B> {
         self.prepare_evaluation(params, EvaluationKernel::Dense)
     }
 
-    fn prepare_evaluation(&mut self, params: &[T], kernel: EvaluationKernel) -> Result<()> {
-        check_len("CfConv2dEngine::begin_evaluation", "params", self.num_parameters(), params.len())?;
-        let network = &params[..self.mlp.num_parameters()];
+    fn prepare_evaluation(&mut self, params: B::Slice<'_>, kernel: EvaluationKernel) -> Outcome<B> {
+        check_len("CfConv2dEngine::begin_evaluation", "params", self.num_parameters(), B::len(params))?;
+        let network = B::part(params, 0..self.network_len());
         let dense = kernel == EvaluationKernel::Dense;
-        let own_kernel = dense || self.config.polish;
+        let own_kernel = dense || self.config().refresh_before_evaluation;
         if own_kernel {
-            let num_positions = self.plan.grid.num_positions();
-            resize_exact(&mut self.evaluation_kernel, num_positions, Complex::default());
-            self.mlp.evaluate(network, Positions::All, &mut self.evaluation_kernel)?;
+            let positions = self.every_position();
+            self.backend.resize(&mut self.evaluation_kernel, positions.len())?;
+            self.backend.evaluate(network, &positions, &mut self.evaluation_kernel)?;
             if !dense {
-                self.state.polish_into(&mut self.evaluation_kernel)?;
+                let ema_alpha = B::Real::cast(self.config().ema_alpha);
+                self.backend.blend_into(&self.state, &mut self.evaluation_kernel, ema_alpha)?;
             }
         } else {
-            self.evaluation_kernel = Vec::new();
+            self.evaluation_kernel = B::Values::default();
         }
+        self.begin_prepared_evaluation(own_kernel)
+    }
+
+    fn begin_prepared_evaluation(&mut self, own_kernel: bool) -> Outcome<B> {
         self.phase = Phase::Evaluation { own_kernel };
-        let values = if own_kernel { &self.evaluation_kernel } else { self.state.values() };
-        self.application.prepare(values)
+        self.backend.prepare(if own_kernel { &self.evaluation_kernel } else { &self.state })
     }
 
     /// The kernel of the current evaluation, on the layer's grid.
-    pub(super) fn evaluation_values(&self) -> Option<&[Complex<T>]> {
+    pub(super) fn kernel_of_evaluation(&self) -> Option<&B::Values> {
         match self.phase {
             Phase::Evaluation { own_kernel: true } => Some(&self.evaluation_kernel),
-            Phase::Evaluation { own_kernel: false } => Some(self.state.values()),
+            Phase::Evaluation { own_kernel: false } => Some(&self.state),
             _ => None,
         }
     }
 
     /// Begins an evaluation with these values on the layer's grid.
-    pub(super) fn begin_evaluation_of(&mut self, values: Vec<Complex<T>>) -> Result<()> {
+    pub(super) fn begin_evaluation_of(&mut self, values: &[Complex<B::Real>]) -> Outcome<B> {
         debug_assert_eq!(values.len(), self.plan.grid.num_positions());
-        self.evaluation_kernel = values;
-        self.phase = Phase::Evaluation { own_kernel: true };
-        self.application.prepare(&self.evaluation_kernel)
+        self.backend.resize(&mut self.evaluation_kernel, values.len())?;
+        self.backend.upload_values(values, &mut self.evaluation_kernel)?;
+        self.begin_prepared_evaluation(true)
     }
 
     /// Computes the output of a batch; in a training step keeps what [`backward`](Self::backward) needs.
@@ -365,31 +371,29 @@ impl<T: Real> CfConv2dEngine<T> {
     /// slice has the wrong length.
     pub fn forward(
         &mut self,
-        params: &[T],
+        params: B::Slice<'_>,
         batch: usize,
-        input: &[T],
-        output: &mut [T],
-        workspace: &mut CfConvWorkspace<T>,
-    ) -> Result<()> {
+        input: B::Slice<'_>,
+        output: B::SliceMut<'_>,
+        workspace: &mut EngineWorkspace<B>,
+    ) -> Outcome<B> {
         const OP: &str = "CfConv2dEngine::forward";
-        let plane_len = self.plan.plane_len();
         check_batch(OP, batch)?;
-        check_len(OP, "params", self.num_parameters(), params.len())?;
-        check_len(OP, "input", self.config.in_channels * plane_len * batch, input.len())?;
-        check_len(OP, "output", self.config.out_channels * plane_len * batch, output.len())?;
-        let training = match self.phase {
+        check_len(OP, "params", self.num_parameters(), B::len(params))?;
+        check_len(OP, "input", self.plan.input_len(batch), B::len(input))?;
+        check_len(OP, "output", self.plan.output_len(batch), B::len_mut(&output))?;
+        let (kernel, training) = match self.phase {
             Phase::Idle => {
-                return Err(CoreError::WrongOrder { op: OP, needed: "begin_step or begin_evaluation" });
+                let needed = "begin_step or begin_evaluation";
+                return Err(CoreError::WrongOrder { op: OP, needed }.into());
             }
-            Phase::Training | Phase::Forwarded { .. } => true,
-            Phase::Evaluation { .. } => false,
+            Phase::Training | Phase::Forwarded { .. } => (&self.state, true),
+            Phase::Evaluation { own_kernel: false } => (&self.state, false),
+            Phase::Evaluation { own_kernel: true } => (&self.evaluation_kernel, false),
         };
-        let values = match self.phase {
-            Phase::Evaluation { own_kernel: true } => &self.evaluation_kernel,
-            _ => self.state.values(),
-        };
-        let bias = self.config.bias.then(|| &params[self.mlp.num_parameters()..]);
-        self.application.forward(batch, input, values, bias, output, training, &mut workspace.application);
+        let bias =
+            self.plan.config().bias.then(|| B::part(params, self.network_len()..self.num_parameters()));
+        self.backend.forward(kernel, batch, input, bias, output, training, &mut workspace.backend)?;
         if training {
             self.phase = Phase::Forwarded { batch };
         }
@@ -407,113 +411,57 @@ impl<T: Real> CfConv2dEngine<T> {
     /// `begin_step`; [`CoreError::ShapeMismatch`] if a slice has the wrong length.
     pub fn backward(
         &mut self,
-        params: &[T],
+        params: B::Slice<'_>,
         batch: usize,
-        grad_output: &[T],
-        grad_input: Option<&mut [T]>,
-        grad_params: &mut [T],
-        workspace: &mut CfConvWorkspace<T>,
-    ) -> Result<()> {
+        grad_output: B::Slice<'_>,
+        grad_input: Option<B::SliceMut<'_>>,
+        mut grad_params: B::SliceMut<'_>,
+        workspace: &mut EngineWorkspace<B>,
+    ) -> Outcome<B> {
         const OP: &str = "CfConv2dEngine::backward";
-        let plane_len = self.plan.plane_len();
-        check_len(OP, "params", self.num_parameters(), params.len())?;
-        check_len(OP, "grad_params", self.num_parameters(), grad_params.len())?;
+        let (network, all) = (0..self.network_len(), self.num_parameters());
+        check_len(OP, "params", all, B::len(params))?;
+        check_len(OP, "grad_params", all, B::len_mut(&grad_params))?;
         match self.phase {
             Phase::Forwarded { batch: forwarded } => {
                 check_len(OP, "grad_output batch", forwarded, batch)?;
             }
-            _ => return Err(CoreError::WrongOrder { op: OP, needed: "begin_step and forward" }),
+            _ => return Err(CoreError::WrongOrder { op: OP, needed: "begin_step and forward" }.into()),
         }
-        check_len(OP, "grad_output", self.config.out_channels * plane_len * batch, grad_output.len())?;
+        check_len(OP, "grad_output", self.plan.output_len(batch), B::len(grad_output))?;
         if let Some(grad_input) = &grad_input {
-            check_len(OP, "grad_input", self.config.in_channels * plane_len * batch, grad_input.len())?;
+            check_len(OP, "grad_input", self.plan.input_len(batch), B::len_mut(grad_input))?;
         }
-        let alpha = self.config.ema_alpha;
-        let (constant, by_position) = match self.config.gradient_scale {
-            GradientScale::EmaAlpha => (alpha, false),
-            GradientScale::StraightThrough => (1.0, false),
-            GradientScale::Unbiased => match self.sampler.constant_inclusion_probability() {
-                Some(probability) => (alpha / probability, false),
-                None => (alpha, true),
-            },
-        };
-        let (network, grad_network, grad_bias) = {
-            let at = self.mlp.num_parameters();
-            let (grad_network, grad_bias) = grad_params.split_at_mut(at);
-            (&params[..at], grad_network, grad_bias)
-        };
-        let CfConvWorkspace { application, values } = workspace;
-        resize_exact(values, self.positions.len(), Complex::default());
-        self.application.backward(
-            batch,
-            grad_output,
-            self.state.values(),
-            self.positions.list(),
-            T::cast(constant),
-            values,
-            grad_input,
-            application,
-        )?;
+        let (scale, by_position) = self.gradient_scale();
+        let Self { backend, sampler, positions, state, .. } = self;
+        let EngineWorkspace { backend: workspace, values } = workspace;
+        backend.resize(values, positions.len())?;
+        let scale = B::Real::cast(scale);
+        backend.backward(state, batch, grad_output, positions, scale, values, grad_input, workspace)?;
         if by_position {
-            for (gradient, position) in values.iter_mut().zip(self.positions.iter()) {
-                *gradient /= T::cast(self.sampler.inclusion_probability(position));
-            }
+            let probability = |position| sampler.inclusion_probability(position);
+            backend.divide(values, positions.iter().map(probability))?;
         }
-        self.mlp.evaluate_vjp(network, self.positions.as_positions(), values, grad_network)?;
-        if self.config.bias {
-            match self.plan.domain {
-                Domain::Images => add_plane_sums(grad_output, plane_len * batch, grad_bias),
-                Domain::Spectra => {
-                    let pixels = T::cast((self.config.height * self.config.width) as f64);
-                    for (grad, plane) in grad_bias.iter_mut().zip(grad_output.chunks(plane_len * batch)) {
-                        *grad += pixels.sqrt() * plane[..batch].iter().copied().sum::<T>();
-                    }
-                }
-            }
+        let grad_network = B::part_mut(&mut grad_params, network.clone());
+        backend.evaluate_vjp(B::part(params, network.clone()), positions, values, grad_network)?;
+        backend.release(values);
+        if self.plan.config().bias {
+            let grad_bias = B::part_mut(&mut grad_params, network.end..all);
+            backend.bias_gradient(batch, grad_output, grad_bias)?;
         }
         Ok(())
     }
 
-    /// The shadow gap ‖K̃ − Φ‖/‖Φ‖ over every position; Φ is evaluated in tiles and not kept.
-    ///
-    /// # Errors
-    /// [`CoreError::ShapeMismatch`] if `params` has the wrong length.
-    pub fn shadow_gap(&self, params: &[T]) -> Result<f64> {
-        let population = self.plan.grid.num_positions() as u32;
-        self.gap_over(params, 0..population)
-    }
-
-    /// An estimate of the [`shadow_gap`](Self::shadow_gap) from one position of each of `count` strata.
-    ///
-    /// # Errors
-    /// As for [`shadow_gap`](Self::shadow_gap).
-    pub fn sampled_shadow_gap(&self, params: &[T], count: usize, seed: StepSeed) -> Result<f64> {
-        let population = self.plan.grid.num_positions();
-        if count >= population {
-            return self.shadow_gap(params);
-        }
-        let mut rng = seed.rng(Purpose::EstimateShadowGap);
-        let positions = draw_stratified(&mut rng, population as u32, count.max(1) as u32);
-        self.gap_over(params, positions.into_iter())
-    }
-
-    fn gap_over(&self, params: &[T], mut positions: impl Iterator<Item = u32>) -> Result<f64> {
-        check_len("CfConv2dEngine::shadow_gap", "params", self.num_parameters(), params.len())?;
-        let network = &params[..self.mlp.num_parameters()];
-        let mut gap = ShadowGap::default();
-        let (mut list, mut state) = (Vec::with_capacity(TILE), Vec::with_capacity(TILE));
-        let mut phi = Vec::new();
-        loop {
-            list.clear();
-            list.extend(positions.by_ref().take(TILE));
-            if list.is_empty() {
-                return Ok(gap.ratio());
-            }
-            phi.resize(list.len(), Complex::default());
-            self.mlp.evaluate(network, Positions::List(&list), &mut phi)?;
-            state.clear();
-            state.extend(list.iter().map(|&position| self.state.values()[position as usize]));
-            gap.add(&state, &phi);
+    /// The factor g of the kernel's gradient, and whether each gradient is divided by its inclusion probability too.
+    fn gradient_scale(&self) -> (f64, bool) {
+        let ema_alpha = self.config().ema_alpha;
+        match self.config().gradient_scale {
+            GradientScale::EmaAlpha => (ema_alpha, false),
+            GradientScale::StraightThrough => (1.0, false),
+            GradientScale::Unbiased => match self.sampler.constant_inclusion_probability() {
+                Some(probability) => (ema_alpha / probability, false),
+                None => (ema_alpha, true),
+            },
         }
     }
 
@@ -524,7 +472,7 @@ impl<T: Real> CfConv2dEngine<T> {
 
     /// The fixed factor of the network's output.
     pub fn output_scale(&self) -> f64 {
-        self.mlp.output_scale().as_f64()
+        self.mlp().output_scale().as_f64()
     }
 
     /// The steps that have refreshed the state.
@@ -532,60 +480,62 @@ impl<T: Real> CfConv2dEngine<T> {
         &self.history
     }
 
-    /// Restores what [`kernel_state`](Self::kernel_state), [`refresh_history`](Self::refresh_history) and
-    /// [`output_scale`](Self::output_scale) gave.
+    /// Restores what [`host_state`](Self::host_state), [`refresh_history`](Self::refresh_history) and
+    /// [`output_scale`](Self::output_scale) gave: what a checkpoint must hold besides the parameters.
     ///
     /// # Errors
     /// [`CoreError::ShapeMismatch`] if `values` has the wrong length; [`CoreError::InvalidSetting`] if
     /// `output_scale` is not finite.
     pub fn load_state(
         &mut self,
-        values: &[Complex<T>],
+        values: &[Complex<B::Real>],
         history: RefreshHistory,
         output_scale: f64,
-    ) -> Result<()> {
+    ) -> Outcome<B> {
         check_len("CfConv2dEngine::load_state", "values", self.plan.grid.num_positions(), values.len())?;
         if !output_scale.is_finite() {
             return Err(CoreError::InvalidSetting {
                 setting: "output_scale",
                 expected: "a finite number",
                 got: output_scale.to_string(),
-            });
+            }
+            .into());
         }
-        self.state.values_mut().copy_from_slice(values);
-        self.history = history;
-        self.mlp.set_output_scale(T::cast(output_scale));
-        self.undo.forget();
-        self.phase = Phase::Idle;
+        self.backend.upload_values(values, &mut self.state)?;
+        self.backend.mlp_mut().set_output_scale(B::Real::cast(output_scale));
+        self.forget(history);
         Ok(())
     }
 
-    /// Whatever was prepared no longer fits.
+    /// Starts again from a state that the steps of `history` have filled.
+    fn forget(&mut self, history: RefreshHistory) {
+        self.history = history;
+        self.rollback.forget();
+        self.set_idle();
+    }
+
+    /// Whatever was prepared does not fit any more.
     pub(super) fn set_idle(&mut self) {
         self.phase = Phase::Idle;
     }
 
     /// Bytes of the kernel state.
     pub fn state_bytes(&self) -> usize {
-        self.state.bytes()
+        B::values_bytes(&self.state)
     }
 
     /// Bytes kept from a training forward pass for its backward pass.
     pub fn saved_bytes(&self) -> usize {
-        self.application.saved_bytes()
+        self.backend.saved_bytes()
     }
 
     /// Bytes of everything else the layer keeps between calls; the workspace counts itself.
     pub fn scratch_bytes(&self) -> usize {
-        self.application.scratch_bytes()
-            + self.evaluation_kernel.capacity() * size_of::<Complex<T>>()
-            + self.undo.bytes()
+        self.backend.scratch_bytes()
+            + B::values_bytes(&self.evaluation_kernel)
+            + B::values_bytes(self.rollback.values())
             + self.positions.bytes()
             + self.sampler.scratch_bytes()
-    }
-
-    fn bias_len(&self) -> usize {
-        if self.config.bias { self.config.out_channels } else { 0 }
     }
 }
 

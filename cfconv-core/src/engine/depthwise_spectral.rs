@@ -8,7 +8,7 @@ use cfconv_fft::simd::{Isa, Kernel, dispatch};
 use cfconv_fft::{Complex, Real};
 use rayon::prelude::*;
 
-use super::exact_growth::resize_exact;
+use super::buffers::resize_exact;
 use super::scratch_pool::ScratchPool;
 use super::spectral_conv::first_points;
 use super::{SavedSpectrum, SpectralWorkspace};
@@ -275,10 +275,10 @@ impl<T: Real> DepthwiseSpectralConv<T> {
                 let scale = scale / sizes.area();
                 for (sum, bin) in sums.iter().zip(sizes.bins_by_column()) {
                     let column = bin % sizes.half_width();
-                    let self_conjugate = column == 0 || 2 * column == sizes.kernel_width;
-                    let multiplicity = if self_conjugate { T::ONE } else { T::ONE + T::ONE };
+                    let multiplicity = cfconv_fft::multiplicity(column, sizes.kernel_width);
                     let total = |lanes: &[T; LANES]| lanes.iter().copied().sum::<T>();
-                    gradients[bin] = Complex::new(total(&sum.re), total(&sum.im)).scale(scale * multiplicity);
+                    gradients[bin] = Complex::new(total(&sum.re), total(&sum.im))
+                        .scale(scale * T::cast(multiplicity as f64));
                 }
             });
         });

@@ -2,18 +2,16 @@
 
 use cfconv_fft::{Complex, Real};
 
-use super::{AppliedForm, EnginePlan};
-use crate::config::{CfConv2dConfig, EvaluationKernel};
-use crate::error::Result;
-use crate::sampler::PositionSampler;
+use super::{EnginePlan, PlannedAlgorithm};
+use crate::config::EvaluationKernel;
 
-/// Bytes that a [`CfConv2dEngine`](super::CfConv2dEngine) and its workspace grow to.
+/// Bytes that a [`Engine`](super::Engine) and its workspace grow to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct PlannedMemory {
     /// The kernel state.
     pub state: usize,
-    /// What undoing a step needs, where that is kept.
-    pub undo: usize,
+    /// What rolling a step back needs, where that is enabled.
+    pub rollback: usize,
     /// The kernel of an evaluation that does not use the state itself.
     pub evaluation_kernel: usize,
     /// What a training forward pass keeps for its backward pass.
@@ -56,13 +54,10 @@ impl PlannedWorkspace {
 
 impl EnginePlan {
     /// What a layer with this plan grows to with batches of up to `training_batch` and `evaluation_batch` images on
-    /// `threads` threads, while it trains with `config` and keeps what undoing a step needs.
+    /// `threads` threads, while it trains with steps that can be rolled back.
     ///
-    /// `dense_evaluation` says whether [`begin_dense_evaluation`](super::CfConv2dEngine::begin_dense_evaluation) is
+    /// `dense_evaluation` says whether [`begin_dense_evaluation`](super::Engine::begin_dense_evaluation) is
     /// to be called. Not counted are tables of twiddles and the tiles of the kernel network, some hundred KiB.
-    ///
-    /// # Errors
-    /// What the sampler's configuration does not allow.
     ///
     /// # Examples
     /// ```
@@ -71,37 +66,40 @@ impl EnginePlan {
     ///
     /// let mut config = CfConv2dConfig::new(4, 8, 16, 16);
     /// config.sampler = SamplerConfig::Stratified { num_positions: NumPositions::Share(0.25) };
-    /// let memory = EnginePlan::new(&config).memory::<f32>(&config, 32, 32, 2, false)?;
+    /// let memory = EnginePlan::try_new(&config)?.memory::<f32>(32, 32, 2, false);
     /// // 16×9 frequencies of 4×8 channel pairs, complex.
     /// assert_eq!(memory.state, 16 * 9 * 32 * 8);
-    /// assert_eq!(memory.undo, memory.state / 4); // a step visits a quarter of the positions
+    /// assert_eq!(memory.rollback, memory.state / 4); // a step visits a quarter of the positions
     /// // Two blocks of 16 images, 9 columns, 4 channels, 16 rows.
     /// assert_eq!(memory.saved, 2 * 9 * 4 * 16 * 16 * 8);
     /// # Ok::<(), cfconv_core::CoreError>(())
     /// ```
     pub fn memory<T: Real>(
         &self,
-        config: &CfConv2dConfig,
         training_batch: usize,
         evaluation_batch: usize,
         threads: usize,
         dense_evaluation: bool,
-    ) -> Result<PlannedMemory> {
+    ) -> PlannedMemory {
+        let config = self.config();
         let complex = size_of::<Complex<T>>();
-        let sampler = PositionSampler::try_new(&config.sampler, self.grid)?;
-        let visited = sampler.max_positions() * complex;
+        let visited = self.sampler().max_positions() * complex;
         let state = self.grid.num_positions() * complex;
-        let own_kernel =
-            dense_evaluation || config.polish || config.evaluation_kernel == EvaluationKernel::Dense;
+        let own_kernel = dense_evaluation
+            || config.refresh_before_evaluation
+            || config.evaluation_kernel == EvaluationKernel::Dense;
         let mut memory = PlannedMemory {
             state,
-            undo: visited,
+            rollback: visited,
             evaluation_kernel: if own_kernel { state } else { 0 },
-            scratch: sampler.planned_bytes(),
+            scratch: self.sampler().planned_bytes(),
             ..Default::default()
         };
-        if matches!(self.form, AppliedForm::Spectral | AppliedForm::LatticeFft) {
-            let conv = self.spectral::<T>();
+        let spectral = match self.algorithm {
+            PlannedAlgorithm::Spectral | PlannedAlgorithm::LatticeFft => Some(self.spectral::<T>()),
+            PlannedAlgorithm::LatticeDirect => None,
+        };
+        if let Some(conv) = &spectral {
             memory.saved = conv.planned_saved_bytes(training_batch);
             memory.scratch += conv.planned_scratch_bytes(threads);
             memory.workspace =
@@ -109,19 +107,18 @@ impl EnginePlan {
         }
         memory.workspace.values = visited;
         let taps = self.grid.height * self.grid.width * self.grid.num_channel_pairs() * size_of::<T>();
-        match self.form {
-            AppliedForm::Spectral => {}
-            AppliedForm::LatticeFft => {
-                let kernel = self.spectral::<T>().num_positions() * complex;
+        match spectral {
+            Some(_) if self.algorithm == PlannedAlgorithm::Spectral => {}
+            Some(conv) => {
+                let kernel = conv.num_positions() * complex;
                 memory.scratch += taps + kernel;
                 memory.workspace.lattice_spectrum = kernel;
             }
-            AppliedForm::LatticeDirect => {
-                let inputs = config.in_channels * config.height * config.width * training_batch;
-                memory.saved = inputs * size_of::<T>();
+            None => {
+                memory.saved = self.input_len(training_batch) * size_of::<T>();
                 memory.scratch += 3 * taps + self.direct::<T>().planned_scratch_bytes(threads);
             }
         }
-        Ok(memory)
+        memory
     }
 }

@@ -20,8 +20,8 @@ use cfconv_fft::simd::dispatch;
 use cfconv_fft::{Complex, Real, multiplicity};
 use rayon::prelude::*;
 
+use super::buffers::resize_exact;
 use super::channel_mix::MixColumn;
-use super::exact_growth::resize_exact;
 use super::kernel_samples::{SampleColumn, split_by_column};
 use super::scratch_pool::ScratchPool;
 
@@ -222,7 +222,7 @@ impl<T: Real> SpectralConv<T> {
         let of_many = batch.div_ceil(LANES).min(self.group) * column_len;
         // Evaluations of few images have a block of channels where others have one of images.
         let channel_blocks = sizes.in_channels.div_ceil(LANES) + sizes.out_channels.div_ceil(LANES);
-        let of_few = batch.min(Self::FEW_IMAGES) * sizes.column_len(channel_blocks);
+        let of_few = batch.min(Self::SMALL_BATCH) * sizes.column_len(channel_blocks);
         sizes.half_width() * of_many.max(of_few) * size_of::<Point<T>>()
     }
 
@@ -276,8 +276,8 @@ impl<T: Real> SpectralConv<T> {
         output: &mut [T],
         workspace: &mut SpectralWorkspace<T>,
     ) {
-        if batch <= Self::FEW_IMAGES && self.domain == Domain::Images {
-            return self.infer_few(batch, input, kernel, bias, output, workspace);
+        if batch <= Self::SMALL_BATCH && self.domain == Domain::Images {
+            return self.infer_small_batch(batch, input, kernel, bias, output, workspace);
         }
         let sizes = self.sizes;
         let column_len = sizes.column_len(sizes.in_channels.max(sizes.out_channels));

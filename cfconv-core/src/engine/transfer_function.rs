@@ -5,12 +5,12 @@ use cfconv_fft::{Complex, Real, half_width};
 use cfconv_mlp::KernelGrid;
 use rayon::prelude::*;
 
-use super::cf_conv2d::CfConv2dEngine;
-use super::plan::{AppliedForm, EnginePlan};
+use super::backend::{EngineBackend, Outcome};
+use super::cf_conv2d::Engine;
+use super::plan::{EnginePlan, PlannedAlgorithm};
 use crate::error::{CoreError, Result};
 use crate::lattice::Lattice;
 use crate::pair_planes::inverse_planes;
-use crate::sampler::SamplerConfig;
 
 /// What a layer multiplies each frequency of its input by.
 ///
@@ -195,30 +195,27 @@ fn source_rows(p: usize, new: usize, old: usize) -> Vec<usize> {
     vec![row(negative)]
 }
 
-impl<T: Real> CfConv2dEngine<T> {
+impl<B: EngineBackend> Engine<B> {
     /// The transfer function of the kernel that the current evaluation uses; of a lattice that of the taps.
     ///
     /// # Errors
     /// [`CoreError::WrongOrder`] unless an evaluation has begun.
-    pub fn transfer_function(&self) -> Result<TransferFunction<T>> {
-        let Some(values) = self.evaluation_values() else {
+    pub fn transfer_function(&self) -> Outcome<B, TransferFunction<B::Real>> {
+        let Some(kernel) = self.kernel_of_evaluation() else {
             let op = "CfConv2dEngine::transfer_function";
-            return Err(CoreError::WrongOrder { op, needed: "begin_evaluation" });
+            return Err(CoreError::WrongOrder { op, needed: "begin_evaluation" }.into());
         };
-        let mut values = values.to_vec();
-        let config = self.config();
-        let mut dense = config.clone();
-        dense.sampler = SamplerConfig::All {};
-        let grid = EnginePlan::new(&dense).grid;
-        if self.plan().form != AppliedForm::Spectral {
-            let lattice = Lattice::try_new(self.plan().grid.height, grid.in_channels, grid.out_channels)?;
-            let mut taps = vec![T::zero(); lattice.num_taps()];
-            lattice.taps(&values, &mut taps)?;
-            let torus = LanesRfft2::try_new(grid.height, grid.width)?;
-            values = vec![Complex::default(); grid.num_positions()];
-            lattice.spectrum(&torus, &taps, &mut values)?;
-        }
-        Ok(TransferFunction { values, grid, image: (config.height, config.width) })
+        let values = self.backend.values_to_host(kernel)?;
+        let plan = self.plan();
+        let (height, width) = plan.dense_torus();
+        let grid = KernelGrid { height, width, ..plan.grid };
+        let values = match plan.algorithm {
+            PlannedAlgorithm::Spectral => values.into_owned(),
+            PlannedAlgorithm::LatticeFft | PlannedAlgorithm::LatticeDirect => {
+                lattice_spectrum(plan, &values, &grid)?
+            }
+        };
+        Ok(TransferFunction { values, grid, image: plan.image() })
     }
 
     /// Begins an evaluation with the kernel of another layer, resampled to this one's images; the training state
@@ -227,8 +224,8 @@ impl<T: Real> CfConv2dEngine<T> {
     /// # Errors
     /// [`CoreError::ShapeMismatch`] if the channels differ; [`CoreError::InvalidSetting`] if this layer's sampler is
     /// a lattice, which has no place for the kernel.
-    pub fn begin_transferred_evaluation(&mut self, function: &TransferFunction<T>) -> Result<()> {
-        let (grid, form) = (self.plan().grid, self.plan().form);
+    pub fn begin_transferred_evaluation(&mut self, function: &TransferFunction<B::Real>) -> Outcome<B> {
+        let (grid, algorithm) = (self.plan().grid, self.plan().algorithm);
         let channels = |grid: KernelGrid| vec![grid.in_channels, grid.out_channels];
         if channels(grid) != channels(function.grid) {
             return Err(CoreError::ShapeMismatch {
@@ -236,19 +233,35 @@ impl<T: Real> CfConv2dEngine<T> {
                 operand: "channels of the function",
                 expected: channels(grid),
                 got: channels(function.grid),
-            });
+            }
+            .into());
         }
-        if form != AppliedForm::Spectral {
+        if algorithm != PlannedAlgorithm::Spectral {
             return Err(CoreError::InvalidSetting {
                 setting: "sampler.kind",
                 expected: "any but the lattice for a transferred kernel",
                 got: self.config().sampler.kind().to_owned(),
-            });
+            }
+            .into());
         }
-        let image = (self.config().height, self.config().width);
-        let values = function.resampled(image, grid.height, grid.width).values;
-        self.begin_evaluation_of(values)
+        let image = self.plan().image();
+        self.begin_evaluation_of(&function.resampled(image, grid.height, grid.width).values)
     }
+}
+
+/// The spectrum on `grid` of the taps that a lattice's values give.
+fn lattice_spectrum<T: Real>(
+    plan: &EnginePlan,
+    values: &[Complex<T>],
+    grid: &KernelGrid,
+) -> Result<Vec<Complex<T>>> {
+    let lattice = Lattice::try_new(plan.grid.height, grid.in_channels, grid.out_channels)?;
+    let mut taps = vec![T::zero(); lattice.num_taps()];
+    lattice.taps(values, &mut taps)?;
+    let torus = LanesRfft2::try_new(grid.height, grid.width)?;
+    let mut spectrum = vec![Complex::default(); grid.num_positions()];
+    lattice.spectrum(&torus, &taps, &mut spectrum)?;
+    Ok(spectrum)
 }
 
 #[cfg(test)]
@@ -257,8 +270,8 @@ mod tests {
     use ndarray::{Array2, Array4};
 
     use super::*;
-    use crate::engine::{CfConvWorkspace, PaddingMode};
-    use crate::{CfConv2dConfig, StepSeed};
+    use crate::engine::{CfConv2dEngine, CfConvWorkspace, PaddingMode};
+    use crate::{CfConv2dConfig, SamplerConfig, StepSeed};
 
     fn layer(
         height: usize,
@@ -305,6 +318,22 @@ mod tests {
         output.chunks(height * width).map(plane).collect()
     }
 
+    /// The largest absolute value; not a number if one of them is not.
+    fn largest<'a>(values: impl Iterator<Item = &'a f64>) -> f64 {
+        values.fold(
+            0.0,
+            |largest, value| if largest.is_nan() || value.abs() <= largest { largest } else { value.abs() },
+        )
+    }
+
+    #[test]
+    fn a_number_that_is_none_passes_no_comparison() {
+        for values in [[f64::NAN, 1.0], [1.0, f64::NAN]] {
+            assert!(largest(values.iter()).is_nan());
+        }
+        assert_eq!(largest([1.0, -3.0, 2.0].iter()), 3.0);
+    }
+
     /// Convolving and interpolating give the same in either order, for images that both grids can hold.
     fn check(sizes: [(usize, usize); 2], padding: PaddingMode, sampler: SamplerConfig) {
         let [(height, width), (new_height, new_width)] = sizes;
@@ -322,8 +351,7 @@ mod tests {
         let got = forward(&mut other, &params, &interpolated(&image, new_height, new_width));
         for (expected, got) in expected.iter().zip(&got) {
             let expected = interpolated(expected, new_height, new_width);
-            let error = (&expected - got).mapv(f64::abs).fold(0.0, |a: f64, &b| a.max(b));
-            let size = expected.mapv(f64::abs).fold(0.0, |a: f64, &b| a.max(b));
+            let (error, size) = (largest((&expected - got).iter()), largest(expected.iter()));
             assert!(error < 1e-12 * size, "{sizes:?}: {error:e} of {size:e}");
         }
     }
@@ -406,7 +434,7 @@ mod tests {
             let kernel = ndarray::ArrayView4::from_shape(shape, &function.values).unwrap();
             crate::naive::spectral_convolution(input.view(), kernel, function.grid.width, None)
         };
-        let error = (apply(&function) - apply(&wider)).mapv(f64::abs).fold(0.0, |a: f64, &b| a.max(b));
+        let error = largest((apply(&function) - apply(&wider)).iter());
         assert!(error < 1e-12, "{error:e}");
         // And it can be transferred to images of 12 rows, whose torus of 24 has no bin in common but zero.
         let mut other = layer(12, 12, PaddingMode::Zeros, SamplerConfig::All {});

@@ -25,8 +25,8 @@ const GAP_INTERVAL: u64 = 16;
 
 /// Draws the positions of each step.
 ///
-/// A draw depends on its [`StepSeed`] alone, not on earlier draws; of a gap-weighted sampler also on the
-/// [`GapProfile`] it was last told to [`follow`](Self::follow). The inclusion probability π(u), the chance that a step
+/// A draw depends on its [`StepSeed`], not on earlier draws. A gap-weighted sampler's draw also depends on the
+/// [`GapProfile`] that was [set](Self::set_gap_profile) last. The inclusion probability π(u), the chance that a step
 /// visits position u, is known exactly for every kind.
 ///
 /// # Examples
@@ -145,7 +145,7 @@ impl PositionSampler {
             bitmap: Vec::new(),
             blocks: Vec::new(),
         };
-        sampler.follow(GapProfile::default());
+        sampler.set_gap_profile(GapProfile::default());
         Ok(sampler)
     }
 
@@ -177,9 +177,9 @@ impl PositionSampler {
 
     /// The probability π(u) that a step visits `position`.
     ///
-    /// `num_positions / N` without replacement and with low discrepancy (over all runs); `1 − (1 − 1/N)^draws` with; one over its stratum's size if
-    /// stratified; its run's mean share over its run's size if weighted by gap; the share of blocks drawn for blocks; 1 if
-    /// every position is visited.
+    /// `num_positions / N` without replacement and with low discrepancy (over all runs); `1 − (1 − 1/N)^draws` with
+    /// replacement; one over its stratum's size if stratified; its run's mean share over its run's size if weighted by
+    /// gap; the share of blocks that are drawn for blocks; 1 if every position is visited.
     pub fn inclusion_probability(&self, position: u32) -> f64 {
         debug_assert!(position < self.population);
         let population = f64::from(self.population);
@@ -217,7 +217,7 @@ impl PositionSampler {
     }
 
     /// Lets the next draws prefer runs of positions that lag behind; without effect on other samplers.
-    pub fn follow(&mut self, gap_profile: GapProfile) {
+    pub fn set_gap_profile(&mut self, gap_profile: GapProfile) {
         if let Rule::GapWeighted { count } = self.rule {
             let runs = gap_profile::runs(self.population);
             self.run_shares = gap_profile::mean_shares(runs, count, gap_profile);
@@ -295,7 +295,7 @@ impl PositionSampler {
             if self.is_all() {
                 return 1.0;
             }
-            self.follow(gap_profile);
+            self.set_gap_profile(gap_profile);
             self.sample_into(seed, &mut positions);
             count += positions.iter().filter(|&position| distinct::mark(&mut visited, position)).count();
         }

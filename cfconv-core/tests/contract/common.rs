@@ -8,12 +8,7 @@ use ndarray::{Array4, ArrayView4};
 use rand::rngs::ChaCha8Rng;
 use rand::{Rng, SeedableRng};
 
-pub(crate) const PARAMETERIZATIONS: [Parameterization; 4] = [
-    Parameterization::Hw,
-    Parameterization::HwCin,
-    Parameterization::HwCinCout,
-    Parameterization::SharedBasis,
-];
+pub(crate) const PARAMETERIZATIONS: [Parameterization; 4] = Parameterization::ALL;
 
 /// Every kind of sampler, with sizes for kernels of some tens of positions.
 pub(crate) fn samplers() -> Vec<SamplerConfig> {

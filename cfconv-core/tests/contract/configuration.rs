@@ -1,7 +1,7 @@
 //! Configuration files and the builder: defaults, round trips, messages, no panics.
 
 use cfconv_core::{
-    Application, CfConv2d, CfConv2dConfig, EvaluationKernel, GradientScale, InitialFill, NumPositions,
+    CfConv2d, CfConv2dConfig, ConvAlgorithm, EvaluationKernel, GradientScale, InitialFill, NumPositions,
     PaddingMode, SamplerConfig,
 };
 use proptest::prelude::*;
@@ -77,7 +77,7 @@ fn every_option_is_read() {
     assert_eq!(config.gradient_scale, GradientScale::StraightThrough);
     assert_eq!(config.initial_fill, InitialFill::Zeros);
     assert_eq!(config.evaluation_kernel, EvaluationKernel::Dense);
-    assert_eq!(config.application, Application::Fft);
+    assert_eq!(config.algorithm, ConvAlgorithm::Fft);
     assert_eq!(config.mlp.hidden_width, 9);
     config.validate().unwrap();
 }
@@ -146,7 +146,7 @@ proptest! {
     fn builder_never_panics(
         sizes in prop::array::uniform4(0_usize..6), batch in 0_usize..3, kind in 0_usize..8, count in 0_usize..40,
         alpha in prop::sample::select(vec![-1.0, 0.0, 0.3, 1.0, 2.0, f64::NAN]), flags in 0_u32..32,
-        parameterization in 0_usize..4, application in 0_usize..3,
+        parameterization in 0_usize..4, algorithm in 0_usize..3,
     ) {
         let flag = |bit: u32| flags >> bit & 1 == 1;
         let num_positions = if count == 39 { NumPositions::All } else { NumPositions::Count(count) };
@@ -171,8 +171,8 @@ proptest! {
             .gradient_scale([GradientScale::EmaAlpha, GradientScale::Unbiased][flags as usize & 1])
             .initial_fill(if flag(2) { InitialFill::Zeros } else { InitialFill::Phi })
             .evaluation_kernel(if flag(3) { EvaluationKernel::Dense } else { EvaluationKernel::State })
-            .polish(flag(4))
-            .application([Application::Auto, Application::Direct, Application::Fft][application]);
+            .refresh_before_evaluation(flag(4))
+            .algorithm([ConvAlgorithm::Auto, ConvAlgorithm::Direct, ConvAlgorithm::Fft][algorithm]);
         let built = builder.build::<f32>(1);
         prop_assert_eq!(built.is_ok(), builder.config().validate().is_ok());
         if let Ok(mut layer) = built {

@@ -1,7 +1,7 @@
 //! Depthwise layers: against explicit sums, central differences, and layers that mix channels.
 
-use cfconv_core::engine::{AppliedForm, CfConv2dEngine, CfConvWorkspace, PaddingMode};
-use cfconv_core::{Application, CfConv2dConfig, NumPositions, SamplerConfig, StepSeed};
+use cfconv_core::engine::{CfConv2dEngine, CfConvWorkspace, PaddingMode, PlannedAlgorithm};
+use cfconv_core::{CfConv2dConfig, ConvAlgorithm, NumPositions, SamplerConfig, StepSeed};
 use cfconv_mlp::{KernelGrid, Parameterization};
 
 use crate::common::{
@@ -20,10 +20,10 @@ fn depthwise_config(
 }
 
 /// Samplers and, where they exist, both forms.
-fn samplers_and_forms() -> Vec<(SamplerConfig, Application)> {
-    let mut all: Vec<_> = samplers().into_iter().map(|sampler| (sampler, Application::Auto)).collect();
-    all.push((SamplerConfig::Lattice { size: 3 }, Application::Direct));
-    all.push((SamplerConfig::Lattice { size: 3 }, Application::Fft));
+fn samplers_and_forms() -> Vec<(SamplerConfig, ConvAlgorithm)> {
+    let mut all: Vec<_> = samplers().into_iter().map(|sampler| (sampler, ConvAlgorithm::Auto)).collect();
+    all.push((SamplerConfig::Lattice { size: 3 }, ConvAlgorithm::Direct));
+    all.push((SamplerConfig::Lattice { size: 3 }, ConvAlgorithm::Fft));
     all
 }
 
@@ -31,14 +31,14 @@ fn samplers_and_forms() -> Vec<(SamplerConfig, Application)> {
 fn depthwise_layer_equals_explicit_sums() {
     for (height, width, channels, _, batch) in SHAPES {
         for padding in [PaddingMode::Circular, PaddingMode::Zeros] {
-            for (sampler, application) in [
-                (SamplerConfig::All {}, Application::Auto),
-                (SamplerConfig::Lattice { size: 3 }, Application::Direct),
-                (SamplerConfig::Lattice { size: 3 }, Application::Fft),
+            for (sampler, algorithm) in [
+                (SamplerConfig::All {}, ConvAlgorithm::Auto),
+                (SamplerConfig::Lattice { size: 3 }, ConvAlgorithm::Direct),
+                (SamplerConfig::Lattice { size: 3 }, ConvAlgorithm::Fft),
             ] {
                 let config = CfConv2dConfig {
                     padding,
-                    application,
+                    algorithm,
                     bias: height != 2,
                     ..depthwise_config((height, width, channels), sampler)
                 };
@@ -58,12 +58,12 @@ fn depthwise_layer_equals_explicit_sums() {
 
 #[test]
 fn depthwise_gradients_equal_central_differences() {
-    for (sampler, application) in samplers_and_forms() {
+    for (sampler, algorithm) in samplers_and_forms() {
         for padding in [PaddingMode::Circular, PaddingMode::Zeros] {
             let config = CfConv2dConfig {
                 mlp: small_mlp(Parameterization::HwCin),
                 padding,
-                application,
+                algorithm,
                 ema_alpha: 0.7,
                 ..depthwise_config((3, 4, 3), sampler.clone())
             };
@@ -86,8 +86,8 @@ fn depthwise_gradients_equal_central_differences() {
 
 #[test]
 fn depthwise_f32_agrees_with_f64_for_any_number_of_threads() {
-    for (sampler, application) in samplers_and_forms() {
-        let config = CfConv2dConfig { application, ..depthwise_config((8, 7, 5), sampler) };
+    for (sampler, algorithm) in samplers_and_forms() {
+        let config = CfConv2dConfig { algorithm, ..depthwise_config((8, 7, 5), sampler) };
         let params: Vec<f64> = engine::<f32>(&config).1.iter().map(|&p| f64::from(p)).collect();
         let exact = step::<f64>(&config, &params, 33);
         let with_threads = |threads| {
@@ -121,8 +121,8 @@ fn depthwise_kernel_has_one_axis_of_channels() {
     let (engine, params) = engine::<f64>(&config);
     let grid = KernelGrid { height: 6, width: 8, in_channels: 5, out_channels: 1 };
     assert_eq!(engine.plan().grid, grid);
-    assert_eq!(engine.plan().form, AppliedForm::Spectral);
-    assert_eq!(engine.kernel_state().values().len(), 6 * 5 * 5);
+    assert_eq!(engine.plan().algorithm, PlannedAlgorithm::Spectral);
+    assert_eq!(engine.kernel_state().len(), 6 * 5 * 5);
     assert_eq!(params.len(), config.mlp.num_parameters(grid).unwrap() + 5);
     let variance = output_variance(&depthwise_config((9, 8, 6), SamplerConfig::All {}), 256);
     assert!((variance - 2.0).abs() < 0.1, "{variance}");
@@ -145,7 +145,7 @@ fn depthwise_state_survives_a_round_trip() {
     engine.begin_step(&params, seed(1), &mut workspace).unwrap();
     let mut again = CfConv2dEngine::<f64>::try_new(&config).unwrap();
     let history = engine.refresh_history().clone();
-    again.load_state(engine.kernel_state().values(), history, engine.output_scale()).unwrap();
+    again.load_state(engine.kernel_state(), history, engine.output_scale()).unwrap();
     let input = numbers(1, input_len(&config, 2));
     let next = StepSeed { step: 2, ..seed(0) };
     let outputs = [&mut engine, &mut again].map(|engine| {

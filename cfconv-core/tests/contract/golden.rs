@@ -1,7 +1,7 @@
 //! Golden values from PyTorch's FFTs, convolutions and autograd: `golden/cf_conv2d.py` and its output.
 
 use cfconv_core::engine::{CfConv2dEngine, CfConvWorkspace};
-use cfconv_core::{Application, CfConv2dConfig, RefreshHistory};
+use cfconv_core::{CfConv2dConfig, ConvAlgorithm, RefreshHistory};
 use cfconv_fft::Complex;
 use ndarray::ArrayView4;
 use serde_json::Value;
@@ -21,7 +21,7 @@ fn lanes(case: &Value, key: &str, channels: usize, config: &CfConv2dConfig) -> V
 
 fn check(case: &Value, config: &CfConv2dConfig) {
     let batch = case["batch"].as_u64().unwrap() as usize;
-    let label = format!("{} {:?}", case["name"], config.application);
+    let label = format!("{} {:?}", case["name"], config.algorithm);
     let mut engine = CfConv2dEngine::<f64>::try_new(config).unwrap();
     let params = floats(case, "params");
     let (re, im) = (floats(case, "state_re"), floats(case, "state_im"));
@@ -61,8 +61,8 @@ fn output_and_gradients_equal_pytorch_autograd() {
         let config: CfConv2dConfig = serde_json::from_value(case["config"].clone()).unwrap();
         check(case, &config);
         if config.lattice_size().is_some() {
-            for application in [Application::Direct, Application::Fft] {
-                check(case, &CfConv2dConfig { application, ..config.clone() });
+            for algorithm in [ConvAlgorithm::Direct, ConvAlgorithm::Fft] {
+                check(case, &CfConv2dConfig { algorithm, ..config.clone() });
             }
         }
     }

@@ -5,8 +5,8 @@ use crate::common::{
     PARAMETERIZATIONS, SHAPES, engine, forward, input_len, numbers, output_len, relative_error, samplers,
     seed, small_config, small_mlp,
 };
-use cfconv_core::engine::{AppliedForm, CfConv2dEngine, CfConvWorkspace, PaddingMode};
-use cfconv_core::{Application, CfConv2dConfig, GradientScale, NumPositions, SamplerConfig};
+use cfconv_core::engine::{CfConv2dEngine, CfConvWorkspace, PaddingMode, PlannedAlgorithm};
+use cfconv_core::{CfConv2dConfig, ConvAlgorithm, GradientScale, NumPositions, SamplerConfig};
 
 /// The loss Σ c·y + ½·Σ y², its gradient c + y.
 fn loss(output: &[f64], coefficients: &[f64]) -> f64 {
@@ -138,16 +138,16 @@ fn gradients_equal_central_differences_with_a_share_of_zeros() {
 
 #[test]
 fn gradients_equal_central_differences_in_both_forms_of_the_lattice() {
-    for application in [Application::Direct, Application::Fft] {
+    for algorithm in [ConvAlgorithm::Direct, ConvAlgorithm::Fft] {
         for padding in [PaddingMode::Circular, PaddingMode::Zeros] {
             for (shape, size) in [((4, 5, 2, 2), 3), ((2, 6, 1, 3), 5), ((5, 5, 2, 1), 1)] {
                 let config = CfConv2dConfig {
-                    application,
+                    algorithm,
                     padding,
                     ..small_config(shape, SamplerConfig::Lattice { size })
                 };
-                let form = CfConv2dEngine::<f64>::try_new(&config).unwrap().plan().form;
-                assert_eq!(form == AppliedForm::LatticeDirect, application == Application::Direct);
+                let form = CfConv2dEngine::<f64>::try_new(&config).unwrap().plan().algorithm;
+                assert_eq!(form == PlannedAlgorithm::LatticeDirect, algorithm == ConvAlgorithm::Direct);
                 check(&config, 2);
             }
         }

@@ -1,7 +1,7 @@
 //! The initial output variance is that of a He-initialised convolution.
 
 use cfconv_core::engine::PaddingMode;
-use cfconv_core::{Application, CfConv2dConfig, NumPositions, SamplerConfig};
+use cfconv_core::{CfConv2dConfig, ConvAlgorithm, NumPositions, SamplerConfig};
 use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
@@ -56,7 +56,7 @@ fn output_scale_is_the_parseval_sum_for_circular_padding() {
     let config = small_config((6, 8, 2, 3), SamplerConfig::All {});
     let (engine, _) = engine::<f64>(&config);
     // Σ over bins of m·|K|², with the Hermitian part on the self-conjugate columns.
-    let kernel = engine.kernel_state().values();
+    let kernel = engine.kernel_state();
     let at = |p: usize, q: usize, pair: usize| kernel[(p * 5 + q) * 6 + pair];
     let mut sum = 0.0;
     for pair in 0..6 {
@@ -96,7 +96,7 @@ fn segments_name_every_parameter_once() {
     let (engine, params) = engine::<f64>(&config);
     let segments = engine.parameter_segments();
     let mut end = 0;
-    for segment in &segments {
+    for segment in segments {
         assert_eq!(segment.range.start, end);
         assert_eq!(segment.range.len(), segment.shape.iter().product::<usize>());
         end = segment.range.end;
@@ -109,9 +109,9 @@ fn segments_name_every_parameter_once() {
 
 #[test]
 fn both_forms_of_the_lattice_start_with_the_same_kernel() {
-    let outputs = [Application::Direct, Application::Fft].map(|application| {
+    let outputs = [ConvAlgorithm::Direct, ConvAlgorithm::Fft].map(|algorithm| {
         let config = CfConv2dConfig {
-            application,
+            algorithm,
             padding: PaddingMode::Zeros,
             ..small_config((6, 6, 2, 3), SamplerConfig::Lattice { size: 3 })
         };

@@ -18,7 +18,7 @@ fn stratified() -> SamplerConfig {
 }
 
 fn phi(engine: &CfConv2dEngine<f64>, params: &[f64]) -> Vec<Complex<f64>> {
-    let mut phi = vec![Complex::default(); engine.kernel_state().values().len()];
+    let mut phi = vec![Complex::default(); engine.kernel_state().len()];
     engine.mlp().evaluate(&params[..engine.mlp().num_parameters()], Positions::All, &mut phi).unwrap();
     phi
 }
@@ -33,12 +33,12 @@ fn a_step_moves_the_visited_positions_and_no_others() {
         let config = CfConv2dConfig { ema_alpha: 0.25, ..small_config(SHAPE, sampler) };
         let (mut engine, params) = engine::<f64>(&config);
         let params = moved(&params);
-        let before = engine.kernel_state().values().to_vec();
+        let before = engine.kernel_state().to_vec();
         let phi = phi(&engine, &params);
         engine.begin_step(&params, seed(1), &mut CfConvWorkspace::default()).unwrap();
         let mut visited = vec![false; before.len()];
         engine.positions().iter().for_each(|u| visited[u as usize] = true);
-        for (u, value) in engine.kernel_state().values().iter().enumerate() {
+        for (u, value) in engine.kernel_state().iter().enumerate() {
             let expected = if visited[u] { before[u] + (phi[u] - before[u]) * 0.25 } else { before[u] };
             assert!((value - expected).norm() < 1e-13, "{:?}, position {u}", config.sampler);
         }
@@ -52,19 +52,19 @@ fn undone_step_leaves_nothing_behind() {
         let (mut engine, params) = engine::<f32>(&config);
         let mut workspace = CfConvWorkspace::default();
         engine.begin_step(&params, seed(1), &mut workspace).unwrap();
-        let error = engine.undo_step().unwrap_err();
+        let error = engine.rollback_step().unwrap_err();
         assert!(matches!(error, CoreError::WrongOrder { .. }), "nothing was kept: {error}");
-        engine.keep_undo(true);
+        engine.enable_rollback(true);
         engine.begin_step(&moved(&params), seed(2), &mut workspace).unwrap();
-        let before = (engine.kernel_state().values().to_vec(), engine.refresh_history().clone());
+        let before = (engine.kernel_state().to_vec(), engine.refresh_history().clone());
         // Whatever the step computes, not a number included.
         let broken = vec![f32::NAN; params.len()];
         engine.begin_step(&broken, seed(3), &mut workspace).unwrap();
         forward(&mut engine, &broken, 2, &numbers(1, input_len(&config, 2)));
-        engine.undo_step().unwrap();
-        let after = (engine.kernel_state().values().to_vec(), engine.refresh_history().clone());
+        engine.rollback_step().unwrap();
+        let after = (engine.kernel_state().to_vec(), engine.refresh_history().clone());
         assert!(before == after, "{:?}", config.sampler);
-        assert!(engine.undo_step().is_err(), "a step is undone once");
+        assert!(engine.rollback_step().is_err(), "a step is undone once");
     }
 }
 
@@ -104,7 +104,7 @@ fn shadow_gap_equals_its_definition_and_the_sampled_estimate_is_near() {
     let (engine, params) = engine::<f64>(&config);
     let params = moved(&params);
     let phi = phi(&engine, &params);
-    let expected = relative_error(&parts(engine.kernel_state().values()), &parts(&phi));
+    let expected = relative_error(&parts(engine.kernel_state()), &parts(&phi));
     assert!(expected > 0.01);
     assert!((engine.shadow_gap(&params).unwrap() - expected).abs() < 1e-12);
     let estimate = engine.sampled_shadow_gap(&params, 1000, seed(0)).unwrap();
@@ -131,7 +131,7 @@ fn coverage_counts_the_last_steps_and_survives_a_checkpoint() {
     assert_eq!(words, [11, 3, 0, 5]);
     let mut resumed = CfConv2dEngine::<f64>::try_new(engine.config()).unwrap();
     let history = RefreshHistory::from_words(&words).unwrap();
-    resumed.load_state(engine.kernel_state().values(), history, engine.output_scale()).unwrap();
+    resumed.load_state(engine.kernel_state(), history, engine.output_scale()).unwrap();
     assert_eq!(resumed.coverage(3), engine.coverage(3));
 }
 
@@ -144,18 +144,18 @@ fn a_gap_weighted_step_prefers_what_lags_behind_and_survives_a_checkpoint_and_an
     let mut workspace = CfConvWorkspace::default();
     // The state lags behind in the first quarter of the positions alone.
     let quarter = 576;
-    let mut values = engine.kernel_state().values().to_vec();
+    let mut values = engine.kernel_state().to_vec();
     values[..quarter].iter_mut().for_each(|value| value.re += 10.0);
     let output_scale = engine.output_scale();
     engine.load_state(&values, RefreshHistory::default(), output_scale).unwrap();
-    engine.keep_undo(true);
+    engine.enable_rollback(true);
     engine.begin_step(&params, seed(0), &mut workspace).unwrap();
     let early = |engine: &CfConv2dEngine<f64>| {
         engine.positions().iter().filter(|&position| (position as usize) < quarter).count()
     };
     // Nothing was known before the first step: a quarter. Then a quarter of one half and the other half.
     assert!((126..=130).contains(&early(&engine)), "{}", early(&engine));
-    engine.undo_step().unwrap();
+    engine.rollback_step().unwrap();
     assert_eq!(engine.refresh_history(), &RefreshHistory::default());
     for step in 0..4 {
         engine.begin_step(&params, seed(step), &mut workspace).unwrap();
@@ -163,14 +163,14 @@ fn a_gap_weighted_step_prefers_what_lags_behind_and_survives_a_checkpoint_and_an
     }
     let history = RefreshHistory::from_words(&engine.refresh_history().to_words()).unwrap();
     let mut resumed = CfConv2dEngine::<f64>::try_new(&config).unwrap();
-    resumed.load_state(engine.kernel_state().values(), history, output_scale).unwrap();
+    resumed.load_state(engine.kernel_state(), history, output_scale).unwrap();
     params.iter_mut().for_each(|parameter| *parameter *= 1.5);
     for step in 4..20 {
         engine.begin_step(&params, seed(step), &mut workspace).unwrap();
         resumed.begin_step(&params, seed(step), &mut workspace).unwrap();
         assert_eq!(engine.positions(), resumed.positions());
     }
-    assert_eq!(engine.kernel_state().values(), resumed.kernel_state().values());
+    assert_eq!(engine.kernel_state(), resumed.kernel_state());
     assert_eq!(engine.coverage(20), resumed.coverage(20));
     let visited: std::collections::BTreeSet<_> = engine.positions().iter().collect();
     assert_eq!(engine.coverage(1), visited.len() as f64 / 2304.0);
@@ -190,31 +190,33 @@ fn evaluation_kernels_are_state_polished_state_and_network() {
         engine.begin_evaluation(&params).unwrap();
         forward(&mut engine, &params, 2, &input)
     };
-    let state = first.kernel_state().values();
+    let state = first.kernel_state();
     let polished: Vec<_> = state.iter().zip(&phi).map(|(k, phi)| k + (phi - k) * 0.25).collect();
     let cases = [
         (EvaluationKernel::State, false, state),
         (EvaluationKernel::State, true, &polished),
         (EvaluationKernel::Dense, false, &phi),
     ];
-    for (evaluation_kernel, polish, kernel) in cases {
-        let config = CfConv2dConfig { evaluation_kernel, polish, ..config.clone() };
+    for (evaluation_kernel, refresh_before_evaluation, kernel) in cases {
+        let config = CfConv2dConfig { evaluation_kernel, refresh_before_evaluation, ..config.clone() };
         let (mut engine, _) = engine::<f64>(&config);
         engine.begin_evaluation(&params).unwrap();
         let output = forward(&mut engine, &params, 2, &input);
-        assert!(relative_error(&output, &with_kernel(kernel)) < 1e-13, "{evaluation_kernel:?} {polish}");
+        assert!(relative_error(&output, &with_kernel(kernel)) < 1e-13, "{config:?}");
     }
 }
 
 #[test]
 fn evaluation_does_not_disturb_training() {
-    for (evaluation_kernel, polish) in [(EvaluationKernel::Dense, false), (EvaluationKernel::State, true)] {
+    for (evaluation_kernel, refresh_before_evaluation) in
+        [(EvaluationKernel::Dense, false), (EvaluationKernel::State, true)]
+    {
         let mut results = Vec::new();
         for evaluates in [false, true] {
             let config = CfConv2dConfig {
                 ema_alpha: 0.5,
                 evaluation_kernel,
-                polish,
+                refresh_before_evaluation,
                 ..small_config(SHAPE, stratified())
             };
             let (mut engine, mut params) = engine::<f32>(&config);
@@ -231,7 +233,7 @@ fn evaluation_does_not_disturb_training() {
                     forward(&mut engine, &params, 2, &input);
                 }
             }
-            results.push((params, engine.kernel_state().clone()));
+            results.push((params, engine.kernel_state().to_vec()));
         }
         assert_eq!(results[0], results[1]);
     }
@@ -248,7 +250,7 @@ fn a_resumed_layer_continues_bit_for_bit() {
         }
         let mut resumed = CfConv2dEngine::<f32>::try_new(&config).unwrap();
         let history = engine.refresh_history().clone();
-        resumed.load_state(engine.kernel_state().values(), history, engine.output_scale()).unwrap();
+        resumed.load_state(engine.kernel_state(), history, engine.output_scale()).unwrap();
         let input = numbers(1, input_len(&config, 2));
         for engine in [&mut engine, &mut resumed] {
             engine.begin_step(&params, seed(3), &mut CfConvWorkspace::default()).unwrap();

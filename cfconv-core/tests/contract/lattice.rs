@@ -1,7 +1,7 @@
 //! The k×k lattice: exactness, both forms, adjoints, limits.
 
-use cfconv_core::engine::{AppliedForm, CfConvWorkspace, PaddingMode};
-use cfconv_core::{Application, CfConv2dConfig, Lattice, SamplerConfig, naive};
+use cfconv_core::engine::{CfConvWorkspace, PaddingMode, PlannedAlgorithm};
+use cfconv_core::{CfConv2dConfig, ConvAlgorithm, Lattice, SamplerConfig, naive};
 use cfconv_fft::Complex;
 use cfconv_fft::lanes::LanesRfft2;
 use ndarray::ArrayView4;
@@ -73,17 +73,17 @@ fn direct_and_spectral_forms_agree_with_all_gradients() {
     for padding in [PaddingMode::Circular, PaddingMode::Zeros] {
         for (shape, size) in [((6, 8, 3, 4), 3), ((5, 7, 2, 2), 5), ((3, 2, 2, 3), 7), ((8, 8, 5, 1), 1)] {
             let mut results = Vec::new();
-            for (application, form) in [
-                (Application::Direct, AppliedForm::LatticeDirect),
-                (Application::Fft, AppliedForm::LatticeFft),
+            for (algorithm, form) in [
+                (ConvAlgorithm::Direct, PlannedAlgorithm::LatticeDirect),
+                (ConvAlgorithm::Fft, PlannedAlgorithm::LatticeFft),
             ] {
                 let config = CfConv2dConfig {
-                    application,
+                    algorithm,
                     padding,
                     ..small_config(shape, SamplerConfig::Lattice { size })
                 };
                 let (mut engine, params) = engine::<f64>(&config);
-                assert_eq!(engine.plan().form, form);
+                assert_eq!(engine.plan().algorithm, form);
                 let mut workspace = CfConvWorkspace::default();
                 engine.begin_step(&params, seed(0), &mut workspace).unwrap();
                 let output = forward(&mut engine, &params, 3, &numbers(1, input_len(&config, 3)));
@@ -110,8 +110,8 @@ fn lattice_of_the_image_size_is_the_dense_kernel() {
     let input = numbers(1, input_len(dense.config(), 2));
     dense.begin_evaluation(&params).unwrap();
     let expected = forward(&mut dense, &params, 2, &input);
-    for application in [Application::Direct, Application::Fft] {
-        let (mut lattice, lattice_params) = engine::<f64>(&CfConv2dConfig { application, ..lattice.clone() });
+    for algorithm in [ConvAlgorithm::Direct, ConvAlgorithm::Fft] {
+        let (mut lattice, lattice_params) = engine::<f64>(&CfConv2dConfig { algorithm, ..lattice.clone() });
         assert_eq!(lattice_params, params);
         lattice.begin_evaluation(&params).unwrap();
         assert!(relative_error(&forward(&mut lattice, &params, 2, &input), &expected) < 1e-12);
@@ -122,11 +122,11 @@ fn lattice_of_the_image_size_is_the_dense_kernel() {
 fn small_lattices_of_few_channels_are_applied_directly_and_others_by_spectra() {
     let form = |channels, size| {
         let config = small_config((64, 64, channels, channels), SamplerConfig::Lattice { size });
-        engine::<f32>(&config).0.plan().form
+        engine::<f32>(&config).0.plan().algorithm
     };
-    assert_eq!(form(8, 3), AppliedForm::LatticeDirect);
-    assert_eq!(form(32, 3), AppliedForm::LatticeFft);
-    assert_eq!(form(8, 31), AppliedForm::LatticeFft);
+    assert_eq!(form(8, 3), PlannedAlgorithm::LatticeDirect);
+    assert_eq!(form(32, 3), PlannedAlgorithm::LatticeFft);
+    assert_eq!(form(8, 31), PlannedAlgorithm::LatticeFft);
 }
 
 proptest! {

@@ -103,7 +103,7 @@ fn circular_layer_is_circular_convolution_with_its_spatial_taps() {
     engine.begin_evaluation(&params).unwrap();
     let input = numbers(1, input_len(&config, 2));
     let output = forward(&mut engine, &params, 2, &input);
-    let kernel = ArrayView4::from_shape((5, 4, 2, 3), engine.kernel_state().values()).unwrap();
+    let kernel = ArrayView4::from_shape((5, 4, 2, 3), engine.kernel_state()).unwrap();
     let taps = naive::centred_taps(kernel, 7);
     let images = to_nchw(&input, (2, 5, 7), 2);
     let bias = ArrayView1::from(&params[params.len() - 3..]);
@@ -121,7 +121,7 @@ fn zero_padded_layer_is_linear_convolution_with_its_spatial_taps() {
     engine.begin_evaluation(&params).unwrap();
     let input = numbers(1, input_len(&config, 2));
     let output = forward(&mut engine, &params, 2, &input);
-    let kernel = ArrayView4::from_shape((9, 8, 2, 3), engine.kernel_state().values()).unwrap();
+    let kernel = ArrayView4::from_shape((9, 8, 2, 3), engine.kernel_state()).unwrap();
     let taps = naive::centred_taps(kernel, 15);
     let images = to_nchw(&input, (2, 5, 8), 2);
     let bias = ArrayView1::from(&params[params.len() - 3..]);

@@ -4,10 +4,24 @@ use super::Point;
 use super::bluestein::Bluestein;
 use super::stockham::{Stockham, factorize};
 use crate::Real;
+use crate::fast_len::next_smooth_len;
 
 /// Lengths with a larger prime factor go through Bluestein's algorithm: above it the quadratic butterfly of
 /// an odd radix costs more than two transforms of a padded length.
 const LARGEST_DIRECT_PRIME: usize = 31;
+
+/// The smallest length of at least `length` that these transforms are fastest at: its only prime factors are 2, 3 and 5.
+/// 0 gives 1.
+///
+/// # Examples
+/// ```
+/// use cfconv_fft::lanes::next_fast_len;
+///
+/// assert_eq!([7, 11, 49, 61].map(next_fast_len), [8, 12, 50, 64]);
+/// ```
+pub const fn next_fast_len(length: usize) -> usize {
+    next_smooth_len(length, 5)
+}
 
 /// A plan for the DFT of [`LANES`](crate::simd::LANES) complex signals of one length side by side.
 ///

@@ -17,7 +17,7 @@ mod row_pair;
 mod stockham;
 
 pub use crate::simd::LANES;
-pub use fft1d::LanesFft;
+pub use fft1d::{LanesFft, next_fast_len};
 pub(crate) use group::PlaneGroup;
 pub use plane::LanesPlane;
 pub use point::{Point, load_lanes, store_lanes, store_register};

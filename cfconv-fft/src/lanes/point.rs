@@ -7,7 +7,7 @@ use crate::simd::{Isa, LANES};
 ///
 /// Lanes never mix: a butterfly on points is [`LANES`] butterflies, one in each lane, and compiles to vector
 /// code without a single shuffle.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, bytemuck::Zeroable)]
 #[repr(C, align(64))]
 pub struct Point<T> {
     /// Real parts.
@@ -17,9 +17,6 @@ pub struct Point<T> {
 }
 
 // SAFETY: two arrays of plain values, and no padding: 32 of them fill whole multiples of 64 bytes.
-unsafe impl<T: Real> bytemuck::Zeroable for Point<T> {}
-
-// SAFETY: as above.
 unsafe impl<T: Real> bytemuck::Pod for Point<T> {}
 
 impl<T: Real> Point<T> {

@@ -1,49 +1,49 @@
 //! Lanes in plain arrays: the reference of the other instruction sets, and what the compiler makes of loops.
 
-use super::LANES;
-use super::block::Block;
+use super::block::{Block, assert_rows_within};
+use super::{LANES, Portable};
 use crate::Real;
 
 /// An array of lanes; `a·b + c` is rounded twice.
 #[derive(Clone, Copy, Debug)]
 pub struct Array<T>([T; LANES]);
 
-impl<T: Real> Block<T> for Array<T> {
+impl<T: Real> Block<T, Portable> for Array<T> {
     #[inline(always)]
-    unsafe fn splat(value: T) -> Self {
+    fn splat(_: Portable, value: T) -> Self {
         Self([value; LANES])
     }
     #[inline(always)]
-    unsafe fn load(values: &[T; LANES]) -> Self {
+    fn load(_: Portable, values: &[T; LANES]) -> Self {
         Self(*values)
     }
     #[inline(always)]
-    unsafe fn store(self, values: &mut [T; LANES]) {
-        *values = self.0;
+    fn store(_: Portable, block: Self, values: &mut [T; LANES]) {
+        *values = block.0;
     }
     #[inline(always)]
-    unsafe fn add(self, other: Self) -> Self {
-        Self(std::array::from_fn(|l| self.0[l] + other.0[l]))
+    fn add(_: Portable, a: Self, b: Self) -> Self {
+        Self(std::array::from_fn(|l| a.0[l] + b.0[l]))
     }
     #[inline(always)]
-    unsafe fn sub(self, other: Self) -> Self {
-        Self(std::array::from_fn(|l| self.0[l] - other.0[l]))
+    fn sub(_: Portable, a: Self, b: Self) -> Self {
+        Self(std::array::from_fn(|l| a.0[l] - b.0[l]))
     }
     #[inline(always)]
-    unsafe fn mul(self, other: Self) -> Self {
-        Self(std::array::from_fn(|l| self.0[l] * other.0[l]))
+    fn mul(_: Portable, a: Self, b: Self) -> Self {
+        Self(std::array::from_fn(|l| a.0[l] * b.0[l]))
     }
     #[inline(always)]
-    unsafe fn mul_add(self, b: Self, c: Self) -> Self {
-        Self(std::array::from_fn(|l| self.0[l] * b.0[l] + c.0[l]))
+    fn fma(_: Portable, a: Self, b: Self, c: Self) -> Self {
+        Self(std::array::from_fn(|l| a.0[l] * b.0[l] + c.0[l]))
     }
     #[inline(always)]
-    unsafe fn negate_where_odd(self, mantissa: Self) -> Self {
-        Self(std::array::from_fn(|l| self.0[l].negate_if_odd(mantissa.0[l])))
+    fn negate_where_odd(_: Portable, x: Self, mantissa: Self) -> Self {
+        Self(std::array::from_fn(|l| x.0[l].negate_if_odd(mantissa.0[l])))
     }
     #[inline(always)]
-    unsafe fn sum(self) -> T {
-        let mut lanes = self.0;
+    fn sum(_: Portable, x: Self) -> T {
+        let mut lanes = x.0;
         let mut width = LANES;
         while width > 1 {
             width /= 2;
@@ -54,11 +54,16 @@ impl<T: Real> Block<T> for Array<T> {
         lanes[0]
     }
     #[inline(always)]
-    unsafe fn transpose((source, source_step): (*const T, usize), (target, target_step): (*mut T, usize)) {
+    fn transpose(
+        _: Portable,
+        (source, source_step): (&[T], usize),
+        (target, target_step): (&mut [T], usize),
+    ) {
+        assert_rows_within((source, source_step), (target, target_step));
         for c in 0..LANES {
-            for r in 0..LANES {
-                // SAFETY: the caller vouches for rows r and c.
-                unsafe { *target.add(c * target_step + r) = *source.add(r * source_step + c) };
+            let row = &mut target[c * target_step..][..LANES];
+            for (r, value) in row.iter_mut().enumerate() {
+                *value = source[r * source_step + c];
             }
         }
     }

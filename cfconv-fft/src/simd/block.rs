@@ -6,45 +6,55 @@ use super::neon;
 #[cfg(target_arch = "x86_64")]
 use super::x86;
 
-/// `LANES` values in registers.
-///
-/// # Safety
-/// Every function may be called only where the processor has the instruction set of the implementing type.
-pub trait Block<T>: Copy {
+/// `LANES` values in the registers of the instruction set whose token is an `I`: who has a token may use them. The
+/// operations are those of [`Isa`](super::Isa).
+pub trait Block<T, I>: Copy {
     /// The same value in each lane.
-    unsafe fn splat(value: T) -> Self;
+    fn splat(isa: I, value: T) -> Self;
     /// Reads from memory.
-    unsafe fn load(values: &[T; LANES]) -> Self;
+    fn load(isa: I, values: &[T; LANES]) -> Self;
     /// Writes to memory.
-    unsafe fn store(self, values: &mut [T; LANES]);
-    /// `self + other`.
-    unsafe fn add(self, other: Self) -> Self;
-    /// `self − other`.
-    unsafe fn sub(self, other: Self) -> Self;
-    /// `self·other`.
-    unsafe fn mul(self, other: Self) -> Self;
-    /// `self·b + c`.
-    unsafe fn mul_add(self, b: Self, c: Self) -> Self;
-    /// `−self` in each lane where the last bit of `mantissa` is set.
-    unsafe fn negate_where_odd(self, mantissa: Self) -> Self;
+    fn store(isa: I, block: Self, values: &mut [T; LANES]);
+    /// `a + b`.
+    fn add(isa: I, a: Self, b: Self) -> Self;
+    /// `a − b`.
+    fn sub(isa: I, a: Self, b: Self) -> Self;
+    /// `a·b`.
+    fn mul(isa: I, a: Self, b: Self) -> Self;
+    /// `a·b + c`.
+    fn fma(isa: I, a: Self, b: Self, c: Self) -> Self;
+    /// `−x` in each lane where the last bit of `mantissa` is set.
+    fn negate_where_odd(isa: I, x: Self, mantissa: Self) -> Self;
     /// The sum of all lanes: those a half apart are added, then a quarter, and so on.
-    unsafe fn sum(self) -> T;
-    /// Transposes `LANES` rows of `LANES` values, each a step after the other, which can be read from `source`
-    /// and written to `target`.
-    unsafe fn transpose(source: (*const T, usize), target: (*mut T, usize));
+    fn sum(isa: I, x: Self) -> T;
+    /// Transposes `LANES` rows of `LANES` values, each a step after the other.
+    fn transpose(isa: I, source: (&[T], usize), target: (&mut [T], usize));
+}
+
+/// Panics unless [`LANES`] rows of [`LANES`] values, a step apart, lie within `source` and within `target`.
+#[inline(always)]
+pub(super) fn assert_rows_within<T>(source: (&[T], usize), target: (&[T], usize)) {
+    assert!(holds_rows(source), "a row is not within the source");
+    assert!(holds_rows(target), "a row is not within the target");
+}
+
+/// Nothing overflows.
+#[inline(always)]
+const fn holds_rows<T>((values, step): (&[T], usize)) -> bool {
+    values.len() >= LANES && (values.len() - LANES) / (LANES - 1) >= step
 }
 
 /// The registers of each instruction set for one scalar type. Only this crate implements it.
 pub trait Blocks: Sized {
     /// Two or four 256-bit registers.
     #[cfg(target_arch = "x86_64")]
-    type Avx2: Block<Self>;
+    type Avx2: Block<Self, x86::Avx2>;
     /// One or two 512-bit registers.
     #[cfg(target_arch = "x86_64")]
-    type Avx512: Block<Self>;
+    type Avx512: Block<Self, x86::Avx512>;
     /// Four or eight 128-bit registers.
     #[cfg(target_arch = "aarch64")]
-    type Neon: Block<Self>;
+    type Neon: Block<Self, neon::Neon>;
 
     /// `−self` if the last bit of `mantissa` is set.
     fn negate_if_odd(self, mantissa: Self) -> Self;

@@ -7,14 +7,11 @@ use crate::Real;
 
 /// [`LANES`] values that begin with a line of the cache: a load or store of a whole 512-bit register touches one line,
 /// where it would touch two, and take twice as long, at almost any other address.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, bytemuck::Zeroable)]
 #[repr(C, align(64))]
 pub struct AlignedLanes<T>([T; LANES]);
 
 // SAFETY: an array of plain values, and no padding: 16 of them fill whole multiples of 64 bytes.
-unsafe impl<T: Real> bytemuck::Zeroable for AlignedLanes<T> {}
-
-// SAFETY: as above.
 unsafe impl<T: Real> bytemuck::Pod for AlignedLanes<T> {}
 
 impl<T: Real> AlignedLanes<T> {

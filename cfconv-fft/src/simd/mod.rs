@@ -17,10 +17,15 @@ mod registers;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
+use std::fmt;
 use std::sync::OnceLock;
 
 use array::Array;
 use block::Block;
+#[cfg(target_arch = "aarch64")]
+use neon::Neon;
+#[cfg(target_arch = "x86_64")]
+use x86::{Avx2, Avx512};
 
 use crate::Real;
 
@@ -30,11 +35,11 @@ pub use lane_vec::{AlignedLanes, LaneVec};
 /// Number of contiguous values a kernel handles together: one 512-bit or two 256-bit registers of `f32`.
 pub const LANES: usize = 16;
 
-/// An instruction set, as a kernel sees it. Values of these types exist only on processors that have it:
-/// [`dispatch`] makes them.
+/// An instruction set, as a kernel sees it. Values of these types are tokens: they exist only on processors that have
+/// the instruction set, so that its operations are safe for whoever holds one. [`dispatch`] makes them.
 pub trait Isa: Copy + Send + Sync {
     /// [`LANES`] values in registers.
-    type Lanes<T: Real>: Copy;
+    type Lanes<T: Real>: Block<T, Self>;
 
     /// Whether there are 32 registers and `Lanes<f32>` take one each: a loop of multiplications and additions can then
     /// hold 24 sums, and needs more than eight to hide the latency of an addition. Elsewhere they take two of 16
@@ -42,151 +47,89 @@ pub trait Isa: Copy + Send + Sync {
     const WIDE: bool;
 
     /// Returns `a·b + c` for scalars.
-    fn mul_add<T: Real>(self, a: T, b: T, c: T) -> T;
+    #[inline(always)]
+    fn mul_add<T: Real>(self, a: T, b: T, c: T) -> T {
+        num_traits::Float::mul_add(a, b, c)
+    }
 
     /// The same value in each lane.
-    fn splat<T: Real>(self, value: T) -> Self::Lanes<T>;
+    #[inline(always)]
+    fn splat<T: Real>(self, value: T) -> Self::Lanes<T> {
+        Block::splat(self, value)
+    }
 
     /// Reads lanes from memory.
-    fn load<T: Real>(self, values: &[T; LANES]) -> Self::Lanes<T>;
+    #[inline(always)]
+    fn load<T: Real>(self, values: &[T; LANES]) -> Self::Lanes<T> {
+        Block::load(self, values)
+    }
 
     /// Writes lanes to memory.
-    fn store<T: Real>(self, lanes: Self::Lanes<T>, values: &mut [T; LANES]);
+    #[inline(always)]
+    fn store<T: Real>(self, lanes: Self::Lanes<T>, values: &mut [T; LANES]) {
+        Block::store(self, lanes, values);
+    }
 
     /// `a + b` in each lane.
-    fn add<T: Real>(self, a: Self::Lanes<T>, b: Self::Lanes<T>) -> Self::Lanes<T>;
+    #[inline(always)]
+    fn add<T: Real>(self, a: Self::Lanes<T>, b: Self::Lanes<T>) -> Self::Lanes<T> {
+        Block::add(self, a, b)
+    }
 
     /// `a − b` in each lane.
-    fn sub<T: Real>(self, a: Self::Lanes<T>, b: Self::Lanes<T>) -> Self::Lanes<T>;
+    #[inline(always)]
+    fn sub<T: Real>(self, a: Self::Lanes<T>, b: Self::Lanes<T>) -> Self::Lanes<T> {
+        Block::sub(self, a, b)
+    }
 
     /// `a·b` in each lane.
-    fn mul<T: Real>(self, a: Self::Lanes<T>, b: Self::Lanes<T>) -> Self::Lanes<T>;
+    #[inline(always)]
+    fn mul<T: Real>(self, a: Self::Lanes<T>, b: Self::Lanes<T>) -> Self::Lanes<T> {
+        Block::mul(self, a, b)
+    }
 
     /// `a·b + c` in each lane.
-    fn fma<T: Real>(self, a: Self::Lanes<T>, b: Self::Lanes<T>, c: Self::Lanes<T>) -> Self::Lanes<T>;
+    #[inline(always)]
+    fn fma<T: Real>(self, a: Self::Lanes<T>, b: Self::Lanes<T>, c: Self::Lanes<T>) -> Self::Lanes<T> {
+        Block::fma(self, a, b, c)
+    }
 
     /// `−x` in each lane where the last bit of `mantissa` is set: where n is odd, for `mantissa = n + 1.5·2^23`
     /// (`1.5·2^52` in `f64`).
-    fn negate_where_odd<T: Real>(self, x: Self::Lanes<T>, mantissa: Self::Lanes<T>) -> Self::Lanes<T>;
+    #[inline(always)]
+    fn negate_where_odd<T: Real>(self, x: Self::Lanes<T>, mantissa: Self::Lanes<T>) -> Self::Lanes<T> {
+        Block::negate_where_odd(self, x, mantissa)
+    }
 
     /// The sum of all lanes; the same order of additions on every instruction set.
-    fn sum<T: Real>(self, x: Self::Lanes<T>) -> T;
+    #[inline(always)]
+    fn sum<T: Real>(self, x: Self::Lanes<T>) -> T {
+        Block::sum(self, x)
+    }
 
     /// Transposes [`LANES`] rows of [`LANES`] values: `target[c·target_step + r] = source[r·source_step + c]`.
     ///
     /// # Panics
     /// If a row does not lie within its slice.
-    fn transpose<T: Real>(self, source: (&[T], usize), target: (&mut [T], usize));
+    #[inline(always)]
+    fn transpose<T: Real>(self, source: (&[T], usize), target: (&mut [T], usize)) {
+        <Self::Lanes<T> as Block<T, Self>>::transpose(self, source, target);
+    }
 }
-
-/// Whether [`LANES`] rows of [`LANES`] values, `step` apart, fit into `length` values; nothing overflows.
-#[inline(always)]
-const fn holds_rows(length: usize, step: usize) -> bool {
-    length >= LANES && (length - LANES) / (LANES - 1) >= step
-}
-
-/// AVX-512 with FMA; only `dispatch` makes this token.
-#[cfg(target_arch = "x86_64")]
-#[derive(Clone, Copy, Debug)]
-struct Avx512(());
-
-/// AVX2 with FMA; only `dispatch` makes this token.
-#[cfg(target_arch = "x86_64")]
-#[derive(Clone, Copy, Debug)]
-struct Avx2(());
-
-/// NEON, which every 64-bit Arm processor has.
-#[cfg(target_arch = "aarch64")]
-#[derive(Clone, Copy, Debug)]
-struct Neon;
 
 /// Whatever the target guarantees, multiply and add rounded separately: the reference of the other sets.
 #[derive(Clone, Copy, Debug)]
 pub struct Portable;
 
-macro_rules! instruction_set {
-    ($name:ident, $lanes:ty, $wide:literal, $mul_add:expr) => {
-        // SAFETY (of every block operation): a token exists only on a processor with the instruction set.
-        impl Isa for $name {
-            type Lanes<T: Real> = $lanes;
-            const WIDE: bool = $wide;
+impl Isa for Portable {
+    type Lanes<T: Real> = Array<T>;
+    const WIDE: bool = false;
 
-            #[inline(always)]
-            fn mul_add<T: Real>(self, a: T, b: T, c: T) -> T {
-                $mul_add(a, b, c)
-            }
-            #[inline(always)]
-            fn splat<T: Real>(self, value: T) -> Self::Lanes<T> {
-                // SAFETY: see above.
-                unsafe { Block::splat(value) }
-            }
-            #[inline(always)]
-            fn load<T: Real>(self, values: &[T; LANES]) -> Self::Lanes<T> {
-                // SAFETY: see above.
-                unsafe { Block::load(values) }
-            }
-            #[inline(always)]
-            fn store<T: Real>(self, lanes: Self::Lanes<T>, values: &mut [T; LANES]) {
-                // SAFETY: see above.
-                unsafe { lanes.store(values) }
-            }
-            #[inline(always)]
-            fn add<T: Real>(self, a: Self::Lanes<T>, b: Self::Lanes<T>) -> Self::Lanes<T> {
-                // SAFETY: see above.
-                unsafe { a.add(b) }
-            }
-            #[inline(always)]
-            fn sub<T: Real>(self, a: Self::Lanes<T>, b: Self::Lanes<T>) -> Self::Lanes<T> {
-                // SAFETY: see above.
-                unsafe { a.sub(b) }
-            }
-            #[inline(always)]
-            fn mul<T: Real>(self, a: Self::Lanes<T>, b: Self::Lanes<T>) -> Self::Lanes<T> {
-                // SAFETY: see above.
-                unsafe { a.mul(b) }
-            }
-            #[inline(always)]
-            fn fma<T: Real>(self, a: Self::Lanes<T>, b: Self::Lanes<T>, c: Self::Lanes<T>) -> Self::Lanes<T> {
-                // SAFETY: see above.
-                unsafe { a.mul_add(b, c) }
-            }
-            #[inline(always)]
-            fn negate_where_odd<T: Real>(
-                self,
-                x: Self::Lanes<T>,
-                mantissa: Self::Lanes<T>,
-            ) -> Self::Lanes<T> {
-                // SAFETY: see above.
-                unsafe { x.negate_where_odd(mantissa) }
-            }
-            #[inline(always)]
-            fn sum<T: Real>(self, x: Self::Lanes<T>) -> T {
-                // SAFETY: see above.
-                unsafe { x.sum() }
-            }
-            #[inline(always)]
-            fn transpose<T: Real>(
-                self,
-                (source, source_step): (&[T], usize),
-                (target, target_step): (&mut [T], usize),
-            ) {
-                assert!(holds_rows(source.len(), source_step), "a row is not within the source");
-                assert!(holds_rows(target.len(), target_step), "a row is not within the target");
-                let (source, target) = ((source.as_ptr(), source_step), (target.as_mut_ptr(), target_step));
-                // SAFETY: see above; all rows lie within the slices.
-                unsafe { <$lanes as Block<T>>::transpose(source, target) }
-            }
-        }
-    };
+    #[inline(always)]
+    fn mul_add<T: Real>(self, a: T, b: T, c: T) -> T {
+        a * b + c
+    }
 }
-
-#[cfg(target_arch = "x86_64")]
-instruction_set!(Avx512, T::Avx512, true, num_traits::Float::mul_add);
-#[cfg(target_arch = "x86_64")]
-instruction_set!(Avx2, T::Avx2, false, num_traits::Float::mul_add);
-#[cfg(target_arch = "aarch64")]
-instruction_set!(Neon, T::Neon, false, num_traits::Float::mul_add);
-instruction_set!(Portable, Array<T>, false, |a: T, b: T, c: T| a * b + c);
 
 /// A computation that [`dispatch`] compiles for every instruction set.
 ///
@@ -228,29 +171,27 @@ pub trait Kernel {
 pub fn dispatch<K: Kernel>(kernel: K) -> K::Output {
     match InstructionSet::detect() {
         #[cfg(target_arch = "x86_64")]
-        // SAFETY: `detect` found AVX-512 F, BW, DQ, VL and FMA on this processor.
-        InstructionSet::Avx512 => unsafe { run_avx512(kernel) },
+        InstructionSet::Avx512(isa) => isa.run(kernel),
         #[cfg(target_arch = "x86_64")]
-        // SAFETY: `detect` found AVX2 and FMA on this processor.
-        InstructionSet::Avx2 => unsafe { run_avx2(kernel) },
+        InstructionSet::Avx2(isa) => isa.run(kernel),
         #[cfg(target_arch = "aarch64")]
-        InstructionSet::Neon => kernel.run(Neon),
+        InstructionSet::Neon(isa) => isa.run(kernel),
         InstructionSet::Portable => kernel.run(Portable),
     }
 }
 
-/// The instruction sets that kernels are compiled for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// An instruction set that kernels are compiled for and this processor has.
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub enum InstructionSet {
     /// AVX-512 F, BW, DQ, VL with FMA.
     #[cfg(target_arch = "x86_64")]
-    Avx512,
+    Avx512(Avx512),
     /// AVX2 with FMA.
     #[cfg(target_arch = "x86_64")]
-    Avx2,
+    Avx2(Avx2),
     /// NEON, which every 64-bit Arm processor has.
     #[cfg(target_arch = "aarch64")]
-    Neon,
+    Neon(Neon),
     /// Whatever the target guarantees.
     Portable,
 }
@@ -266,48 +207,43 @@ impl InstructionSet {
         *DETECTED.get_or_init(|| Self::choose(std::env::var("CFCONV_ISA").ok().as_deref()))
     }
 
-    #[cfg(target_arch = "x86_64")]
+    /// The largest set of this processor, but none larger than `wanted`.
     fn choose(wanted: Option<&str>) -> Self {
-        let avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
-        let avx512 = avx2
-            && is_x86_feature_detected!("avx512f")
-            && is_x86_feature_detected!("avx512bw")
-            && is_x86_feature_detected!("avx512dq")
-            && is_x86_feature_detected!("avx512vl");
-        match wanted {
-            Some("portable") => Self::Portable,
-            Some("avx2") if avx2 => Self::Avx2,
-            _ if avx512 => Self::Avx512,
-            _ if avx2 => Self::Avx2,
+        if wanted == Some("portable") { Self::Portable } else { Self::largest(wanted != Some("avx2")) }
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    fn largest(avx512: bool) -> Self {
+        match (Avx512::detect(), Avx2::detect()) {
+            (Some(isa), _) if avx512 => Self::Avx512(isa),
+            (_, Some(isa)) => Self::Avx2(isa),
             _ => Self::Portable,
         }
     }
 
     #[cfg(target_arch = "aarch64")]
-    fn choose(wanted: Option<&str>) -> Self {
-        if wanted == Some("portable") { Self::Portable } else { Self::Neon }
+    fn largest(_avx512: bool) -> Self {
+        Self::Neon(Neon::detect())
     }
 
     #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
-    fn choose(_wanted: Option<&str>) -> Self {
+    fn largest(_avx512: bool) -> Self {
         Self::Portable
     }
 }
 
-/// # Safety
-/// The processor must have AVX-512 F, BW, DQ and VL, AVX2 and FMA.
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
-unsafe fn run_avx512<K: Kernel>(kernel: K) -> K::Output {
-    kernel.run(Avx512(()))
-}
-
-/// # Safety
-/// The processor must have AVX2 and FMA.
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma")]
-unsafe fn run_avx2<K: Kernel>(kernel: K) -> K::Output {
-    kernel.run(Avx2(()))
+impl fmt::Debug for InstructionSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512(_) => "Avx512",
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2(_) => "Avx2",
+            #[cfg(target_arch = "aarch64")]
+            Self::Neon(_) => "Neon",
+            Self::Portable => "Portable",
+        })
+    }
 }
 
 #[cfg(test)]
@@ -376,9 +312,8 @@ mod tests {
         assert_eq!(dispatch(LaneOperations(&a, &b)), expected);
         assert_eq!(LaneOperations(&a, &b).run(Portable), expected);
         #[cfg(target_arch = "x86_64")]
-        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-            // SAFETY: the processor has AVX2 and FMA.
-            assert_eq!(unsafe { run_avx2(LaneOperations(&a, &b)) }, expected);
+        if let Some(isa) = Avx2::detect() {
+            assert_eq!(isa.run(LaneOperations(&a, &b)), expected);
         }
     }
 
@@ -417,9 +352,8 @@ mod tests {
         assert_eq!(dispatch(kernel()), expected);
         assert_eq!(kernel().run(Portable), expected);
         #[cfg(target_arch = "x86_64")]
-        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-            // SAFETY: the processor has AVX2 and FMA.
-            assert_eq!(unsafe { run_avx2(kernel()) }, expected);
+        if let Some(isa) = Avx2::detect() {
+            assert_eq!(isa.run(kernel()), expected);
         }
     }
 

@@ -4,6 +4,7 @@ mod adjoints;
 mod common;
 mod convolution;
 mod golden_values;
+mod lanes;
 mod padding;
 mod spectra;
 mod transforms;

@@ -9,20 +9,13 @@ use num_complex::Complex;
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
 
-pub(crate) const PARAMETERIZATIONS: [Parameterization; 4] = [
-    Parameterization::Hw,
-    Parameterization::HwCin,
-    Parameterization::HwCinCout,
-    Parameterization::SharedBasis,
-];
-
 pub(crate) const ACTIVATIONS: [Activation; 5] =
     [Activation::Sine, Activation::Gelu, Activation::Relu, Activation::Tanh, Activation::Gabor];
 
 /// Every combination of the discrete options that is valid, with a small network.
 pub(crate) fn every_config() -> Vec<KernelMlpConfig> {
     let mut configs = Vec::new();
-    for parameterization in PARAMETERIZATIONS {
+    for parameterization in Parameterization::ALL {
         for activation in ACTIVATIONS {
             for omega_mode in [OmegaMode::Folded, OmegaMode::Multiplier] {
                 for frequency_grid in [FrequencyGrid::Signed, FrequencyGrid::Unit] {

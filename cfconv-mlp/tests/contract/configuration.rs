@@ -68,6 +68,14 @@ fn names_of_parameterizations_are_those_of_the_files() {
 }
 
 #[test]
+fn the_list_of_parameterizations_is_that_of_the_files() {
+    let error = toml::from_str::<KernelMlpConfig>("parameterization = \"?\"").unwrap_err().to_string();
+    let (_, expected) = error.rsplit_once("expected one of ").unwrap();
+    let names = Parameterization::ALL.map(|parameterization| format!("`{}`", parameterization.name()));
+    assert_eq!(expected.trim(), names.join(", "));
+}
+
+#[test]
 fn unknown_keys_and_values_are_refused_with_the_valid_ones() {
     let error = toml::from_str::<KernelMlpConfig>("hiden_width = 3").unwrap_err().to_string();
     assert!(error.contains("hiden_width") && error.contains("hidden_width"), "{error}");

@@ -7,7 +7,7 @@ use cfconv_mlp::{
 use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
 
-use crate::common::{ACTIVATIONS, PARAMETERIZATIONS, largest};
+use crate::common::{ACTIVATIONS, largest};
 
 const GRID: KernelGrid = KernelGrid { height: 12, width: 12, in_channels: 6, out_channels: 6 };
 
@@ -47,7 +47,7 @@ fn the_kernel_has_unit_mean_square_at_any_depth() {
 
 #[test]
 fn every_form_has_unit_mean_square() {
-    for parameterization in PARAMETERIZATIONS {
+    for parameterization in Parameterization::ALL {
         for complex_output in [ComplexOutput::Cartesian, ComplexOutput::Polar] {
             for channel_encoding in [ChannelEncoding::Coordinate, ChannelEncoding::Embedding] {
                 for fourier_features in [0, 16] {
@@ -143,7 +143,7 @@ fn first_layer_units_are_spread_over_the_domain() {
 
 #[test]
 fn the_same_seed_gives_the_same_parameters_and_another_seed_others() {
-    for parameterization in PARAMETERIZATIONS {
+    for parameterization in Parameterization::ALL {
         let config = KernelMlpConfig { parameterization, hidden_width: 4, ..Default::default() };
         let phi = KernelMlp::<f32>::try_new(&config, GRID).unwrap();
         let initial = |seed| {

@@ -1,8 +1,8 @@
 //! The fast path equals the naive oracle and itself, however the positions are given.
 
-use crate::common::{PARAMETERIZATIONS, every_config, kernel, random_positions, unwritten};
+use crate::common::{every_config, kernel, random_positions, unwritten};
 use cfconv_fft::Real;
-use cfconv_mlp::{KernelGrid, KernelMlpConfig, Positions, naive};
+use cfconv_mlp::{KernelGrid, KernelMlpConfig, Parameterization, Positions, naive};
 use proptest::prelude::*;
 
 fn assert_equals_oracle<T: Real>(config: &KernelMlpConfig, grid: KernelGrid, list: &[u32], tolerance: f64) {
@@ -46,7 +46,7 @@ fn every_configuration_equals_the_oracle_in_f32() {
 fn the_default_network_equals_the_oracle_on_a_realistic_grid() {
     let grid = KernelGrid { height: 32, width: 32, in_channels: 16, out_channels: 16 };
     let list = random_positions(grid, 0.01, 3);
-    for parameterization in PARAMETERIZATIONS {
+    for parameterization in Parameterization::ALL {
         let config = KernelMlpConfig { parameterization, ..Default::default() };
         assert_equals_oracle::<f64>(&config, grid, &list, 1e-11);
         // Pre-activations of the first layer reach 60: phases are rounded to 60·6e-8.
@@ -59,7 +59,7 @@ proptest! {
 
     #[test]
     fn any_shape_and_depth_equals_the_oracle(
-        parameterization in prop::sample::select(PARAMETERIZATIONS.to_vec()),
+        parameterization in prop::sample::select(Parameterization::ALL.to_vec()),
         height in 1_usize..8,
         width in 1_usize..8,
         in_channels in 1_usize..20,
@@ -82,7 +82,7 @@ fn all_equals_the_list_of_all_bit_for_bit() {
     for (height, width, in_channels, out_channels) in [(1, 1, 1, 1), (5, 7, 3, 5), (4, 4, 8, 4)] {
         let grid = KernelGrid { height, width, in_channels, out_channels };
         let list: Vec<u32> = (0..grid.num_positions() as u32).collect();
-        for parameterization in PARAMETERIZATIONS {
+        for parameterization in Parameterization::ALL {
             let config = KernelMlpConfig { parameterization, hidden_width: 9, ..Default::default() };
             let (phi, params) = kernel::<f32>(&config, grid, 4);
             let (mut all, mut listed) = (unwritten(list.len()), unwritten(list.len()));
@@ -104,7 +104,7 @@ fn all_equals_the_list_of_all_bit_for_bit() {
 fn a_value_does_not_depend_on_the_list_it_is_in() {
     let grid = KernelGrid { height: 9, width: 8, in_channels: 5, out_channels: 3 };
     let all: Vec<u32> = (0..grid.num_positions() as u32).collect();
-    for parameterization in PARAMETERIZATIONS {
+    for parameterization in Parameterization::ALL {
         let config = KernelMlpConfig { parameterization, hidden_width: 16, ..Default::default() };
         let (phi, params) = kernel::<f64>(&config, grid, 4);
         let kernel = phi.kernel(&params).unwrap();
@@ -124,7 +124,7 @@ fn a_value_does_not_depend_on_the_list_it_is_in() {
 #[test]
 fn the_same_frequency_has_the_same_value_on_another_grid() {
     let grid = KernelGrid { height: 9, width: 9, in_channels: 2, out_channels: 3 };
-    for parameterization in PARAMETERIZATIONS {
+    for parameterization in Parameterization::ALL {
         let config = KernelMlpConfig { parameterization, hidden_width: 8, ..Default::default() };
         let (phi, params) = kernel::<f64>(&config, grid, 9);
         let lattice = phi.with_size(3, 3).unwrap();

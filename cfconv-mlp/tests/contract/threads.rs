@@ -3,7 +3,7 @@
 use cfconv_mlp::{ChannelEncoding, KernelGrid, KernelMlpConfig, Parameterization, Positions};
 use num_complex::Complex;
 
-use crate::common::{PARAMETERIZATIONS, kernel, random_positions, random_values, unwritten};
+use crate::common::{kernel, random_positions, random_values, unwritten};
 
 /// Bits of the values and of the gradient, computed on `num_threads` threads.
 fn bits(
@@ -29,7 +29,7 @@ fn bits(
 fn one_two_and_three_threads_give_the_same_bits() {
     let grid = KernelGrid { height: 24, width: 20, in_channels: 12, out_channels: 8 };
     let list = random_positions(grid, 0.7, 1);
-    for parameterization in PARAMETERIZATIONS {
+    for parameterization in Parameterization::ALL {
         for channel_encoding in [ChannelEncoding::Coordinate, ChannelEncoding::Embedding] {
             let hidden_width = if parameterization == Parameterization::HwCinCout { 32 } else { 8 };
             let config =

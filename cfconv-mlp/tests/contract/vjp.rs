@@ -1,8 +1,6 @@
 //! The gradient equals central differences for every configuration, and accumulates.
 
-use crate::common::{
-    ACTIVATIONS, PARAMETERIZATIONS, every_config, kernel, largest, random_positions, random_values, unwritten,
-};
+use crate::common::{ACTIVATIONS, every_config, kernel, largest, random_positions, random_values, unwritten};
 use cfconv_mlp::{
     ChannelEncoding, ComplexOutput, KernelGrid, KernelMlp, KernelMlpConfig, OmegaMode, Parameterization,
     Positions,
@@ -63,7 +61,7 @@ fn every_configuration_passes_central_differences() {
 #[test]
 fn several_tiles_and_depths_pass_central_differences() {
     let grid = KernelGrid { height: 7, width: 6, in_channels: 5, out_channels: 4 };
-    for parameterization in PARAMETERIZATIONS {
+    for parameterization in Parameterization::ALL {
         // The wide one has more outputs than a tile of the matrix product on any instruction set.
         for (hidden_layers, hidden_width) in [(1, 6), (3, 6), (2, 70)] {
             let config = KernelMlpConfig {
@@ -103,7 +101,7 @@ fn gradients_accumulate() {
 fn f32_gradients_equal_f64_gradients() {
     let grid = KernelGrid { height: 8, width: 8, in_channels: 4, out_channels: 4 };
     let list = random_positions(grid, 0.8, 41);
-    for parameterization in PARAMETERIZATIONS {
+    for parameterization in Parameterization::ALL {
         for activation in ACTIVATIONS {
             let config = KernelMlpConfig {
                 parameterization,
@@ -137,7 +135,7 @@ fn f32_gradients_equal_f64_gradients() {
 fn multiplier_takes_omega_times_larger_steps_than_folded() {
     let grid = KernelGrid { height: 6, width: 6, in_channels: 3, out_channels: 3 };
     let list = random_positions(grid, 0.9, 51);
-    for parameterization in PARAMETERIZATIONS {
+    for parameterization in Parameterization::ALL {
         for channel_encoding in [ChannelEncoding::Coordinate, ChannelEncoding::Embedding] {
             let folded = KernelMlpConfig {
                 parameterization,

@@ -12,7 +12,7 @@ use crate::device::Device;
 use crate::networks::{
     InputShape, KERNEL_STATE, NamedTensor, Network, NetworkError, REFRESH_HISTORY, TensorValues,
 };
-use crate::nn::EvaluationWeights;
+use crate::nn::KernelSource;
 use crate::optim::{OptimError, Optimizer};
 
 const AVERAGE: &str = "average.";
@@ -24,8 +24,8 @@ pub struct Model<D: Device> {
     pub metadata: Metadata,
     /// The network, after [`Network::begin_evaluation`].
     pub network: Network<D>,
-    /// The weights that the evaluation was begun with.
-    pub weights: EvaluationWeights,
+    /// The kernels that the evaluation was begun with.
+    pub kernels: KernelSource,
 }
 
 /// Reads the network of a checkpoint of either kind and prepares it for evaluating batches of up to `max_batch`
@@ -55,8 +55,8 @@ fn model_of<D: Device>(
     let classes = metadata.class_names.len();
     let mut network =
         Network::try_new(device, &metadata.config.network, input, classes, max_batch).map_err(broken)?;
-    let weights = install_model(&mut network, &metadata, file)?;
-    Ok(Model { metadata, network, weights })
+    let kernels = install_model(&mut network, &metadata, file)?;
+    Ok(Model { metadata, network, kernels })
 }
 
 /// As [`load_model`], for images of `size` rows and columns in place of those of the training; the same size loads
@@ -102,7 +102,7 @@ pub(crate) fn install_model<D: Device>(
     network: &mut Network<D>,
     metadata: &Metadata,
     file: TensorFile,
-) -> Result<EvaluationWeights> {
+) -> Result<KernelSource> {
     let path = file.path().to_owned();
     let broken = |source| network_error(&path, source);
     let mut tensors = file.tensors()?;
@@ -128,9 +128,9 @@ pub(crate) fn install_model<D: Device>(
     network.import_parameters(&tensors).map_err(broken)?;
     network.import_states(&tensors).map_err(broken)?;
     let other = averaged || metadata.averaged || no_state;
-    let weights = if other { EvaluationWeights::Other } else { EvaluationWeights::Trained };
-    network.begin_evaluation(weights).map_err(broken)?;
-    Ok(weights)
+    let kernels = if other { KernelSource::Dense } else { KernelSource::Configured };
+    network.begin_evaluation(kernels).map_err(broken)?;
+    Ok(kernels)
 }
 
 /// Stands in for kernel states that the file leaves out; says whether it left out any.

@@ -1,7 +1,7 @@
 //! The table `[network]`.
 
 use cfconv_core::{
-    Application, CfConv2dConfig, EvaluationKernel, GradientScale, InitialFill, PaddingMode, SamplerConfig,
+    CfConv2dConfig, ConvAlgorithm, EvaluationKernel, GradientScale, InitialFill, PaddingMode, SamplerConfig,
 };
 use cfconv_mlp::KernelMlpConfig;
 use serde::{Deserialize, Serialize};
@@ -48,12 +48,12 @@ pub struct NetworkConfig {
     /// The kernels that evaluation uses. Default: `state`.
     #[serde(default)]
     pub evaluation_kernel: EvaluationKernel,
-    /// Whether evaluation refreshes a copy of the state first. Default: false.
-    #[serde(default)]
-    pub polish: bool,
-    /// How lattice kernels are applied. Default: `auto`.
-    #[serde(default)]
-    pub application: Application,
+    /// Whether evaluation refreshes a copy of the state first, `polish` in files. Default: false.
+    #[serde(rename = "polish", default)]
+    pub refresh_before_evaluation: bool,
+    /// The algorithm for lattice kernels, `application` in files. Default: `auto`.
+    #[serde(rename = "application", default)]
+    pub algorithm: ConvAlgorithm,
     /// What lies beyond the border of images for CF-Conv layers. Default: `circular`.
     #[serde(default)]
     pub padding: PaddingMode,
@@ -82,8 +82,8 @@ impl NetworkConfig {
             gradient_scale: GradientScale::default(),
             initial_fill: InitialFill::default(),
             evaluation_kernel: EvaluationKernel::default(),
-            polish: false,
-            application: Application::default(),
+            refresh_before_evaluation: false,
+            algorithm: ConvAlgorithm::default(),
             padding: PaddingMode::default(),
             padding_share: one(),
             kernel: KernelMlpConfig::default(),
@@ -109,8 +109,8 @@ impl NetworkConfig {
             gradient_scale: self.gradient_scale,
             initial_fill: self.initial_fill,
             evaluation_kernel: self.evaluation_kernel,
-            polish: self.polish,
-            application: self.application,
+            refresh_before_evaluation: self.refresh_before_evaluation,
+            algorithm: self.algorithm,
         }
     }
 }

@@ -3,7 +3,6 @@
 use super::error::Result;
 use super::network::Network;
 use crate::device::{Device, Span};
-use crate::nn::CfConv2d;
 use cfconv_core::{KernelRinging, StepSeed};
 
 /// Channel pairs of a layer whose ringing is measured.

@@ -7,7 +7,6 @@ use serde::Serialize;
 use super::error::Result;
 use super::network::Network;
 use crate::device::Device;
-use crate::nn::CfConv2d;
 
 /// Some kernels of one CF-Conv layer.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -46,7 +45,7 @@ impl<D: Device> Network<D> {
     /// ```
     /// use cfconv_train::device::Cpu;
     /// use cfconv_train::networks::{InputShape, Network, NetworkConfig};
-    /// use cfconv_train::nn::EvaluationWeights;
+    /// use cfconv_train::nn::KernelSource;
     ///
     /// let config: NetworkConfig = toml::from_str(
     ///     "layers = [{ type = 'cf-conv', out_channels = 2 }, { type = 'global-avg-pool' }]",
@@ -54,7 +53,7 @@ impl<D: Device> Network<D> {
     /// let input = InputShape { channels: 1, height: 8, width: 8 };
     /// let mut network = Network::try_new(Cpu::default(), &config, input, 2, 1)?;
     /// network.initialize(0)?;
-    /// network.begin_evaluation(EvaluationWeights::Trained)?;
+    /// network.begin_evaluation(KernelSource::Configured)?;
     /// let kernels = network.kernels(1)?;
     /// assert_eq!((kernels[0].layer.as_str(), kernels[0].pairs[0].spatial.len()), ("layers.0", 64));
     /// # Ok::<(), Box<dyn std::error::Error>>(())

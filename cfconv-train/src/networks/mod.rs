@@ -14,9 +14,9 @@ mod network;
 mod plan;
 mod planned_memory;
 mod resolution;
+mod rollback;
 mod shape;
 mod tensors;
-mod undo;
 
 pub use config::NetworkConfig;
 pub use diagnostics::KernelDiagnostics;

@@ -5,12 +5,14 @@ use cfconv_core::StepSeed;
 use super::arena::Arena;
 use super::config::NetworkConfig;
 use super::error::{NetworkError, Result};
-use super::layers::{CfConvOn, PassWith, PreparedOp, Workspace, initial_values};
+use super::layers::{PassWith, PreparedOp, initial_values};
 use super::memory_plan::GradRoute;
 use super::plan::{NetworkPlan, PlannedLayer, Segment, Step};
 use super::shape::InputShape;
 use crate::device::{Buffer, Device, DeviceError, IndexBuffer, Span, SpanMut};
-use crate::nn::{Backward, CfConv2d, CrossEntropy, EvaluationWeights, Forward, StepLedger, StepSums};
+use crate::nn::{
+    Backward, CfConv2d, CfConv2dWorkspace, CrossEntropy, Forward, KernelSource, StepLedger, StepSums,
+};
 
 /// The loss of a batch.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -88,10 +90,10 @@ pub struct Network<D: Device> {
     pub(super) running: Buffer<D>,
     /// Statistics of the last training batch.
     saved: Buffer<D>,
-    /// The running statistics before the step, where steps can be undone.
-    pub(super) undo_running: Option<Buffer<D>>,
+    /// The running statistics before the step, where steps can be rolled back.
+    pub(super) running_before_step: Option<Buffer<D>>,
     arena: Arena<D>,
-    workspace: Workspace<D>,
+    workspace: CfConv2dWorkspace<D>,
     scratch: Buffer<D>,
     labels: IndexBuffer<D>,
     losses: Buffer<D>,
@@ -125,11 +127,11 @@ impl<D: Device> Layer<D> {
         Ok(Self { plan: plan.clone(), number, step })
     }
 
-    pub(super) fn cf_conv(&self) -> Option<&CfConvOn<D>> {
+    pub(super) fn cf_conv(&self) -> Option<&CfConv2d<D>> {
         self.step.operation().and_then(PreparedOp::cf_conv)
     }
 
-    pub(super) fn cf_conv_mut(&mut self) -> Option<&mut CfConvOn<D>> {
+    pub(super) fn cf_conv_mut(&mut self) -> Option<&mut CfConv2d<D>> {
         self.step.operation_mut().and_then(PreparedOp::cf_conv_mut)
     }
 
@@ -191,9 +193,9 @@ impl<D: Device> Network<D> {
             grads: device.alloc(plan.num_parameters())?,
             running: device.alloc(plan.running_len)?,
             saved: device.alloc(plan.running_len)?,
-            undo_running: None,
+            running_before_step: None,
             arena: Arena::try_new(&device, plan.memory.buffer_lens.iter().map(|len| len * max_batch))?,
-            workspace: Workspace::<D>::default(),
+            workspace: CfConv2dWorkspace::<D>::default(),
             scratch: device.alloc(plan.scratch_len(max_batch))?,
             labels: device.alloc_indices(max_batch)?,
             losses: device.alloc(max_batch)?,
@@ -267,20 +269,20 @@ impl<D: Device> Network<D> {
     /// first batch.
     pub fn memory_bytes(&self) -> usize {
         let words = 2 * self.plan.num_parameters()
-            + (2 + usize::from(self.undo_running.is_some())) * self.plan.running_len
+            + (2 + usize::from(self.running_before_step.is_some())) * self.plan.running_len
             + (3 + self.plan.classes) * self.max_batch;
         let layers: usize = self
             .layers
             .iter()
             .map(|layer| {
                 layer.working_bytes(&self.device, self.max_batch)
-                    + layer.cf_conv().map_or(0, CfConv2d::state_bytes)
+                    + layer.cf_conv().map_or(0, |cf_conv| cf_conv.state_bytes())
             })
             .sum();
         words * size_of::<f32>()
             + self.plan.activation_bytes(self.max_batch)
             + layers
-            + CfConvOn::<D>::workspace_bytes(&self.workspace)
+            + self.workspace.bytes()
     }
 
     /// Initialises parameters and states; the same seed gives the same network.
@@ -347,12 +349,12 @@ impl<D: Device> Network<D> {
     ///
     /// # Errors
     /// What a layer reports.
-    pub fn begin_evaluation(&mut self, weights: EvaluationWeights) -> Result<()> {
+    pub fn begin_evaluation(&mut self, kernel: KernelSource) -> Result<()> {
         self.forget_phase();
         for layer in &mut self.layers {
             let params = Span::new(&self.params, layer.plan.params.clone());
             if let Some(cf_conv) = layer.cf_conv_mut() {
-                let outcome = cf_conv.begin_evaluation(weights, params);
+                let outcome = cf_conv.begin_evaluation(kernel, params);
                 outcome.map_err(|source| Self::layer_error(&layer.plan, source))?;
             }
         }
@@ -602,8 +604,8 @@ impl<D: Device> Network<D> {
         self.phase = Phase::Idle;
     }
 
-    pub(super) fn layer_error(layer: &PlannedLayer, source: DeviceError) -> NetworkError {
-        NetworkError::Layer { layer: layer.name.clone(), kind: layer.kind, source: Box::new(source) }
+    pub(super) fn layer_error(layer: &PlannedLayer, source: impl Into<DeviceError>) -> NetworkError {
+        NetworkError::Layer { layer: layer.name.clone(), kind: layer.kind, source: Box::new(source.into()) }
     }
 }
 

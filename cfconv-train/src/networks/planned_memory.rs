@@ -8,12 +8,12 @@ use super::network::Network;
 use super::plan::NetworkPlan;
 use crate::device::Device;
 
-/// Bytes that the parts of a [`Network`] grow to while it trains, with steps that can be undone.
+/// Bytes that the parts of a [`Network`] grow to while it trains, with steps that can be rolled back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NetworkMemory {
     /// Parameters, gradients and running statistics.
     pub parameters: usize,
-    /// Kernel states, what undoing a step needs of them, and kernels of evaluations.
+    /// Kernel states, what rolling a step back needs of them, and kernels of evaluations.
     pub kernel_states: usize,
     /// The buffers that values and gradients share in turn.
     pub activations: usize,

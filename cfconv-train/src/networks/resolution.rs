@@ -5,7 +5,6 @@ use super::error::Result;
 use super::layers::Growth;
 use super::network::Network;
 use crate::device::Device;
-use crate::nn::CfConv2d;
 
 impl NetworkConfig {
     /// The network for images of `new` in place of `old` rows and columns, to be evaluated with the kernels of a
@@ -60,7 +59,7 @@ mod tests {
     use super::*;
     use crate::device::Cpu;
     use crate::networks::{InputShape, LayerConfig};
-    use crate::nn::EvaluationWeights;
+    use crate::nn::KernelSource;
 
     fn config(pooling: &str, sampler: &str) -> NetworkConfig {
         let text = format!(
@@ -101,7 +100,7 @@ mod tests {
             let config = config("{ type = 'spectral-pool', size = 8 }", sampler);
             let mut trained = network(&config, 16);
             trained.initialize(1).unwrap();
-            trained.begin_evaluation(EvaluationWeights::Trained).unwrap();
+            trained.begin_evaluation(KernelSource::Configured).unwrap();
             let expected = logits(&mut trained, 16);
             for size in [16, 24, 32] {
                 let mut other = network(&config.resized(16, size).unwrap(), size);
@@ -119,7 +118,7 @@ mod tests {
         let config = config("{ type = 'avg-pool', size = 4, stride = 2 }", sampler);
         let mut trained = network(&config, 16);
         trained.initialize(1).unwrap();
-        trained.begin_evaluation(EvaluationWeights::Trained).unwrap();
+        trained.begin_evaluation(KernelSource::Configured).unwrap();
         let expected = logits(&mut trained, 16);
         for (size, window) in [(24, Some((6, 3))), (32, Some((8, 4))), (20, None)] {
             let resized = config.resized(16, size).unwrap();
@@ -145,7 +144,7 @@ mod tests {
         .unwrap();
         let mut trained = network(&config, 8);
         trained.initialize(0).unwrap();
-        trained.begin_evaluation(EvaluationWeights::Trained).unwrap();
+        trained.begin_evaluation(KernelSource::Configured).unwrap();
         let mut other = network(&config.resized(8, 12).unwrap(), 12);
         other.begin_transferred_evaluation(&trained).unwrap();
         assert_eq!(logits(&mut other, 12).len(), 3);
@@ -175,7 +174,7 @@ mod tests {
             toml::from_str("layers = [{ type = 'flatten' }, { type = 'linear' }]").unwrap();
         let mut trained = network(&config, 4);
         trained.initialize(0).unwrap();
-        trained.begin_evaluation(EvaluationWeights::Trained).unwrap();
+        trained.begin_evaluation(KernelSource::Configured).unwrap();
         let mut other = network(&config.resized(4, 8).unwrap(), 8);
         let message = other.begin_transferred_evaluation(&trained).unwrap_err().to_string();
         assert!(message.contains("layers.1.weight"), "{message}");

@@ -4,7 +4,7 @@ use super::error::{NetworkError, Result};
 use super::network::Network;
 use super::plan::PlannedLayer;
 use crate::device::{Buffer, Device, Span, SpanMut};
-use crate::nn::{CfConv2d, CfConv2dState};
+use crate::nn::CfConv2dState;
 
 /// What the names of the states of a layer with a kernel network end in.
 pub(crate) const KERNEL_STATE: &str = ".kernel_state";

@@ -46,7 +46,7 @@ pub use activation::{Activation, ActivationOp, ActivationSizes};
 pub use add::AddOp;
 pub use average_pool::AveragePoolOp;
 pub use batch_norm::{BatchNormOp, BatchNormSizes, BatchStatistics};
-pub use cf_conv2d::{CfConv2d, CfConv2dOp, CfConv2dState, EvaluationWeights};
+pub use cf_conv2d::{CfConv2d, CfConv2dOp, CfConv2dState, CfConv2dWorkspace, KernelSource};
 pub use complex_activation::{ComplexActivation, ComplexActivationOp, ComplexActivationSizes};
 pub use complex_batch_norm::{ComplexBatchNormOp, ComplexBatchNormSizes, SpectrumStatistics};
 pub use conv2d::{Conv2dOp, Conv2dPlan, Conv2dSizes};

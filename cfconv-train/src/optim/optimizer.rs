@@ -124,7 +124,7 @@ impl<D: Device> Optimizer<D> {
         self.enqueue_step(network, learning_rate, &mut ledger)?;
         let norm = ledger.settle(network.device())?[0].grad_norm();
         if !norm.is_finite() {
-            self.forget_failed_steps(1);
+            self.drop_last_steps(1);
             return Err(NonFiniteGradient { step: self.steps, norm }.into());
         }
         Ok(StepReport { grad_norm: norm, clip_factor: clip_factor(self.config.clip_norm, norm) })
@@ -183,7 +183,7 @@ impl<D: Device> Optimizer<D> {
 
     /// Takes the last `steps` steps, of which [`StepLedger::settle`] has shown the first to have failed, out of the
     /// count; they changed nothing.
-    pub fn forget_failed_steps(&mut self, steps: usize) {
+    pub fn drop_last_steps(&mut self, steps: usize) {
         self.steps -= steps as u64;
     }
 

@@ -21,7 +21,7 @@ use crate::metrics::{
     EndEvent, EpochEvent, Event, History, KernelHealth, MetricsWriter, Score, SplitSizes, StartEvent,
 };
 use crate::networks::{InputShape, Network};
-use crate::nn::{EvaluationWeights, StepLedger};
+use crate::nn::{KernelSource, StepLedger};
 use crate::optim::Optimizer;
 use crate::process_memory::peak_mib;
 use crate::run_folder::RunFolder;
@@ -313,7 +313,7 @@ impl<D: Device> Trainer<D> {
     }
 
     fn evaluate_trained(&mut self, split: Split) -> Result<Score> {
-        self.network.begin_evaluation(EvaluationWeights::Trained)?;
+        self.network.begin_evaluation(KernelSource::Configured)?;
         let loader = self.evaluation_loader(split)?;
         Ok(evaluate(&mut self.network, &loader)?.score)
     }
@@ -323,7 +323,7 @@ impl<D: Device> Trainer<D> {
         let loader = self.evaluation_loader(split)?;
         let Some(average) = &mut self.average else { return Ok(None) };
         average.swap(&mut self.network);
-        let begun = self.network.begin_evaluation(EvaluationWeights::Other);
+        let begun = self.network.begin_evaluation(KernelSource::Dense);
         let outcome = begun.map_err(TrainError::from).and_then(|()| evaluate(&mut self.network, &loader));
         average.swap(&mut self.network);
         Ok(Some(outcome?.score))
@@ -478,7 +478,7 @@ fn build<D: Device>(
     let input = InputShape { channels: CHANNELS, height: size, width: size };
     let batch = config.train.batch_size.max(config.train.evaluation_batch());
     let mut network = Network::try_new(device, &config.network, input, dataset.num_classes(), batch)?;
-    network.keep_undo()?;
+    network.enable_rollback()?;
     Ok((network, memory))
 }
 

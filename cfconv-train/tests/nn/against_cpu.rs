@@ -7,13 +7,12 @@ use std::path::Path;
 use crate::support::layer_record::{assert_same, layer_config, record};
 use crate::support::training::{first_step, network, train};
 use crate::support::{Operands, all, all_mut, host, largest, noise, unset, upload};
-use cfconv_core::engine::Domain;
+use cfconv_core::engine::{Domain, EnginePlan};
 use cfconv_core::{CfConv2dConfig, StepSeed};
 use cfconv_train::config::TrainConfig;
 use cfconv_train::device::{Cpu, Device};
 use cfconv_train::nn::{
-    BatchNormSizes, BatchStatistics, CfConv2d, CfConv2dOp, DropoutSizes, EvaluationWeights, OpSizes,
-    PoolSizes,
+    BatchNormSizes, BatchStatistics, CfConv2d, DropoutSizes, Forward, KernelSource, OpSizes, PoolSizes,
 };
 use cfconv_train::signatures::{MemoryDemand, MemoryEstimate};
 
@@ -121,6 +120,10 @@ const SHAPES: [(usize, usize, usize, usize, usize); 3] = [(1, 1, 1, 1, 1), (2, 3
 const LARGE: (usize, usize, usize, usize, usize) = (34, 33, 2, 1, 35);
 
 #[track_caller]
+fn plan(config: &CfConv2dConfig) -> EnginePlan {
+    EnginePlan::try_new(config).unwrap()
+}
+
 fn compare_layers<D: Device>(device: &D, name: &str, config: &CfConv2dConfig, domain: Domain, batch: usize) {
     let expected = record(&Cpu::default(), config, domain, batch);
     let got = record(device, config, domain, batch);
@@ -171,7 +174,7 @@ fn samplers_visit_the_same_positions<D: Device>(device: &D) {
         "sampler = { kind = 'gap-weighted', num_positions = 64 }\nema_alpha = 0.5",
     );
     fn run<D: Device>(device: &D, config: &CfConv2dConfig, steps: u64) -> Vec<u64> {
-        let mut layer = <D as CfConv2dOp>::CfConv2d::try_new(device, config).unwrap();
+        let mut layer = CfConv2d::try_new(device, &plan(config)).unwrap();
         let mut params = unset(device, layer.num_parameters());
         layer.initialize(StepSeed { run_seed: 1, layer: 0, step: 0 }, all_mut(device, &mut params)).unwrap();
         let mut workspace = Default::default();
@@ -205,12 +208,12 @@ fn undone_steps_leave_no_trace<D: Device>(device: &D) {
         ["sampler = { kind = 'all' }", "sampler = { kind = 'uniform', num_positions = 20 }\nema_alpha = 0.5"]
     {
         let config = layer_config((2, 3, 4, 5, 1), settings);
-        let mut layer = <D as CfConv2dOp>::CfConv2d::try_new(device, &config).unwrap();
+        let mut layer = CfConv2d::try_new(device, &plan(&config)).unwrap();
         let mut params = unset(device, layer.num_parameters());
         let seed = |step| StepSeed { run_seed: 1, layer: 0, step };
         layer.initialize(seed(0), all_mut(device, &mut params)).unwrap();
         let mut workspace = Default::default();
-        layer.keep_undo(true);
+        layer.enable_rollback(true);
         layer.begin_step(seed(0), all(device, &params), &mut workspace).unwrap();
         let before = layer.state().unwrap();
         let others = upload(device, &vec![0.3; layer.num_parameters()]);
@@ -218,13 +221,13 @@ fn undone_steps_leave_no_trace<D: Device>(device: &D) {
         assert_ne!(layer.state().unwrap(), before);
         let moved = layer.state().unwrap();
         let (passed, failed) = (upload(device, &[0.0, 1.0]), upload(device, &[1.0, 1.0]));
-        layer.undo_step_if_failed(all(device, &passed)).unwrap();
+        layer.rollback_step_if_failed(all(device, &passed)).unwrap();
         assert_eq!(layer.state().unwrap(), moved);
         layer.begin_step(seed(2), all(device, &params), &mut workspace).unwrap();
-        layer.undo_step_if_failed(all(device, &failed)).unwrap();
-        layer.forget_failed_steps(1);
+        layer.rollback_step_if_failed(all(device, &failed)).unwrap();
+        layer.drop_last_steps(1);
         assert_eq!(layer.state().unwrap(), moved);
-        assert!(layer.undo_step_if_failed(all(device, &failed)).is_err());
+        assert!(layer.rollback_step_if_failed(all(device, &failed)).is_err());
     }
 }
 
@@ -232,24 +235,24 @@ fn kernels_move_to_other_image_sizes<D: Device>(device: &D) {
     for settings in ["sampler = { kind = 'all' }", "sampler = { kind = 'lattice', size = 3 }"] {
         fn outputs<D: Device>(device: &D, settings: &str) -> Vec<f32> {
             let config = layer_config((2, 3, 4, 6, 1), settings);
-            let mut layer = <D as CfConv2dOp>::CfConv2d::try_new(device, &config).unwrap();
+            let mut layer = CfConv2d::try_new(device, &plan(&config)).unwrap();
             let mut params = unset(device, layer.num_parameters());
             layer
                 .initialize(StepSeed { run_seed: 1, layer: 0, step: 0 }, all_mut(device, &mut params))
                 .unwrap();
             assert!(layer.transfer_function().is_err());
-            layer.begin_evaluation(EvaluationWeights::Trained, all(device, &params)).unwrap();
+            layer.begin_evaluation(KernelSource::Configured, all(device, &params)).unwrap();
             let function = layer.transfer_function().unwrap();
             let config = layer_config((2, 3, 6, 9, 1), "sampler = { kind = 'all' }");
-            let mut larger = <D as CfConv2dOp>::CfConv2d::try_new(device, &config).unwrap();
+            let mut larger = CfConv2d::try_new(device, &plan(&config)).unwrap();
             larger.begin_transferred_evaluation(&function).unwrap();
             let input = upload(device, &noise(1, 2 * 6 * 9 * 2));
             let mut output = unset(device, 3 * 6 * 9 * 2);
             let params = upload(device, &vec![0.0; larger.num_parameters()]);
             let target = all_mut(device, &mut output);
-            larger
-                .forward(2, all(device, &params), all(device, &input), target, &mut Default::default())
-                .unwrap();
+            let (input, params) = (all(device, &input), all(device, &params));
+            let io = Forward { batch: 2, input, params, output: target };
+            larger.forward(io, &mut Default::default()).unwrap();
             host(device, &output)
         }
         assert_same(settings, &outputs(device, settings), &outputs(&Cpu::default(), settings), TOLERANCE);
@@ -260,8 +263,8 @@ fn kernels_move_to_other_image_sizes<D: Device>(device: &D) {
 fn states_move_between_devices<D: Device>(device: &D) {
     let config =
         layer_config((2, 3, 4, 5, 1), "sampler = { kind = 'uniform', num_positions = 20 }\nema_alpha = 0.5");
-    let mut there = <D as CfConv2dOp>::CfConv2d::try_new(device, &config).unwrap();
-    let mut here = <Cpu as CfConv2dOp>::CfConv2d::try_new(&Cpu::default(), &config).unwrap();
+    let mut there = CfConv2d::try_new(device, &plan(&config)).unwrap();
+    let mut here = CfConv2d::try_new(&Cpu::default(), &plan(&config)).unwrap();
     let mut params = unset(device, there.num_parameters());
     let seed = |step| StepSeed { run_seed: 1, layer: 0, step };
     there.initialize(seed(0), all_mut(device, &mut params)).unwrap();
@@ -272,7 +275,7 @@ fn states_move_between_devices<D: Device>(device: &D) {
     assert_eq!(here.parameter_segments(), there.parameter_segments());
     assert_eq!(here.coverage(1), there.coverage(1));
     assert_eq!(here.ringing(4).unwrap(), there.ringing(4).unwrap());
-    let mut back = <D as CfConv2dOp>::CfConv2d::try_new(device, &config).unwrap();
+    let mut back = CfConv2d::try_new(device, &plan(&config)).unwrap();
     back.load_state(&here.state().unwrap()).unwrap();
     assert_eq!(back.state().unwrap(), state);
 }

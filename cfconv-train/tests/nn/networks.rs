@@ -4,7 +4,7 @@ use crate::support::{assert_close, host, noise, upload};
 use cfconv_train::averaging::{AverageConfig, WeightAverage};
 use cfconv_train::device::{Cpu, Device, Memory};
 use cfconv_train::networks::{InputShape, Network, NetworkConfig, NetworkError, NetworkPlan, Shape};
-use cfconv_train::nn::{EvaluationWeights, StepLedger};
+use cfconv_train::nn::{KernelSource, StepLedger};
 use cfconv_train::optim::{OptimError, Optimizer, OptimizerConfig, OptimizerKind};
 
 /// Every type of layer that works on images, on images whose sides are odd and unequal after pooling.
@@ -340,7 +340,7 @@ fn missing_and_misshapen_tensors_are_named() {
 fn a_small_batch_gives_what_it_gives_within_a_larger_network() {
     let (mut small, mut large) = (everything(3), everything(40));
     for network in [&mut small, &mut large] {
-        network.begin_evaluation(EvaluationWeights::Trained).unwrap();
+        network.begin_evaluation(KernelSource::Configured).unwrap();
         network.forward(3, &images(3, 2)).unwrap();
     }
     assert_eq!(small.logits().unwrap(), large.logits().unwrap());
@@ -363,11 +363,11 @@ fn evaluation_changes_nothing_of_a_run() {
         train(&mut network, 0..2, &mut optimizer);
         if evaluate {
             let mut average = WeightAverage::try_new(&network, &AverageConfig::default()).unwrap();
-            network.begin_evaluation(EvaluationWeights::Trained).unwrap();
+            network.begin_evaluation(KernelSource::Configured).unwrap();
             network.forward(7, &images(7, 9)).unwrap();
             network.loss(&labels(7), 0.0).unwrap();
             average.swap(&mut network);
-            network.begin_evaluation(EvaluationWeights::Other).unwrap();
+            network.begin_evaluation(KernelSource::Dense).unwrap();
             network.forward(7, &images(7, 9)).unwrap();
             average.swap(&mut network);
             network.kernel_diagnostics(100, 2).unwrap();
@@ -554,7 +554,7 @@ fn calls_out_of_order_are_refused() {
     assert_eq!(order(network.loss(&[0], 0.0).unwrap_err()).1, "forward");
     network.forward(1, &images(1, 1)).unwrap();
     assert_eq!(order(network.backward().unwrap_err()).1, "begin_step, forward and loss");
-    network.begin_evaluation(EvaluationWeights::Trained).unwrap();
+    network.begin_evaluation(KernelSource::Configured).unwrap();
     network.forward(1, &images(1, 1)).unwrap();
     network.loss(&[0], 0.0).unwrap();
     assert_eq!(order(network.backward().unwrap_err()).0, "Network::backward");

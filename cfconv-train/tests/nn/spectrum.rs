@@ -4,13 +4,14 @@
 use std::f64::consts::{SQRT_2, TAU};
 
 use crate::support::{Operands, all, all_mut, assert_close, host, largest, noise, unset, upload};
+use cfconv_core::engine::EnginePlan;
 use cfconv_core::{CfConv2dConfig, SamplerConfig, StepSeed};
 use cfconv_mlp::Parameterization;
 use cfconv_train::device::{Cpu, Device, DeviceError};
 use cfconv_train::networks::{InputShape, NamedTensor, Network, NetworkConfig, NetworkPlan};
 use cfconv_train::nn::{
-    BatchStatistics, CfConv2d, CfConv2dOp, ComplexActivation, ComplexActivationSizes, ComplexBatchNormSizes,
-    EvaluationWeights, OpSizes, SpectralPoolSizes, SpectrumSizes, SpectrumStatistics,
+    BatchStatistics, CfConv2d, ComplexActivation, ComplexActivationSizes, ComplexBatchNormSizes, Forward,
+    KernelSource, OpSizes, SpectralPoolSizes, SpectrumSizes, SpectrumStatistics,
 };
 
 on_every_device!(
@@ -265,7 +266,8 @@ fn initial_variance_is_kept_through_many_layers<D: Device>(device: &D) {
             config.bias = false;
             // Coefficients of different channel pairs are independent.
             config.mlp.parameterization = Parameterization::SharedBasis;
-            let mut mix = <D as CfConv2dOp>::CfConv2d::try_new_mix(device, &config, 1.0 / passes).unwrap();
+            let plan = EnginePlan::try_between_spectra(&config, 1.0 / passes).unwrap();
+            let mut mix = CfConv2d::try_new(device, &plan).unwrap();
             let mut weights = device.alloc(mix.num_parameters()).unwrap();
             let seed = StepSeed { run_seed: 4, layer, step: 0 };
             mix.initialize(seed, all_mut(device, &mut weights)).unwrap();
@@ -273,14 +275,9 @@ fn initial_variance_is_kept_through_many_layers<D: Device>(device: &D) {
             mix.begin_step(seed, all(device, &weights), &mut workspace).unwrap();
             let input = upload(device, &values);
             let mut mixed = unset(device, values.len());
-            mix.forward(
-                batch,
-                all(device, &weights),
-                all(device, &input),
-                all_mut(device, &mut mixed),
-                &mut workspace,
-            )
-            .unwrap();
+            let (input, network) = (all(device, &input), all(device, &weights));
+            let io = Forward { batch, input, params: network, output: all_mut(device, &mut mixed) };
+            mix.forward(io, &mut workspace).unwrap();
             let mixed = host(device, &mixed);
             let operands = Operands { batch, input: &mixed, params: &params };
             values = operands.forward(device, mixed.len(), |io| device.complex_activation(&sizes, io));
@@ -351,7 +348,7 @@ fn section_of_one_mix_equals_the_layer_on_images() {
             network.loss(&labels, 0.0).unwrap();
             network.backward().unwrap();
             let grads = host(network.device(), network.grads());
-            network.begin_evaluation(EvaluationWeights::Trained).unwrap();
+            network.begin_evaluation(KernelSource::Configured).unwrap();
             network.forward(5, &images).unwrap();
             (logits, grads, network.logits().unwrap())
         };
@@ -385,7 +382,7 @@ fn modulus_functions_make_logits_blind_to_circular_shifts() {
         .collect();
     let change = |kind: &str| {
         let mut network = network(&text(kind));
-        network.begin_evaluation(EvaluationWeights::Trained).unwrap();
+        network.begin_evaluation(KernelSource::Configured).unwrap();
         let mut logits = |images: &[f32]| {
             network.forward(2, images).unwrap();
             network.logits().unwrap()

@@ -6,8 +6,8 @@ use cfconv_train::networks::{InputShape, Network, NetworkConfig, NetworkPlan};
 use cfconv_train::nn::conv2d::PaddingMode;
 use cfconv_train::nn::depthwise_conv2d::DepthwiseConvSizes;
 use cfconv_train::nn::{
-    DepthwiseConv2dSizes, EvaluationWeights, LayerNormSizes, OpSizes, PatchEmbedSizes,
-    PositionEmbeddingSizes, SelfAttentionMemory, SelfAttentionSizes,
+    DepthwiseConv2dSizes, KernelSource, LayerNormSizes, OpSizes, PatchEmbedSizes, PositionEmbeddingSizes,
+    SelfAttentionMemory, SelfAttentionSizes,
 };
 use cfconv_train::optim::{Optimizer, OptimizerConfig};
 
@@ -403,7 +403,7 @@ fn a_resumed_run_on_tokens_equals_an_unbroken_one() {
 #[test]
 fn images_do_not_see_each_other() {
     let mut large = network(40);
-    large.begin_evaluation(EvaluationWeights::Trained).unwrap();
+    large.begin_evaluation(KernelSource::Configured).unwrap();
     large.forward(20, &images(20, 2)).unwrap();
     let all = large.logits().unwrap();
     let first: Vec<f32> = images(20, 2).into_iter().step_by(20).collect();

@@ -4,7 +4,7 @@ use super::support::{complex_dot, complex_noise, dot, noise, relative_error};
 use cfconv_core::engine::{
     CfConv2dEngine, CfConvWorkspace, SavedSpectrum, SpectralConv, SpectralConvSizes, SpectralWorkspace,
 };
-use cfconv_core::{Application, CfConv2dConfig, NumPositions, PaddingMode, SamplerConfig, StepSeed};
+use cfconv_core::{CfConv2dConfig, ConvAlgorithm, NumPositions, PaddingMode, SamplerConfig, StepSeed};
 use cfconv_fft::lanes::LanesRfft2;
 use cfconv_fft::{Complex, Real, multiplicity};
 
@@ -251,7 +251,7 @@ fn what_needs_images_is_refused_between_spectra() {
         "padding = zeros is not allowed: expected circular between half spectra"
     );
     assert_eq!(
-        message(|config| config.application = Application::Direct, 1.0),
+        message(|config| config.algorithm = ConvAlgorithm::Direct, 1.0),
         "application = direct is not allowed: expected auto or fft between half spectra"
     );
     assert_eq!(message(|_| {}, 0.0), "initial_variance = 0 is not allowed: expected finite and above 0");

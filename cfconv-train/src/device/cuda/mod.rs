@@ -17,7 +17,7 @@ mod driver;
 mod emulated;
 mod fourier;
 mod grid;
-mod kernel_application;
+mod kernel_conv;
 mod launcher;
 #[cfg(feature = "cuda")]
 mod page_locked;
@@ -37,7 +37,7 @@ pub use driver::{CardLimits, CudaDevice};
 pub use emulated::{EmulatedBuffer, EmulatedCuda};
 pub(crate) use fourier::{RealTransform, Roots, SpectrumCrop};
 pub use grid::Grid;
-pub(crate) use kernel_application::KernelApplication;
+pub(crate) use kernel_conv::KernelConv;
 pub use launcher::{Argument, Launcher};
 pub(crate) use launcher::{Scratch, count, launch};
 pub(crate) use phi::Phi;

@@ -1,6 +1,6 @@
 //! The kernel network Φ at positions: one kernel forward, one backward, nothing in between.
 
-use cfconv_mlp::{Activation, ChannelTable, ComplexOutput, KernelMlp, Parameterization};
+use cfconv_mlp::{Activation, ChannelTable, ComplexOutput, KernelMlp};
 
 use super::{Argument, Grid, Launcher, PhiSchedule, Scratch, count, launch, part, part_mut};
 use crate::device::{Buffer, IndexBuffer, Result, Span, SpanMut};
@@ -15,7 +15,7 @@ const WIDE_BLOCKS: usize = 264;
 const TILES: [usize; 3] = [32, 16, 8];
 
 /// Numbers of `PhiLayout` in `kernels/phi.cu`.
-const LAYOUT_LEN: usize = 16;
+const LAYOUT_LEN: usize = 19;
 
 /// Φ on a device.
 #[derive(Debug)]
@@ -26,7 +26,7 @@ pub(crate) struct Phi<L: Launcher> {
     /// `[bins, features]`
     frequencies: Buffer<L>,
     frequencies_len: usize,
-    /// Coordinates of the input channels, then of the output channels.
+    /// Coordinates of the channels of each axis that is an input.
     channels: Buffer<L>,
     channels_len: usize,
     /// What embeddings are multiplied by.
@@ -48,8 +48,6 @@ pub(crate) struct PhiShape {
     /// Complex values that a shared basis gives at a frequency; `None` for other parameterisations.
     pub(crate) basis_size: Option<usize>,
     pub(crate) pairs: usize,
-    pub(crate) out_channels: usize,
-    pub(crate) parameterization: Parameterization,
 }
 
 /// How a pass of a block is laid out.
@@ -88,46 +86,26 @@ impl PhiShape {
 
 impl<L: Launcher> Phi<L> {
     pub(crate) fn new(device: &L, mlp: KernelMlp<f32>) -> Result<Self> {
-        let (config, grid, tables) = (mlp.config().clone(), mlp.grid(), mlp.input_tables());
-        let pairs = grid.num_channel_pairs();
-        let shared = config.parameterization == Parameterization::SharedBasis;
-        let mlps = match config.parameterization {
-            Parameterization::Hw => pairs,
-            Parameterization::HwCin => grid.out_channels,
-            Parameterization::HwCinCout | Parameterization::SharedBasis => 1,
-        };
-        let out_features = if shared { 2 * config.basis_size } else { 2 };
-        let counts = [grid.in_channels, grid.out_channels];
-        let (mut axis_features, mut starts, mut factor) = (1, [0; 2], 1.0);
-        let (mut coordinates, mut embeddings_len) = (Vec::new(), 0);
+        let (config, grid, tables) = (mlp.config(), mlp.grid(), mlp.input_tables());
+        let network = mlp.layout();
+        let basis_size = network.mixing.as_ref().map(|_| config.basis_size);
+        let axes = config.parameterization.channel_inputs();
+        let (mut channels, mut steps, mut starts) = ([1; 2], [1; 2], [0; 2]);
+        let (mut axis_features, mut factor, mut coordinates) = (1, 1.0, Vec::new());
         for (axis, table) in tables.channels.iter().enumerate() {
+            channels[axis] = axes[axis].channels(&grid);
+            steps[axis] = axes[axis].step(&grid);
             match table {
-                ChannelTable::Coordinates(values) => coordinates.extend_from_slice(values),
+                ChannelTable::Coordinates(values) => {
+                    starts[axis] = coordinates.len();
+                    coordinates.extend_from_slice(values);
+                }
                 &ChannelTable::Embedding { start, dim, factor: f } => {
                     (starts[axis], axis_features, factor) = (start, dim, f);
-                    embeddings_len += counts[axis] * dim;
                 }
             }
         }
-        let embedded = embeddings_len > 0;
-        let in_features = tables.frequency_features + tables.channels.len() * axis_features;
-        let segment = |name: &str| {
-            let segments = mlp.parameter_segments();
-            segments.iter().find(|segment| segment.name == name).map(|segment| segment.range.start)
-        };
-        let mut places = Vec::new();
-        let mut mlp_len = 0;
-        for layer in 0..=config.hidden_layers {
-            let last = layer == config.hidden_layers;
-            let name = if last { "output".to_owned() } else { format!("layer{layer}") };
-            for part in ["weight", "bias"] {
-                let name = format!("{name}.{part}");
-                places.push(segment(&name).unwrap_or_else(|| panic!("the kernel network has no {name}")));
-            }
-            let inputs = if layer == 0 { in_features } else { config.hidden_width };
-            let outputs = if last { out_features } else { config.hidden_width };
-            mlp_len += (inputs + 1) * outputs;
-        }
+        let embedded = !network.embeddings.is_empty();
         let activation = match config.activation {
             Activation::Sine => 0,
             Activation::Gelu => 1,
@@ -137,26 +115,29 @@ impl<L: Launcher> Phi<L> {
         };
         let header: [usize; LAYOUT_LEN] = [
             config.hidden_layers,
-            in_features,
+            network.in_features(),
             config.hidden_width,
-            out_features,
+            network.out_features(),
             activation,
             usize::from(config.complex_output == ComplexOutput::Polar),
             tables.frequency_features,
-            tables.channels.len(),
+            axes.len(),
             axis_features,
             usize::from(embedded),
+            // A shared basis is evaluated at frequencies: positions without channels.
+            if basis_size.is_some() { 1 } else { grid.num_channel_pairs() },
+            channels[0],
+            channels[1],
+            steps[0],
+            steps[1],
             starts[0],
             starts[1],
-            // A shared basis is evaluated at frequencies: positions without channels.
-            if shared { 1 } else { grid.in_channels },
-            if shared { 1 } else { grid.out_channels },
-            mlp_len,
-            embeddings_len,
+            network.network_len,
+            network.embeddings_len(),
         ];
         let numbers: Vec<u32> = header
             .into_iter()
-            .chain(places)
+            .chain(network.layers.iter().flat_map(|layer| [layer.weight, layer.bias]))
             .map(|number| u32::try_from(number).expect("positions and parameters are numbered with 32 bits"))
             .collect();
         let mut layout = device.alloc_indices(numbers.len())?;
@@ -165,18 +146,16 @@ impl<L: Launcher> Phi<L> {
         coordinates.push(0.0);
         Ok(Self {
             shape: PhiShape {
-                mlps,
-                mlp_len,
-                embeddings_len,
-                in_features,
+                mlps: network.num_networks,
+                mlp_len: network.network_len,
+                embeddings_len: network.embeddings_len(),
+                in_features: network.in_features(),
                 hidden_width: config.hidden_width,
                 hidden_layers: config.hidden_layers,
-                out_features,
-                embedded_features: if embedded { tables.channels.len() * axis_features } else { 0 },
-                basis_size: shared.then_some(config.basis_size),
-                pairs,
-                out_channels: grid.out_channels,
-                parameterization: config.parameterization,
+                out_features: network.out_features(),
+                embedded_features: if embedded { axes.len() * axis_features } else { 0 },
+                basis_size,
+                pairs: grid.num_channel_pairs(),
             },
             layout,
             frequencies: device.to_device(&tables.frequencies)?,
@@ -193,8 +172,9 @@ impl<L: Launcher> Phi<L> {
         &self.mlp
     }
 
-    pub(crate) fn set_output_scale(&mut self, scale: f32) {
-        self.mlp.set_output_scale(scale);
+    /// The network's structure, whose output scale is to be changed.
+    pub(crate) fn mlp_mut(&mut self) -> &mut KernelMlp<f32> {
+        &mut self.mlp
     }
 
     pub(crate) fn shape(&self) -> &PhiShape {
@@ -388,9 +368,7 @@ impl<L: Launcher> Phi<L> {
     }
 
     fn mixing_range(&self) -> std::ops::Range<usize> {
-        let segments = self.mlp.parameter_segments();
-        let mixing = segments.iter().find(|segment| segment.name == "mixing");
-        mixing.expect("a shared basis has mixing coefficients").range.clone()
+        self.mlp.layout().mixing.clone().expect("a shared basis has mixing coefficients")
     }
 
     fn mixing<'a>(&self, params: Span<'a, L>) -> Span<'a, L> {

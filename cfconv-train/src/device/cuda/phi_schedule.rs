@@ -1,9 +1,7 @@
 //! In which order the positions of a step go through the networks of Φ.
 
-use cfconv_mlp::Parameterization;
-
 use super::Launcher;
-use super::phi::{Phi, PhiShape};
+use super::phi::Phi;
 use crate::device::{IndexBuffer, Result};
 
 /// Runs of positions, about: each is one block's work and has a gradient of its own.
@@ -67,8 +65,8 @@ impl<L: Launcher> PhiSchedule<L> {
             }
             (None, _) if shape.mlps == 1 => (entries, None, vec![entries]),
             (None, _) => {
-                let network =
-                    |entry: usize| network_of(shape, positions.map_or(entry, |list| list[entry] as usize));
+                let network_of = phi.mlp().config().parameterization.network_of(&phi.mlp().grid());
+                let network = |entry: usize| network_of(positions.map_or(entry as u32, |list| list[entry]));
                 let (order, counts) = grouped(entries, shape.mlps, network);
                 (entries, Some(order), counts)
             }
@@ -88,16 +86,6 @@ impl<L: Launcher> PhiSchedule<L> {
             by_pair: if_listed(&basis.by_pair)?,
             first_of_pair: if_listed(&basis.first_of_pair)?,
         })
-    }
-}
-
-/// The network that gives a position's value.
-fn network_of(shape: &PhiShape, position: usize) -> usize {
-    let pair = position % shape.pairs;
-    match shape.parameterization {
-        Parameterization::Hw => pair,
-        Parameterization::HwCin => pair % shape.out_channels,
-        Parameterization::HwCinCout | Parameterization::SharedBasis => 0,
     }
 }
 

@@ -143,14 +143,14 @@ macro_rules! layers {
             }
 
             /// See [`LayerOp::cf_conv`].
-            pub(super) fn cf_conv(&self) -> Option<&CfConvOn<D>> {
+            pub(super) fn cf_conv(&self) -> Option<&CfConv2d<D>> {
                 match self {
                     $(Self::$Layer(op, state) => op.cf_conv::<D>(state),)+
                 }
             }
 
             /// See [`LayerOp::cf_conv_mut`].
-            pub(super) fn cf_conv_mut(&mut self) -> Option<&mut CfConvOn<D>> {
+            pub(super) fn cf_conv_mut(&mut self) -> Option<&mut CfConv2d<D>> {
                 match self {
                     $(Self::$Layer(op, state) => op.cf_conv_mut::<D>(state),)+
                 }

@@ -1,5 +1,7 @@
 //! Continuous Fourier convolution.
 
+use cfconv_core::engine::EnginePlan;
+
 use super::kernel_layer::{KernelLayer, kernel_layer_config};
 use super::prelude::*;
 
@@ -22,7 +24,8 @@ impl LayerKind for CfConvLayerConfig {
     fn plan(&self, at: &Context<'_>) -> Result<Planned<KernelLayer>, NetworkError> {
         let size @ (_, height, width) = at.image()?;
         let config = self.on_images(at, size, self.out_channels)?;
-        KernelLayer::plan(at, config, None, Shape::Image { channels: self.out_channels, height, width })
+        let output = Shape::Image { channels: self.out_channels, height, width };
+        KernelLayer::plan(at, EnginePlan::try_new(&config), output)
     }
 
     fn resize(&mut self, _: LayerName<'_>, growth: Growth) -> Result<Growth, NetworkError> {

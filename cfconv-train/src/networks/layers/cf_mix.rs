@@ -1,5 +1,7 @@
 //! The channel mix of a continuous Fourier convolution, between half spectra.
 
+use cfconv_core::engine::EnginePlan;
+
 use super::kernel_layer::{KernelLayer, kernel_layer_config};
 use super::prelude::*;
 use crate::nn::SpectrumSizes;
@@ -32,7 +34,7 @@ impl LayerKind for CfMixLayerConfig {
         at.positive("gain", self.gain)?;
         let config = self.on_spectra(at, (channels, height, width), self.out_channels)?;
         let output = Shape::Spectrum { channels: self.out_channels, height, width };
-        KernelLayer::plan(at, config, Some(self.gain), output)
+        KernelLayer::plan(at, EnginePlan::try_between_spectra(&config, self.gain), output)
     }
 
     fn resize(&mut self, _: LayerName<'_>, growth: Growth) -> Result<Growth, NetworkError> {

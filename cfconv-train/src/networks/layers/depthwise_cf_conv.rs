@@ -1,6 +1,7 @@
 //! Continuous Fourier convolution of each channel with its own kernel.
 
 use cfconv_core::CfConv2dConfig;
+use cfconv_core::engine::EnginePlan;
 
 use super::kernel_layer::{KernelLayer, kernel_layer_config};
 use super::prelude::*;
@@ -21,7 +22,7 @@ impl LayerKind for DepthwiseCfConvLayerConfig {
     fn plan(&self, at: &Context<'_>) -> Result<Planned<KernelLayer>, NetworkError> {
         let size @ (channels, ..) = at.image()?;
         let config = CfConv2dConfig { depthwise: true, ..self.on_images(at, size, channels)? };
-        KernelLayer::plan(at, config, None, at.shape)
+        KernelLayer::plan(at, EnginePlan::try_new(&config), at.shape)
     }
 
     fn resize(&mut self, _: LayerName<'_>, growth: Growth) -> Result<Growth, NetworkError> {

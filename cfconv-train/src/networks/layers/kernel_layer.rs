@@ -1,10 +1,8 @@
 //! Layers whose kernel is a network of the frequency: what their settings and their operations share.
 
-use cfconv_core::CfConv2dConfig;
-use cfconv_core::engine::{Domain, EnginePlan};
-use cfconv_mlp::KernelMlp;
+use cfconv_core::engine::EnginePlan;
 
-use super::kind::{CfConvOn, PlannedKernel};
+use super::kind::PlannedKernel;
 use super::prelude::*;
 use crate::nn::CfConv2d;
 
@@ -25,9 +23,9 @@ macro_rules! kernel_layer_config {
                 #[serde(default, skip_serializing_if = "Option::is_none")]
                 pub padding_share: Option<f64>,
             } {
-                /// How a lattice kernel is applied.
-                #[serde(default, skip_serializing_if = "Option::is_none")]
-                pub application: Option<cfconv_core::Application>,
+                /// The algorithm for a lattice kernel, `application` in files.
+                #[serde(rename = "application", default, skip_serializing_if = "Option::is_none")]
+                pub algorithm: Option<cfconv_core::ConvAlgorithm>,
             }
         }
 
@@ -42,17 +40,17 @@ macro_rules! kernel_layer_config {
                 Ok(cfconv_core::CfConv2dConfig {
                     padding: self.padding.unwrap_or(at.cf_conv.padding),
                     padding_share: self.padding_share.unwrap_or(at.cf_conv.padding_share),
-                    application: self.application.unwrap_or(at.cf_conv.application),
+                    algorithm: self.algorithm.unwrap_or(at.cf_conv.algorithm),
                     ..self.on_spectra(at, size, out_channels)?
                 })
             }
         }
     };
-    // A layer on half spectra: padding is circular, and there is no choice of how a kernel is applied.
+    // A layer on half spectra: padding is circular, and there is no choice of an algorithm.
     ($(#[$meta:meta])* spectra $name:ident { $($own:tt)* }) => {
         kernel_layer_config! { $(#[$meta])* fields $name { $($own)* } {} }
     };
-    ($(#[$meta:meta])* fields $name:ident { $($first:tt)* } { $($application:tt)* }) => {
+    ($(#[$meta:meta])* fields $name:ident { $($first:tt)* } { $($algorithm:tt)* }) => {
         $(#[$meta])*
         #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
         #[serde(deny_unknown_fields)]
@@ -70,10 +68,10 @@ macro_rules! kernel_layer_config {
             /// The kernel that evaluation uses.
             #[serde(default, skip_serializing_if = "Option::is_none")]
             pub evaluation_kernel: Option<cfconv_core::EvaluationKernel>,
-            /// Whether evaluation refreshes a copy of the state first.
-            #[serde(default, skip_serializing_if = "Option::is_none")]
-            pub polish: Option<bool>,
-            $($application)*
+            /// Whether evaluation refreshes a copy of the state first, `polish` in files.
+            #[serde(rename = "polish", default, skip_serializing_if = "Option::is_none")]
+            pub refresh_before_evaluation: Option<bool>,
+            $($algorithm)*
             /// Fields of `[network.kernel]` that differ in this layer.
             #[serde(default, skip_serializing_if = "toml::Table::is_empty")]
             pub kernel: toml::Table,
@@ -106,8 +104,10 @@ macro_rules! kernel_layer_config {
                     gradient_scale: self.gradient_scale.unwrap_or(shared.gradient_scale),
                     initial_fill: self.initial_fill.unwrap_or(shared.initial_fill),
                     evaluation_kernel: self.evaluation_kernel.unwrap_or(shared.evaluation_kernel),
-                    polish: self.polish.unwrap_or(shared.polish),
-                    application: cfconv_core::Application::Auto,
+                    refresh_before_evaluation: self
+                        .refresh_before_evaluation
+                        .unwrap_or(shared.refresh_before_evaluation),
+                    algorithm: cfconv_core::ConvAlgorithm::Auto,
                 })
             }
         }
@@ -117,96 +117,73 @@ pub(super) use kernel_layer_config;
 
 /// A continuous Fourier convolution, or its channel mix alone.
 #[derive(Clone, Debug)]
-pub(crate) struct KernelLayer {
-    config: Box<CfConv2dConfig>,
-    /// For the mix alone, between half spectra: its output variance on white noise at initialisation.
-    mix_gain: Option<f64>,
-}
+pub(crate) struct KernelLayer(Box<EnginePlan>);
 
 impl KernelLayer {
-    /// Plans a layer of this configuration; `mix_gain` is for the mix alone.
+    /// The layer of a plan, with its parameters.
     pub(super) fn plan(
         at: &Context<'_>,
-        config: CfConv2dConfig,
-        mix_gain: Option<f64>,
+        plan: cfconv_core::Result<EnginePlan>,
         output: Shape,
     ) -> Result<Planned<Self>, NetworkError> {
-        let refused = |source| at.name.refused(source);
-        config.validate().map_err(|error| refused(DeviceError::from(error)))?;
-        let grid = EnginePlan::new(&config).grid;
-        let mlp = KernelMlp::<f32>::try_new(&config.mlp, grid)
-            .map_err(|error| refused(cfconv_core::CoreError::from(error).into()))?;
-        let mut params: Vec<_> = mlp
-            .parameter_segments()
-            .iter()
-            .map(|segment| Param {
-                name: format!("mlp.{}", segment.name),
-                shape: segment.shape.clone(),
-                decays: !segment.name.ends_with("bias"),
-                initial: Initial::ByKernel,
-            })
-            .collect();
-        if config.bias {
-            let (name, shape) = ("bias".to_owned(), vec![config.out_channels]);
-            params.push(Param { name, shape, decays: false, initial: Initial::ByKernel });
-        }
-        let kernel = PlannedKernel { num_positions: grid.num_positions(), depthwise: config.depthwise };
-        let op = Self { config: Box::new(config), mix_gain };
+        let plan = plan.map_err(|error| at.name.refused(error.into()))?;
+        let params = plan.parameter_segments().iter().map(|segment| Param {
+            name: segment.name.clone(),
+            shape: segment.shape.clone(),
+            decays: !segment.name.ends_with("bias"),
+            initial: Initial::ByKernel,
+        });
+        let params = params.collect();
+        let kernel =
+            PlannedKernel { num_positions: plan.grid.num_positions(), depthwise: plan.config().depthwise };
+        let op = Self(Box::new(plan));
         Ok(Planned { params, kernel: Some(kernel), ..Planned::new(op, output) })
-    }
-
-    fn domain(&self) -> Domain {
-        if self.mix_gain.is_some() { Domain::Spectra } else { Domain::Images }
     }
 }
 
 impl LayerOp for KernelLayer {
-    type State<D: Device> = Box<CfConvOn<D>>;
+    type State<D: Device> = Box<CfConv2d<D>>;
     const BACKWARD_READS_INPUT: bool = false;
 
-    fn prepare<D: Device>(&self, device: &D, _: usize) -> Result<Box<CfConvOn<D>>, DeviceError> {
-        let cf_conv = match self.mix_gain {
-            None => CfConvOn::<D>::try_new(device, &self.config),
-            Some(gain) => CfConvOn::<D>::try_new_mix(device, &self.config, gain),
-        };
-        cf_conv.map(Box::new)
+    fn prepare<D: Device>(&self, device: &D, _: usize) -> Result<Box<CfConv2d<D>>, DeviceError> {
+        CfConv2d::try_new(device, &self.0).map(Box::new)
     }
 
     fn forward<D: Device>(&self, pass: Pass<'_, Self, D>, io: Forward<'_, D>) -> Result<(), DeviceError> {
-        pass.state.forward(io.batch, io.params, io.input, io.output, pass.workspace)
+        pass.state.forward(io, pass.workspace)
     }
 
     fn backward<D: Device>(&self, pass: Pass<'_, Self, D>, io: Backward<'_, D>) -> Result<(), DeviceError> {
-        let (grad_output, grad_input) = (io.grad_output, io.grad_input);
-        pass.state.backward(io.batch, io.params, grad_output, grad_input, io.grad_params, pass.workspace)
+        pass.state.backward(io, pass.workspace)
     }
 
     fn memory<D: Device>(&self, device: &D, batches: &PlannedBatches) -> Result<LayerMemory, DeviceError> {
         let &PlannedBatches { training, evaluation, other_weights } = batches;
-        let plan = CfConvOn::<D>::planned_memory;
-        let planned = plan(device, &self.config, self.domain(), training, evaluation, other_weights)?;
+        let planned = device.cf_conv2d_memory(&self.0, training, evaluation, other_weights);
         Ok(LayerMemory {
-            kernel_states: planned.state + planned.undo + planned.evaluation_kernel,
+            kernel_states: planned.state + planned.rollback + planned.evaluation_kernel,
             working: planned.saved + planned.scratch,
             workspace: planned.workspace,
         })
     }
 
-    fn working_bytes<D: Device>(&self, cf_conv: &Box<CfConvOn<D>>, _: &D, _: usize) -> usize {
+    fn working_bytes<D: Device>(&self, cf_conv: &Box<CfConv2d<D>>, _: &D, _: usize) -> usize {
         cf_conv.working_bytes()
     }
 
-    fn cf_conv<'a, D: Device>(&self, cf_conv: &'a Box<CfConvOn<D>>) -> Option<&'a CfConvOn<D>> {
+    fn cf_conv<'a, D: Device>(&self, cf_conv: &'a Box<CfConv2d<D>>) -> Option<&'a CfConv2d<D>> {
         Some(cf_conv)
     }
 
-    fn cf_conv_mut<'a, D: Device>(&self, cf_conv: &'a mut Box<CfConvOn<D>>) -> Option<&'a mut CfConvOn<D>> {
+    fn cf_conv_mut<'a, D: Device>(&self, cf_conv: &'a mut Box<CfConv2d<D>>) -> Option<&'a mut CfConv2d<D>> {
         Some(cf_conv)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use cfconv_core::CfConv2dConfig;
+
     use super::*;
     use crate::networks::{LayerConfig, NetworkConfig};
 
@@ -218,7 +195,7 @@ mod tests {
             classes: 2,
             cf_conv: &network.cf_conv_settings(),
         };
-        layer.plan(&at).map(|planned| *planned.op.config)
+        layer.plan(&at).map(|planned| planned.op.0.config().clone())
     }
 
     #[test]

@@ -11,17 +11,11 @@ use super::param::Param;
 use crate::device::{Device, DeviceError, SpanMut};
 use crate::networks::error::NetworkError;
 use crate::networks::shape::Shape;
-use crate::nn::{Backward, CfConv2d, CfConv2dOp, Forward};
-
-/// A continuous Fourier convolution on a device.
-pub(crate) type CfConvOn<D> = <D as CfConv2dOp>::CfConv2d;
-
-/// Working memory of CF-Conv layers.
-pub(crate) type Workspace<D> = <CfConvOn<D> as CfConv2d>::Workspace;
+use crate::nn::{Backward, CfConv2d, CfConv2dWorkspace, Forward};
 
 /// The settings of a kind of layer: one table `[[network.layers]]`.
 pub(crate) trait LayerKind {
-    /// What such a layer computes. Kinds that differ in their settings only share an operation.
+    /// What such a layer computes. Kinds that differ only in their settings share an operation.
     type Op: LayerOp;
 
     /// Plans the layer for the values before it; the error says which setting or which input does not fit.
@@ -39,7 +33,7 @@ pub(crate) trait LayerOp: Clone + Debug + Send + Sized {
     /// What the layer keeps on a device from pass to pass: `()` for most.
     type State<D: Device>: Send;
 
-    /// Whether the backward pass reads the layer's input again: only then the memory plan keeps the input until then.
+    /// Whether the backward pass reads the layer's input again. The memory plan keeps the input only if it does.
     const BACKWARD_READS_INPUT: bool;
 
     /// Prepares the operation for batches of up to `max_batch` images.
@@ -66,13 +60,13 @@ pub(crate) trait LayerOp: Clone + Debug + Send + Sized {
         0
     }
 
-    /// The continuous Fourier convolution, of layers that are one.
-    fn cf_conv<'a, D: Device>(&self, _state: &'a Self::State<D>) -> Option<&'a CfConvOn<D>> {
+    /// The layer's continuous Fourier convolution, if it is one.
+    fn cf_conv<'a, D: Device>(&self, _state: &'a Self::State<D>) -> Option<&'a CfConv2d<D>> {
         None
     }
 
-    /// The same to change.
-    fn cf_conv_mut<'a, D: Device>(&self, _state: &'a mut Self::State<D>) -> Option<&'a mut CfConvOn<D>> {
+    /// As [`cf_conv`](Self::cf_conv), to change it.
+    fn cf_conv_mut<'a, D: Device>(&self, _state: &'a mut Self::State<D>) -> Option<&'a mut CfConv2d<D>> {
         None
     }
 }
@@ -93,7 +87,7 @@ pub(crate) struct PassWith<'a, State, D: Device> {
     pub(crate) running: SpanMut<'a, D>,
     /// Statistics of the batch in the same order, kept for the backward pass.
     pub(crate) saved: SpanMut<'a, D>,
-    pub(crate) workspace: &'a mut Workspace<D>,
+    pub(crate) workspace: &'a mut CfConv2dWorkspace<D>,
     /// As many values as [`LayerOp::scratch_len`] asks for, of any content.
     pub(crate) scratch: SpanMut<'a, D>,
 }
@@ -171,7 +165,7 @@ impl PlannedBatches {
 /// Bytes that a layer grows to besides the buffers of the network.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct LayerMemory {
-    /// The kernel state, what undoing a step needs of it, and the kernel of evaluations.
+    /// The kernel state, what rolling a step back needs of it, and the kernel of evaluations.
     pub(crate) kernel_states: usize,
     /// What is kept for the backward pass, and working memory.
     pub(crate) working: usize,

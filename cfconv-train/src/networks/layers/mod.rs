@@ -38,7 +38,7 @@ pub mod structure;
 pub(super) use context::{Context, LayerName};
 pub(super) use growth::Growth;
 pub use kind::PlannedBatches;
-pub(super) use kind::{CfConvOn, LayerMemory, PassWith, Planned, PlannedKernel, RunningBlock, Workspace};
+pub(super) use kind::{LayerMemory, PassWith, Planned, PlannedKernel, RunningBlock};
 pub(super) use param::{Param, initial_values};
 
 use kind::{LayerKind, LayerOp};
@@ -46,7 +46,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::NetworkError;
 use crate::device::{Device, DeviceError};
-use crate::nn::{Backward, Forward};
+use crate::nn::{Backward, CfConv2d, Forward};
 
 catalogue::layers! {
     operations {

@@ -1,18 +1,43 @@
-//! The continuous Fourier convolution as an object on a device.
+//! The continuous Fourier convolution on a device: the engine of `cfconv-core`, its operands in spans.
 
 mod cpu_kernel;
 mod cuda_kernel;
 
-use cfconv_core::engine::{Domain, PlannedMemory, TransferFunction};
-use cfconv_core::{CfConv2dConfig, KernelRinging, StepSeed};
-use cfconv_mlp::ParameterSegment;
+use std::ops::{Deref, DerefMut};
 
-use crate::device::{Memory, Result, Span, SpanMut};
+use cfconv_core::engine::{Engine, EngineBackend, EngineMemory, EnginePlan, EngineWorkspace, PlannedMemory};
+use cfconv_core::{CoreError, RefreshHistory, StepSeed};
+
+use super::{Backward, Forward};
+use crate::device::{DeviceError, Memory, Result, Span, SpanMut, check_len};
+use crate::nn::verdict::VERDICT_LEN;
 
 /// A device that has continuous Fourier convolutions.
 pub trait CfConv2dOp: Memory {
-    /// The layer on this device.
-    type CfConv2d: CfConv2d<Device = Self>;
+    /// The engine's primitives on this device.
+    type CfConvBackend: EngineBackend<Real = f32, Error: Into<DeviceError>>;
+
+    /// Prepares what a layer needs besides its state.
+    ///
+    /// # Errors
+    /// What the device reports.
+    fn cf_conv2d_backend(&self, plan: &EnginePlan) -> Result<Self::CfConvBackend>;
+
+    /// What a layer and the workspace grow to with batches of up to `training_batch` and `evaluation_batch` images, steps
+    /// that can be rolled back and, if `dense_evaluation`, evaluations with [`KernelSource::Dense`].
+    fn cf_conv2d_memory(
+        &self,
+        plan: &EnginePlan,
+        training_batch: usize,
+        evaluation_batch: usize,
+        dense_evaluation: bool,
+    ) -> PlannedMemory;
+
+    /// A span as the backend reads it.
+    fn operand(span: Span<'_, Self>) -> <Self::CfConvBackend as EngineMemory>::Slice<'_>;
+
+    /// A span as the backend writes it.
+    fn operand_mut(span: SpanMut<'_, Self>) -> <Self::CfConvBackend as EngineMemory>::SliceMut<'_>;
 }
 
 /// What a layer must remember besides its parameters.
@@ -20,7 +45,7 @@ pub trait CfConv2dOp: Memory {
 pub struct CfConv2dState {
     /// K̃, real and imaginary parts in turn.
     pub values: Vec<f32>,
-    /// The steps that have refreshed it: [`RefreshHistory::to_words`](cfconv_core::RefreshHistory::to_words).
+    /// The steps that have refreshed it: [`RefreshHistory::to_words`].
     pub history: Vec<u64>,
     /// The fixed factor of the kernel network's output.
     pub output_scale: f64,
@@ -28,178 +53,172 @@ pub struct CfConv2dState {
 
 /// Which kernel an evaluation convolves with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum EvaluationWeights {
-    /// The one that the configuration names, from the parameters being trained and the kernel state.
-    Trained,
+pub enum KernelSource {
+    /// The configured one, from the kernel state and the parameters that filled it.
+    Configured,
     /// Φ at every position: for parameters other than those that filled the kernel state, such as averages.
-    Other,
+    Dense,
 }
+
+/// Working memory that all layers of a network use in turn.
+pub type CfConv2dWorkspace<D> = EngineWorkspace<<D as CfConv2dOp>::CfConvBackend>;
 
 /// A continuous Fourier convolution with its kernel state, working memory and what the backward pass needs.
 ///
-/// Calls come in the order [`initialize`](Self::initialize) (or [`load_state`](Self::load_state)), then for each
-/// step [`begin_step`](Self::begin_step), [`forward`](Self::forward), [`backward`](Self::backward); for an
+/// This is the [`Engine`] of `cfconv-core` on a device of the trainer: what takes spans is here, everything else is the
+/// engine's. Calls come in the order [`initialize`](Self::initialize) (or [`load_state`](Self::load_state)), then for
+/// each step [`begin_step`](Self::begin_step), [`forward`](Self::forward), [`backward`](Self::backward); for an
 /// evaluation [`begin_evaluation`](Self::begin_evaluation) and any number of forward passes.
 ///
 /// # Shapes
-/// Input `[Cin, H, W, B]`, output `[Cout, H, W, B]`; `params`: those of the kernel network, then the bias.
-pub trait CfConv2d: Sized + Send {
-    /// Where the layer lives.
-    type Device: Memory;
+/// Those of the plan: input `[Cin, H, W, B]`, output `[Cout, H, W, B]`, or half spectra; `params`: those of the kernel
+/// network, then the bias.
+pub struct CfConv2d<D: CfConv2dOp> {
+    engine: Engine<D::CfConvBackend>,
+}
 
-    /// Working memory that all layers of a network use in turn.
-    type Workspace: Default + Send;
-
-    /// Plans a layer.
+impl<D: CfConv2dOp> CfConv2d<D> {
+    /// Allocates a layer.
     ///
     /// # Errors
-    /// What the configuration does not allow.
-    fn try_new(device: &Self::Device, config: &CfConv2dConfig) -> Result<Self>;
-
-    /// Plans the channel mix of a layer alone, between half spectra: input `[Cin, H, Wr, 2, B]`, output
-    /// `[Cout, H, Wr, 2, B]`, both orthonormal. At initialisation the output variance on white noise of unit variance
-    /// is `gain`.
-    ///
-    /// # Errors
-    /// What the configuration does not allow.
-    fn try_new_mix(device: &Self::Device, config: &CfConv2dConfig, gain: f64) -> Result<Self>;
-
-    /// What a layer, or its channel mix alone, and the workspace grow to, batches of up to `training_batch` and `evaluation_batch` images, steps
-    /// that can be undone, and if `dense_evaluation` evaluations of [`EvaluationWeights::Other`] provided.
-    ///
-    /// # Errors
-    /// What the configuration does not allow.
-    fn planned_memory(
-        device: &Self::Device,
-        config: &CfConv2dConfig,
-        domain: Domain,
-        training_batch: usize,
-        evaluation_batch: usize,
-        dense_evaluation: bool,
-    ) -> Result<PlannedMemory>;
-
-    /// Number of parameters.
-    fn num_parameters(&self) -> usize;
-
-    /// Names, shapes and places of the parameters.
-    fn parameter_segments(&self) -> Vec<ParameterSegment>;
+    /// If the device's memory is exhausted.
+    pub fn try_new(device: &D, plan: &EnginePlan) -> Result<Self> {
+        let engine = Engine::with_backend(plan.clone(), device.cf_conv2d_backend(plan)?);
+        engine.map(|engine| Self { engine }).map_err(Into::into)
+    }
 
     /// Initialises parameters, output scale and kernel state.
     ///
     /// # Errors
-    /// What the layer reports.
-    fn initialize(&mut self, seed: StepSeed, params: SpanMut<'_, Self::Device>) -> Result<()>;
+    /// As for [`Engine::initialize`].
+    pub fn initialize(&mut self, seed: StepSeed, params: SpanMut<'_, D>) -> Result<()> {
+        self.engine.initialize(seed, D::operand_mut(params)).map_err(Into::into)
+    }
 
     /// Draws the positions of a step, evaluates Φ there and refreshes the kernel state.
     ///
     /// # Errors
-    /// What the layer reports.
-    fn begin_step(
+    /// As for [`Engine::begin_step`].
+    pub fn begin_step(
         &mut self,
         seed: StepSeed,
-        params: Span<'_, Self::Device>,
-        workspace: &mut Self::Workspace,
-    ) -> Result<()>;
-
-    /// Says whether steps are to be kept undoable: one more value for each position that a step visits.
-    fn keep_undo(&mut self, kept: bool);
+        params: Span<'_, D>,
+        workspace: &mut CfConv2dWorkspace<D>,
+    ) -> Result<()> {
+        self.engine.begin_step(D::operand(params), seed, workspace).map_err(Into::into)
+    }
 
     /// Ends a step: if `verdict`, as in [`VerdictOp`](crate::nn::VerdictOp), is failed, takes back what the last
-    /// [`begin_step`](Self::begin_step) did to the kernel state, bit for bit.
+    /// [`begin_step`](Self::begin_step) did to the kernel state, bit for bit. The host learns later that the step
+    /// failed, and then calls [`Engine::drop_last_steps`].
     ///
     /// # Errors
-    /// If the step was not kept undoable.
-    fn undo_step_if_failed(&mut self, verdict: Span<'_, Self::Device>) -> Result<()>;
-
-    /// Takes the last `steps` steps, all undone, out of the layer's history: the host learns later than the device
-    /// that they failed.
-    fn forget_failed_steps(&mut self, steps: usize);
+    /// As for [`Engine::rollback_step_if_failed`].
+    pub fn rollback_step_if_failed(&mut self, verdict: Span<'_, D>) -> Result<()> {
+        verdict.expect_len("CfConv2d::rollback_step_if_failed", "verdict", VERDICT_LEN)?;
+        self.engine.rollback_step_if_failed(D::operand(verdict)).map_err(Into::into)
+    }
 
     /// Prepares the kernel of an evaluation; the training state stays as it is.
     ///
     /// # Errors
-    /// What the layer reports.
-    fn begin_evaluation(&mut self, weights: EvaluationWeights, params: Span<'_, Self::Device>) -> Result<()>;
-
-    /// The kernel of the current evaluation as the factor of each frequency.
-    ///
-    /// # Errors
-    /// If no evaluation has begun.
-    fn transfer_function(&self) -> Result<TransferFunction<f32>>;
-
-    /// Begins an evaluation with the kernel of a layer for images of another size.
-    ///
-    /// # Errors
-    /// If it does not fit this layer.
-    fn begin_transferred_evaluation(&mut self, function: &TransferFunction<f32>) -> Result<()>;
+    /// As for [`Engine::begin_evaluation`].
+    pub fn begin_evaluation(&mut self, kernel: KernelSource, params: Span<'_, D>) -> Result<()> {
+        let params = D::operand(params);
+        match kernel {
+            KernelSource::Configured => self.engine.begin_evaluation(params),
+            KernelSource::Dense => self.engine.begin_dense_evaluation(params),
+        }
+        .map_err(Into::into)
+    }
 
     /// Computes the output.
     ///
     /// # Errors
-    /// What the layer reports.
-    fn forward(
-        &mut self,
-        batch: usize,
-        params: Span<'_, Self::Device>,
-        input: Span<'_, Self::Device>,
-        output: SpanMut<'_, Self::Device>,
-        workspace: &mut Self::Workspace,
-    ) -> Result<()>;
+    /// As for [`Engine::forward`].
+    pub fn forward(&mut self, io: Forward<'_, D>, workspace: &mut CfConv2dWorkspace<D>) -> Result<()> {
+        let Forward { batch, input, params, output } = io;
+        let (input, params, output) = (D::operand(input), D::operand(params), D::operand_mut(output));
+        self.engine.forward(params, batch, input, output, workspace).map_err(Into::into)
+    }
 
-    /// Computes the gradient of the input and adds those of the parameters. The input itself is not needed: its
-    /// spectrum was kept.
+    /// Computes the gradient of the input and adds those of the parameters. The input itself is not read: its spectrum
+    /// was kept.
     ///
     /// # Errors
-    /// What the layer reports.
-    fn backward(
-        &mut self,
-        batch: usize,
-        params: Span<'_, Self::Device>,
-        grad_output: Span<'_, Self::Device>,
-        grad_input: Option<SpanMut<'_, Self::Device>>,
-        grad_params: SpanMut<'_, Self::Device>,
-        workspace: &mut Self::Workspace,
-    ) -> Result<()>;
+    /// As for [`Engine::backward`].
+    pub fn backward(&mut self, io: Backward<'_, D>, workspace: &mut CfConv2dWorkspace<D>) -> Result<()> {
+        let Backward { batch, params, grad_output, grad_input, grad_params, .. } = io;
+        let (params, grad_output) = (D::operand(params), D::operand(grad_output));
+        let (grad_input, grad_params) = (grad_input.map(D::operand_mut), D::operand_mut(grad_params));
+        self.engine
+            .backward(params, batch, grad_output, grad_input, grad_params, workspace)
+            .map_err(Into::into)
+    }
+
+    /// ‖K̃ − Φ‖/‖Φ‖, estimated at `positions` positions; over all of them if there are no more.
+    ///
+    /// # Errors
+    /// As for [`Engine::sampled_shadow_gap`].
+    pub fn shadow_gap(&self, params: Span<'_, D>, positions: usize, seed: StepSeed) -> Result<f64> {
+        self.engine.sampled_shadow_gap(D::operand(params), positions, seed).map_err(Into::into)
+    }
 
     /// What a checkpoint must hold.
     ///
     /// # Errors
     /// What the device reports.
-    fn state(&self) -> Result<CfConv2dState>;
+    pub fn state(&self) -> Result<CfConv2dState> {
+        let values = self.engine.host_state().map_err(Into::<DeviceError>::into)?;
+        Ok(CfConv2dState {
+            values: bytemuck::cast_slice(&values).to_vec(),
+            history: self.engine.refresh_history().to_words(),
+            output_scale: self.engine.output_scale(),
+        })
+    }
 
     /// Restores what [`state`](Self::state) gave.
     ///
     /// # Errors
-    /// If it does not fit the layer.
-    fn load_state(&mut self, state: &CfConv2dState) -> Result<()>;
-
-    /// ‖K̃ − Φ‖/‖Φ‖, estimated at `positions` positions; over all of them if there are no more.
-    ///
-    /// # Errors
-    /// What the layer reports.
-    fn shadow_gap(&self, params: Span<'_, Self::Device>, positions: usize, seed: StepSeed) -> Result<f64>;
-
-    /// How much the kernel state rings, over at most `channel_pairs` channel pairs.
-    ///
-    /// # Errors
-    /// What the layer reports.
-    fn ringing(&self, channel_pairs: usize) -> Result<KernelRinging>;
-
-    /// The share of positions refreshed in the last `steps` steps.
-    fn coverage(&self, steps: usize) -> f64;
+    /// If the state does not fit the layer.
+    pub fn load_state(&mut self, state: &CfConv2dState) -> Result<()> {
+        check_len("CfConv2d::load_state", "values", 2 * self.num_positions(), state.values.len())?;
+        let history =
+            RefreshHistory::from_words(&state.history).ok_or_else(|| CoreError::InvalidSetting {
+                setting: "history",
+                expected: "the words of RefreshHistory::to_words",
+                got: format!("{} words that are not", state.history.len()),
+            })?;
+        let values = bytemuck::cast_slice(&state.values);
+        self.engine.load_state(values, history, state.output_scale).map_err(Into::into)
+    }
 
     /// The largest number of positions that a step visits.
-    fn positions_per_step(&self) -> usize;
+    pub fn positions_per_step(&self) -> usize {
+        self.engine.sampler().max_positions()
+    }
 
     /// The number of positions of the kernel.
-    fn num_positions(&self) -> usize;
+    pub fn num_positions(&self) -> usize {
+        self.engine.plan().grid.num_positions()
+    }
 
-    /// Bytes of the kernel state.
-    fn state_bytes(&self) -> usize;
+    /// Bytes of everything that the layer holds besides the kernel state; the workspace is not included.
+    pub fn working_bytes(&self) -> usize {
+        self.engine.saved_bytes() + self.engine.scratch_bytes()
+    }
+}
 
-    /// Bytes of everything else that the layer holds; the workspace not included.
-    fn working_bytes(&self) -> usize;
+impl<D: CfConv2dOp> Deref for CfConv2d<D> {
+    type Target = Engine<D::CfConvBackend>;
 
-    /// Bytes of a workspace.
-    fn workspace_bytes(workspace: &Self::Workspace) -> usize;
+    fn deref(&self) -> &Self::Target {
+        &self.engine
+    }
+}
+
+impl<D: CfConv2dOp> DerefMut for CfConv2d<D> {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.engine
+    }
 }

@@ -42,7 +42,7 @@ impl<D: Device> Trainer<D> {
         if let Some(average) = &mut self.average {
             average.update(&self.network, &self.ledger)?;
         }
-        self.network.undo_step_if_failed(&self.ledger)?;
+        self.network.rollback_step_if_failed(&self.ledger)?;
         self.started.push(StartedStep { batch, learning_rate });
         Ok(())
     }
@@ -73,8 +73,8 @@ impl<D: Device> Trainer<D> {
             }
             let Some((number, batch, failed_sums)) = failed else { break };
             let changed_nothing = sums.len() - number;
-            self.network.forget_failed_steps(changed_nothing);
-            self.optimizer.forget_failed_steps(changed_nothing);
+            self.network.drop_last_steps(changed_nothing);
+            self.optimizer.drop_last_steps(changed_nothing);
             if let Some(average) = &mut self.average {
                 average.forget_failed_updates(changed_nothing);
             }

@@ -1,9 +1,9 @@
 //! Everything that a CF-Conv layer computes, to compare devices with.
 
-use cfconv_core::engine::Domain;
+use cfconv_core::engine::{Domain, EnginePlan};
 use cfconv_core::{CfConv2dConfig, StepSeed};
 use cfconv_train::device::Device;
-use cfconv_train::nn::{CfConv2d, CfConv2dOp, EvaluationWeights};
+use cfconv_train::nn::{Backward, CfConv2d, Forward, KernelSource};
 
 use super::{all, all_mut, host, largest, noise, unset, upload};
 
@@ -46,10 +46,11 @@ pub(crate) fn record<D: Device>(
     domain: Domain,
     batch: usize,
 ) -> cfconv_train::device::Result<Record> {
-    let mut layer = match domain {
-        Domain::Images => <D as CfConv2dOp>::CfConv2d::try_new(device, config)?,
-        Domain::Spectra => <D as CfConv2dOp>::CfConv2d::try_new_mix(device, config, 1.0)?,
+    let plan = match domain {
+        Domain::Images => EnginePlan::try_new(config)?,
+        Domain::Spectra => EnginePlan::try_between_spectra(config, 1.0)?,
     };
+    let mut layer = CfConv2d::try_new(device, &plan)?;
     let plane = batch
         * match domain {
             Domain::Images => config.height * config.width,
@@ -68,18 +69,28 @@ pub(crate) fn record<D: Device>(
     for step in 0..2 {
         layer.begin_step(seed(step), all(device, &params), &mut workspace)?;
         values.push(("state", layer.state()?.values));
-        let target = all_mut(device, &mut output);
-        layer.forward(batch, all(device, &params), all(device, &input), target, &mut workspace)?;
+        layer.forward(
+            Forward {
+                batch,
+                input: all(device, &input),
+                params: all(device, &params),
+                output: all_mut(device, &mut output),
+            },
+            &mut workspace,
+        )?;
         values.push(("output", host(device, &output)));
         let mut grad_input = unset(device, config.in_channels * plane);
         // Gradients of parameters accumulate.
         let mut grad_params = upload(device, &vec![0.5; layer.num_parameters()]);
         layer.backward(
-            batch,
-            all(device, &params),
-            all(device, &grad_output),
-            Some(all_mut(device, &mut grad_input)),
-            all_mut(device, &mut grad_params),
+            Backward {
+                batch,
+                input: None,
+                params: all(device, &params),
+                grad_output: all(device, &grad_output),
+                grad_input: Some(all_mut(device, &mut grad_input)),
+                grad_params: all_mut(device, &mut grad_params),
+            },
             &mut workspace,
         )?;
         values.push(("gradient of the input", host(device, &grad_input)));
@@ -97,20 +108,29 @@ pub(crate) fn record<D: Device>(
         values.push(("gradient of the network", grads));
         params = upload(device, &moved);
     }
-    for weights in [EvaluationWeights::Trained, EvaluationWeights::Other] {
-        layer.begin_evaluation(weights, all(device, &params))?;
-        let target = all_mut(device, &mut output);
-        layer.forward(batch, all(device, &params), all(device, &input), target, &mut workspace)?;
+    for kernel in [KernelSource::Configured, KernelSource::Dense] {
+        layer.begin_evaluation(kernel, all(device, &params))?;
+        layer.forward(
+            Forward {
+                batch,
+                input: all(device, &input),
+                params: all(device, &params),
+                output: all_mut(device, &mut output),
+            },
+            &mut workspace,
+        )?;
         values.push(("output of an evaluation", host(device, &output)));
     }
     values.push(("shadow gap", vec![layer.shadow_gap(all(device, &params), 10, seed(9))? as f32]));
     values.push(("coverage", vec![layer.coverage(2) as f32]));
     let mut grad_alone = upload(device, &vec![0.0; layer.num_parameters()]);
     layer.begin_step(seed(2), all(device, &params), &mut workspace)?;
-    let target = all_mut(device, &mut output);
-    layer.forward(batch, all(device, &params), all(device, &input), target, &mut workspace)?;
-    let (params, grads) = (all(device, &params), all_mut(device, &mut grad_alone));
-    layer.backward(batch, params, all(device, &grad_output), None, grads, &mut workspace)?;
+    let (input, params) = (all(device, &input), all(device, &params));
+    let output = all_mut(device, &mut output);
+    layer.forward(Forward { batch, input, params, output }, &mut workspace)?;
+    let (grad_output, grad_params) = (all(device, &grad_output), all_mut(device, &mut grad_alone));
+    let io = Backward { batch, input: None, params, grad_output, grad_input: None, grad_params };
+    layer.backward(io, &mut workspace)?;
     values.push(("gradient without that of the input", host(device, &grad_alone)));
     Ok(Record(values))
 }

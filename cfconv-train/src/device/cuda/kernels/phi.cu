@@ -13,25 +13,33 @@ struct PhiLayout {
     u32 out_features;
     u32 activation;
     u32 polar;
-    // Features of the frequency; then those of the channel axes, `axis_features` each, of `axes` axes.
+    // Features of the frequency; then those of the channel axes that are inputs, `axis_features` each, of `axes` axes.
     u32 frequency_features;
     u32 axes;
     u32 axis_features;
-    // Where the embeddings of both axes begin in the parameters; without embeddings channels enter by a table.
+    // Whether channels enter by embeddings, which are parameters, or by a table of coordinates.
     u32 embedded;
-    u32 embedding_in;
-    u32 embedding_out;
-    u32 in_channels;
-    u32 out_channels;
+    // Positions of one frequency.
+    u32 pairs;
+    // Of each axis: its channels, the positions from one channel to the next, and where its embeddings begin in the
+    // parameters or its coordinates in the table.
+    u32 channels[2];
+    u32 steps[2];
+    u32 starts[2];
     // Parameters of one MLP, and of the embeddings.
     u32 mlp_len;
     u32 embeddings_len;
 };
 
-#define PHI_LAYOUT_LEN 16
+#define PHI_LAYOUT_LEN 19
 
 __device__ inline PhiLayout read_layout(const u32* layout) {
     return *reinterpret_cast<const PhiLayout*>(layout);
+}
+
+// The channel of a position on an axis.
+__device__ inline u32 channel_of(const PhiLayout& phi, u32 axis, u32 position) {
+    return position / phi.steps[axis] % phi.channels[axis];
 }
 
 __device__ inline u32 layer_inputs(const PhiLayout& phi, u32 layer) {
@@ -87,21 +95,18 @@ __device__ inline u32 position_of(const u32* positions, u32 entry) {
 __device__ inline void phi_encode(const PhiLayout& phi, const PhiTile& tile, const u32* positions, const u32* order,
                                   const float* frequencies, const float* channels, const float* params, float factor,
                                   float* inputs) {
-    const u32 pairs = phi.in_channels * phi.out_channels;
     for (u32 at = threadIdx.x; at < phi.in_features * tile.width; at += blockDim.x) {
         const u32 feature = at / tile.width, p = at % tile.width;
         float value = 0.0f;
         if (p < tile.len) {
             const u32 u = position_of(positions, entry_of(order, tile.first + p));
             if (feature < phi.frequency_features) {
-                value = frequencies[static_cast<u64>(u / pairs) * phi.frequency_features + feature];
+                value = frequencies[static_cast<u64>(u / phi.pairs) * phi.frequency_features + feature];
             } else {
                 const u32 axis = (feature - phi.frequency_features) / phi.axis_features;
                 const u32 part = (feature - phi.frequency_features) % phi.axis_features;
-                const u32 channel = axis == 0 ? u % pairs / phi.out_channels : u % phi.out_channels;
-                const u32 start = axis == 0 ? phi.embedding_in : phi.embedding_out;
-                value = phi.embedded ? factor * params[start + channel * phi.axis_features + part]
-                                     : channels[(axis == 0 ? 0 : phi.in_channels) + channel];
+                const u32 place = phi.starts[axis] + channel_of(phi, axis, u) * phi.axis_features + part;
+                value = phi.embedded ? factor * params[place] : channels[place];
             }
         }
         inputs[feature * (tile.width + 1) + p] = value;
@@ -210,7 +215,6 @@ KERNEL phi_vjp(const float* params, const u32* layout, const float* frequencies,
     float* gradients = activations + phi.hidden_layers * hidden;       // derivatives, then gradients, the same
     float* outputs = gradients + phi.hidden_layers * hidden;           // [out_features][stride]
     float* input_gradients = outputs + phi.out_features * stride;      // [axes·axis_features][stride], of embeddings
-    const u32 pairs = phi.in_channels * phi.out_channels;
     for (u32 run = blockIdx.x; run < run_count; run += gridDim.x) {
         const u32 start = runs[3 * run], end = start + runs[3 * run + 1], mlp = runs[3 * run + 2];
         float* target = partial + static_cast<u64>(run) * (phi.mlp_len + phi.embeddings_len);
@@ -298,14 +302,14 @@ KERNEL phi_vjp(const float* params, const u32* layout, const float* frequencies,
             }
             // 3. Each embedding's share: the positions of its channel.
             for (u32 at = threadIdx.x; at < phi.embeddings_len; at += blockDim.x) {
-                const u32 axis = at >= phi.in_channels * phi.axis_features;
-                const u32 rest = axis ? at - phi.in_channels * phi.axis_features : at;
+                const u32 axis = at >= phi.channels[0] * phi.axis_features;
+                const u32 rest = axis ? at - phi.channels[0] * phi.axis_features : at;
                 const u32 channel = rest / phi.axis_features, part = rest % phi.axis_features;
                 float sum = 0.0f;
                 for (u32 p = 0; p < tile.len; ++p) {
                     const u32 u = position_of(positions, entry_of(order, first + p));
-                    const u32 found = axis ? u % phi.out_channels : u % pairs / phi.out_channels;
-                    if (found == channel) sum += input_gradients[(axis * phi.axis_features + part) * stride + p];
+                    if (channel_of(phi, axis, u) != channel) continue;
+                    sum += input_gradients[(axis * phi.axis_features + part) * stride + p];
                 }
                 target[phi.mlp_len + at] = fresh ? sum : target[phi.mlp_len + at] + sum;
             }
@@ -329,7 +333,7 @@ KERNEL phi_add_gradients(const float* partial, const u32* layout, const u32* fir
         for (u32 run = start; run < end; ++run) sum += partial[run * distance + local];
         u64 place = 0;
         if (embedding) {
-            place = phi.embedding_in + (at - of_mlps);
+            place = phi.starts[0] + (at - of_mlps);
         } else {
             u32 rest = local, layer = 0;
             while (rest >= (layer_inputs(phi, layer) + 1) * layer_outputs(phi, layer)) {

@@ -231,7 +231,7 @@ KERNEL refresh_state(float* state, const float* phi, const u32* positions, u64 c
 }
 
 // phi ← state + α·(phi − state): where a refresh of every position would move the state.
-KERNEL polish(const float* state, float* phi, u64 count, float alpha) {
+KERNEL refresh_into(const float* state, float* phi, u64 count, float alpha) {
     for (u64 at = first_index(); at < count; at += index_step()) {
         phi[at] = alpha == 1.0f ? phi[at] : state[at] + alpha * (phi[at] - state[at]);
     }
@@ -245,9 +245,9 @@ KERNEL gather_state(const float* state, const u32* positions, float* values, u64
     }
 }
 
-// Puts the values that gather_state kept back, if the step has failed.
+// Puts the values that gather_state kept back; with a verdict, only if the step has failed.
 KERNEL restore_state(const float* verdict, const float* values, const u32* positions, float* state, u64 count) {
-    if (!has_failed(verdict)) return;
+    if (verdict && !has_failed(verdict)) return;
     for (u64 n = first_index(); n < count; n += index_step()) {
         const u64 u = positions ? positions[n] : n;
         state[2 * u] = values[2 * n];

@@ -1,4 +1,4 @@
-//! Inference on few images: channels in place of images are what lies side by side.
+//! Inference on a few images: channels lie side by side, in place of images.
 //!
 //! A block of lanes of images would be mostly empty. Here one image's channels fill it, transforms are those of
 //! [`LanesPlane`](cfconv_fft::lanes::LanesPlane) as ever, and the mix of a frequency is a product of its matrix with a
@@ -16,15 +16,15 @@ use super::{SpectralConv, SpectralConvSizes, SpectralWorkspace};
 const PIXELS: usize = 64;
 
 impl<T: Real> SpectralConv<T> {
-    /// Up to this many images go through [`infer_few`](Self::infer_few): each costs about a sixteenth of a block of
-    /// them, and a transposition.
-    pub(super) const FEW_IMAGES: usize = LANES / 2;
+    /// Up to this many images go through [`infer_small_batch`](Self::infer_small_batch): each costs about a sixteenth
+    /// of a block of images, and a transposition.
+    pub(super) const SMALL_BATCH: usize = LANES / 2;
 
     /// Computes the layer's output alone, channels side by side.
     ///
     /// # Shapes
     /// As for [`infer`](Self::infer).
-    pub(super) fn infer_few(
+    pub(super) fn infer_small_batch(
         &self,
         batch: usize,
         input: &[T],

@@ -1,25 +1,25 @@
-//! The three ways in which a layer applies its kernel values to images.
+//! The convolution with a layer's kernel values, by one of three algorithms.
 
 use cfconv_fft::lanes::LanesRfft2;
 use cfconv_fft::{Complex, Real};
 
-use super::applied_form::{DirectForm, SpectralForm};
-use super::exact_growth::resize_exact;
+use super::buffers::resize_exact;
+use super::conv_kind::{SpatialConvKind, SpectralConvKind};
 use super::{SavedSpectrum, SpectralWorkspace};
 use crate::error::Result;
 use crate::lattice::Lattice;
 
-/// Applies kernel values, on the grid that Φ is evaluated on, to images in the engine's layout.
+/// Convolves with kernel values, on the grid that Φ is evaluated on.
 #[derive(Debug, Clone)]
 #[expect(clippy::large_enum_variant, reason = "one for each layer, never moved")]
-pub(super) enum KernelApplication<T: Real> {
+pub(super) enum KernelConv<T: Real> {
     /// The values are the kernel's spectrum.
-    Spectral { conv: SpectralForm<T>, saved: SavedSpectrum<T> },
+    Spectral { conv: SpectralConvKind<T>, saved: SavedSpectrum<T> },
     /// The values lie on a lattice; the taps' spectrum is applied.
     LatticeFft {
         lattice: Lattice<T>,
         torus: LanesRfft2<T>,
-        conv: SpectralForm<T>,
+        conv: SpectralConvKind<T>,
         /// `[k, k, Cin, Cout]`
         taps: Vec<T>,
         /// `[kernel_height, half_width, Cin, Cout]`
@@ -29,7 +29,7 @@ pub(super) enum KernelApplication<T: Real> {
     /// The values lie on a lattice; the taps are applied.
     LatticeDirect {
         lattice: Lattice<T>,
-        conv: DirectForm<T>,
+        conv: SpatialConvKind<T>,
         /// `[k, k, Cin, Cout]`
         taps: Vec<T>,
         /// `[Cout, Cin, k, k]`
@@ -40,12 +40,12 @@ pub(super) enum KernelApplication<T: Real> {
     },
 }
 
-impl<T: Real> KernelApplication<T> {
-    pub(super) fn spectral(conv: SpectralForm<T>) -> Self {
+impl<T: Real> KernelConv<T> {
+    pub(super) fn spectral(conv: SpectralConvKind<T>) -> Self {
         Self::Spectral { conv, saved: SavedSpectrum::default() }
     }
 
-    pub(super) fn lattice_fft(lattice: Lattice<T>, conv: SpectralForm<T>) -> Result<Self> {
+    pub(super) fn lattice_fft(lattice: Lattice<T>, conv: SpectralConvKind<T>) -> Result<Self> {
         let (height, width) = conv.torus();
         Ok(Self::LatticeFft {
             torus: LanesRfft2::try_new(height, width)?,
@@ -57,7 +57,7 @@ impl<T: Real> KernelApplication<T> {
         })
     }
 
-    pub(super) fn lattice_direct(lattice: Lattice<T>, conv: DirectForm<T>) -> Self {
+    pub(super) fn lattice_direct(lattice: Lattice<T>, conv: SpatialConvKind<T>) -> Self {
         let zeros = vec![T::zero(); lattice.num_taps()];
         Self::LatticeDirect {
             taps: zeros.clone(),
@@ -69,7 +69,7 @@ impl<T: Real> KernelApplication<T> {
         }
     }
 
-    /// Takes the kernel values that the following passes apply.
+    /// Takes the kernel values that the following passes convolve with.
     pub(super) fn prepare(&mut self, values: &[Complex<T>]) -> Result<()> {
         match self {
             Self::Spectral { .. } => Ok(()),
@@ -93,7 +93,7 @@ impl<T: Real> KernelApplication<T> {
         bias: Option<&[T]>,
         output: &mut [T],
         training: bool,
-        workspace: &mut ApplicationWorkspace<T>,
+        workspace: &mut ConvWorkspace<T>,
     ) {
         let spectral = &mut workspace.spectral;
         match self {
@@ -124,9 +124,9 @@ impl<T: Real> KernelApplication<T> {
         scale: T,
         grad_values: &mut [Complex<T>],
         grad_input: Option<&mut [T]>,
-        workspace: &mut ApplicationWorkspace<T>,
+        workspace: &mut ConvWorkspace<T>,
     ) -> Result<()> {
-        let ApplicationWorkspace { spectral, grad_kernel, .. } = workspace;
+        let ConvWorkspace { spectral, grad_kernel, .. } = workspace;
         match self {
             Self::Spectral { conv, saved } => {
                 conv.backward(
@@ -194,15 +194,15 @@ impl<T: Real> KernelApplication<T> {
     }
 }
 
-/// Buffers of [`KernelApplication`] that any number of layers can use in turn.
+/// Working memory of convolutions that any number of layers can use in turn.
 #[derive(Debug, Clone, Default)]
-pub(super) struct ApplicationWorkspace<T> {
+pub struct ConvWorkspace<T> {
     spectral: SpectralWorkspace<T>,
-    /// The kernel gradient of the spectral form of a lattice.
+    /// The gradient of a lattice kernel's spectrum.
     grad_kernel: Vec<Complex<T>>,
 }
 
-impl<T: Real> ApplicationWorkspace<T> {
+impl<T: Real> ConvWorkspace<T> {
     pub(super) fn bytes(&self) -> usize {
         self.spectral.bytes() + self.grad_kernel.capacity() * size_of::<Complex<T>>()
     }

@@ -9,12 +9,12 @@ use super::{
 
 /// Convolution by spectra.
 #[derive(Debug, Clone)]
-pub(super) enum SpectralForm<T: Real> {
+pub(super) enum SpectralConvKind<T: Real> {
     Full(SpectralConv<T>),
     Depthwise(DepthwiseSpectralConv<T>),
 }
 
-impl<T: Real> SpectralForm<T> {
+impl<T: Real> SpectralConvKind<T> {
     /// Complex values of the kernel's spectrum.
     pub(super) fn num_positions(&self) -> usize {
         match self {
@@ -129,12 +129,12 @@ impl<T: Real> SpectralForm<T> {
 
 /// Convolution with taps in space.
 #[derive(Debug, Clone)]
-pub(super) enum DirectForm<T: Real> {
+pub(super) enum SpatialConvKind<T: Real> {
     Full(DirectConv<T>),
     Depthwise(DepthwiseConv),
 }
 
-impl<T: Real> DirectForm<T> {
+impl<T: Real> SpatialConvKind<T> {
     pub(super) fn forward(
         &self,
         batch: usize,

@@ -1,7 +1,6 @@
-//! The three ways in which a continuous Fourier convolution applies its kernel values to images.
+//! The convolution with a layer's kernel values, by one of three algorithms.
 
-use cfconv_core::CfConv2dConfig;
-use cfconv_core::engine::{AppliedForm, DepthwiseConvSizes, DirectConvSizes, Domain, EnginePlan};
+use cfconv_core::engine::{DepthwiseConvSizes, DirectConvSizes, Domain, EnginePlan, PlannedAlgorithm};
 
 use super::{
     Argument, Convolution, DepthwiseConvolution, Grid, Launcher, RealTransform, Roots, Scratch,
@@ -17,11 +16,11 @@ const MIX_INNER: usize = 16;
 /// Threads that share a position of the sampled gradient.
 const GRADIENT_LANES: usize = 32;
 
-/// Applies kernel values, complex numbers on the grid that Φ is evaluated on, to images or half spectra.
+/// Convolves images or half spectra with kernel values, complex numbers on the grid that Φ is evaluated on.
 #[derive(Debug)]
-pub(crate) struct KernelApplication<L: Launcher> {
+pub(crate) struct KernelConv<L: Launcher> {
     sizes: Sizes,
-    form: Form<L>,
+    algorithm: Algorithm<L>,
     /// What a training forward pass keeps: the input's spectrum, or the input.
     saved: Option<Buffer<L>>,
     saved_len: usize,
@@ -38,19 +37,13 @@ struct Sizes {
 }
 
 #[derive(Debug)]
-enum Form<L: Launcher> {
+enum Algorithm<L: Launcher> {
     /// The values are the kernel's spectrum.
-    Spectral(SpectralForm<L>),
+    Spectral(RealTransform<L>),
     /// The values lie on a lattice; the taps' spectrum is applied.
-    LatticeFft { lattice: Lattice<L>, kernel: Buffer<L>, kernel_len: usize, conv: SpectralForm<L> },
+    LatticeFft { lattice: Lattice<L>, kernel: Buffer<L>, kernel_len: usize, transform: RealTransform<L> },
     /// The values lie on a lattice; the taps are applied.
-    LatticeDirect { lattice: Lattice<L>, weights: Buffer<L>, conv: DirectForm },
-}
-
-/// Products of spectra; between half spectra there is nothing to transform, but a lattice needs the torus' roots.
-#[derive(Debug)]
-struct SpectralForm<L: Launcher> {
-    transform: RealTransform<L>,
+    LatticeDirect { lattice: Lattice<L>, weights: Buffer<L>, conv: SpatialConvKind },
 }
 
 #[derive(Debug)]
@@ -62,8 +55,9 @@ struct Lattice<L: Launcher> {
     taps: Buffer<L>,
 }
 
+/// Convolution with taps in space.
 #[derive(Clone, Copy, Debug)]
-enum DirectForm {
+enum SpatialConvKind {
     Full(Convolution),
     Depthwise(DepthwiseConvolution),
 }
@@ -92,8 +86,9 @@ impl Sizes {
     }
 }
 
-impl<L: Launcher> KernelApplication<L> {
-    pub(crate) fn new(device: &L, config: &CfConv2dConfig, plan: &EnginePlan) -> Result<Self> {
+impl<L: Launcher> KernelConv<L> {
+    pub(crate) fn new(device: &L, plan: &EnginePlan) -> Result<Self> {
+        let config = plan.config();
         let sizes = Sizes {
             in_channels: config.in_channels,
             out_channels: config.out_channels,
@@ -102,22 +97,21 @@ impl<L: Launcher> KernelApplication<L> {
             image: (config.height, config.width),
             torus: plan.torus,
         };
-        let spectral = || -> Result<SpectralForm<L>> {
-            Ok(SpectralForm { transform: RealTransform::new(device, "cf_conv2d", sizes.image, sizes.torus)? })
-        };
+        // Between half spectra there is nothing to transform, but a lattice needs the torus' roots.
+        let transform = || RealTransform::new(device, "cf_conv2d", sizes.image, sizes.torus);
         let lattice = || -> Result<Lattice<L>> {
             let (size, pairs) = (plan.grid.height, plan.grid.num_channel_pairs());
             let taps = device.alloc(size * size * pairs)?;
             Ok(Lattice { size, pairs, roots: Roots::new(device, size)?, taps })
         };
-        let form = match plan.form {
-            AppliedForm::Spectral => Form::Spectral(spectral()?),
-            AppliedForm::LatticeFft => {
+        let algorithm = match plan.algorithm {
+            PlannedAlgorithm::Spectral => Algorithm::Spectral(transform()?),
+            PlannedAlgorithm::LatticeFft => {
                 let kernel_len = 2 * sizes.kernel_positions();
                 let kernel = device.alloc(kernel_len)?;
-                Form::LatticeFft { lattice: lattice()?, kernel, kernel_len, conv: spectral()? }
+                Algorithm::LatticeFft { lattice: lattice()?, kernel, kernel_len, transform: transform()? }
             }
-            AppliedForm::LatticeDirect => {
+            PlannedAlgorithm::LatticeDirect => {
                 let lattice = lattice()?;
                 let (height, width) = sizes.image;
                 let (kernel_size, padding) = (lattice.size, config.padding);
@@ -125,9 +119,9 @@ impl<L: Launcher> KernelApplication<L> {
                 let conv = if config.depthwise {
                     let channels = in_channels;
                     let sizes = DepthwiseConvSizes { channels, height, width, kernel_size, padding };
-                    DirectForm::Depthwise(DepthwiseConvolution(sizes))
+                    SpatialConvKind::Depthwise(DepthwiseConvolution(sizes))
                 } else {
-                    DirectForm::Full(Convolution(DirectConvSizes {
+                    SpatialConvKind::Full(Convolution(DirectConvSizes {
                         in_channels,
                         out_channels,
                         height,
@@ -136,27 +130,22 @@ impl<L: Launcher> KernelApplication<L> {
                         padding,
                     }))
                 };
-                Form::LatticeDirect { weights: device.alloc(lattice.num_taps())?, lattice, conv }
+                Algorithm::LatticeDirect { weights: device.alloc(lattice.num_taps())?, lattice, conv }
             }
         };
-        Ok(Self { sizes, form, saved: None, saved_len: 0 })
+        Ok(Self { sizes, algorithm, saved: None, saved_len: 0 })
     }
 
-    /// Takes the kernel values that the following passes apply.
+    /// Takes the kernel values that the following passes convolve with.
     pub(crate) fn prepare(&mut self, device: &L, values: Span<'_, L>) -> Result<()> {
-        match &mut self.form {
-            Form::Spectral(_) => Ok(()),
-            Form::LatticeFft { lattice, kernel, kernel_len, conv } => {
-                lattice.take_values(device, values)?;
-                lattice.spectrum(
-                    device,
-                    &conv.transform,
-                    self.sizes.torus,
-                    SpanMut::new(kernel, 0..*kernel_len),
-                )
+        match &mut self.algorithm {
+            Algorithm::Spectral(_) => Ok(()),
+            Algorithm::LatticeFft { lattice, kernel, kernel_len, transform } => {
+                lattice.set_values(device, values)?;
+                lattice.spectrum(device, transform, self.sizes.torus, SpanMut::new(kernel, 0..*kernel_len))
             }
-            Form::LatticeDirect { lattice, weights, .. } => {
-                lattice.take_values(device, values)?;
+            Algorithm::LatticeDirect { lattice, weights, .. } => {
+                lattice.set_values(device, values)?;
                 let len = lattice.num_taps();
                 let (taps, weights) = (lattice.taps(), SpanMut::new(weights, 0..len));
                 lattice.reorder(device, &self.sizes, taps, weights, 1.0, false)
@@ -176,19 +165,23 @@ impl<L: Launcher> KernelApplication<L> {
         training: bool,
     ) -> Result<()> {
         let sizes = self.sizes;
-        let (conv, kernel) = match &self.form {
-            Form::LatticeDirect { lattice, weights, conv } => {
+        let (transform, kernel) = match &self.algorithm {
+            Algorithm::LatticeDirect { lattice, weights, conv } => {
                 let weights = Span::new(weights, 0..lattice.num_taps());
                 match conv {
-                    DirectForm::Full(conv) => conv.forward(device, batch, input, weights, bias, output)?,
-                    DirectForm::Depthwise(conv) => {
+                    SpatialConvKind::Full(conv) => {
+                        conv.forward(device, batch, input, weights, bias, output)?
+                    }
+                    SpatialConvKind::Depthwise(conv) => {
                         conv.forward(device, batch, input, weights, bias, output)?;
                     }
                 }
                 return if training { self.keep(device, input) } else { Ok(()) };
             }
-            Form::Spectral(conv) => (conv, values),
-            Form::LatticeFft { kernel, kernel_len, conv, .. } => (conv, Span::new(kernel, 0..*kernel_len)),
+            Algorithm::Spectral(transform) => (transform, values),
+            Algorithm::LatticeFft { kernel, kernel_len, transform, .. } => {
+                (transform, Span::new(kernel, 0..*kernel_len))
+            }
         };
         if sizes.domain == Domain::Spectra {
             let mut output = output;
@@ -212,11 +205,11 @@ impl<L: Launcher> KernelApplication<L> {
             return if training { self.keep(device, input) } else { Ok(()) };
         }
         let mut spectrum = Scratch::new(device, sizes.spectra_len(sizes.in_channels, batch))?;
-        conv.transform.forward(device, batch, input, spectrum.all_mut(), 1.0, 1.0)?;
+        transform.forward(device, batch, input, spectrum.all_mut(), 1.0, 1.0)?;
         let mut mixed = Scratch::new(device, sizes.spectra_len(sizes.out_channels, batch))?;
         sizes.mix(device, batch, false, spectrum.all(), kernel, mixed.all_mut())?;
         let scale = sizes.inverse_scale();
-        conv.transform.inverse(device, batch, mixed.all(), output, bias, scale, 1.0)?;
+        transform.inverse(device, batch, mixed.all(), output, bias, scale, 1.0)?;
         if training {
             self.saved_len = spectrum.len();
             self.saved = Some(spectrum.into_buffer());
@@ -240,10 +233,10 @@ impl<L: Launcher> KernelApplication<L> {
         let sizes = self.sizes;
         let saved = self.saved.as_ref().expect("a training forward pass has kept what is needed");
         let saved = Span::new(saved, 0..self.saved_len);
-        match &mut self.form {
-            Form::Spectral(conv) => sizes.backward(
+        match &mut self.algorithm {
+            Algorithm::Spectral(transform) => sizes.backward(
                 device,
-                conv,
+                transform,
                 batch,
                 grad_output,
                 values,
@@ -253,13 +246,13 @@ impl<L: Launcher> KernelApplication<L> {
                 grad_values,
                 grad_input,
             ),
-            Form::LatticeFft { lattice, kernel, kernel_len, conv } => {
+            Algorithm::LatticeFft { lattice, kernel, kernel_len, transform } => {
                 let mut grad_kernel = Scratch::new(device, *kernel_len)?;
                 let kernel = Span::new(kernel, 0..*kernel_len);
                 let target = grad_kernel.all_mut();
                 sizes.backward(
                     device,
-                    conv,
+                    transform,
                     batch,
                     grad_output,
                     kernel,
@@ -272,21 +265,21 @@ impl<L: Launcher> KernelApplication<L> {
                 let mut grad_taps = Scratch::new(device, lattice.num_taps())?;
                 let torus = sizes.torus;
                 let grads = grad_kernel.all();
-                lattice.spectrum_adjoint(device, &conv.transform, torus, grads, grad_taps.all_mut())?;
+                lattice.spectrum_adjoint(device, transform, torus, grads, grad_taps.all_mut())?;
                 lattice.taps_adjoint(device, grad_taps.all(), grad_values)
             }
-            Form::LatticeDirect { lattice, weights, conv } => {
+            Algorithm::LatticeDirect { lattice, weights, conv } => {
                 let mut grad_weights = Scratch::new(device, lattice.num_taps())?;
                 let weights = Span::new(weights, 0..lattice.num_taps());
                 let target = grad_weights.all_mut();
                 match conv {
-                    DirectForm::Full(conv) => {
+                    SpatialConvKind::Full(conv) => {
                         conv.backward_weight(device, batch, saved, grad_output, target)?;
                         if let Some(grad_input) = grad_input {
                             conv.backward_input(device, batch, grad_output, weights, grad_input)?;
                         }
                     }
-                    DirectForm::Depthwise(conv) => {
+                    SpatialConvKind::Depthwise(conv) => {
                         conv.backward_weight(device, batch, saved, grad_output, target)?;
                         if let Some(grad_input) = grad_input {
                             conv.backward_input(device, batch, grad_output, weights, grad_input)?;
@@ -347,14 +340,19 @@ impl<L: Launcher> KernelApplication<L> {
         device.copy(input, SpanMut::new(saved, 0..input.len()))
     }
 
-    /// Bytes kept between calls.
-    pub(crate) fn bytes(&self) -> usize {
-        let floats = match &self.form {
-            Form::Spectral(_) => 0,
-            Form::LatticeFft { lattice, kernel_len, .. } => lattice.num_taps() + kernel_len,
-            Form::LatticeDirect { lattice, .. } => 2 * lattice.num_taps(),
+    /// Bytes kept from a forward pass for the backward pass.
+    pub(crate) fn saved_bytes(&self) -> usize {
+        self.saved_len * size_of::<f32>()
+    }
+
+    /// Bytes of everything else kept between calls.
+    pub(crate) fn scratch_bytes(&self) -> usize {
+        let floats = match &self.algorithm {
+            Algorithm::Spectral(_) => 0,
+            Algorithm::LatticeFft { lattice, kernel_len, .. } => lattice.num_taps() + kernel_len,
+            Algorithm::LatticeDirect { lattice, .. } => 2 * lattice.num_taps(),
         };
-        (floats + self.saved_len) * size_of::<f32>()
+        floats * size_of::<f32>()
     }
 }
 
@@ -415,7 +413,7 @@ impl Sizes {
     fn backward<L: Launcher>(
         &self,
         device: &L,
-        conv: &SpectralForm<L>,
+        transform: &RealTransform<L>,
         batch: usize,
         grad_output: Span<'_, L>,
         kernel: Span<'_, L>,
@@ -433,12 +431,12 @@ impl Sizes {
             };
         }
         let mut spectrum = Scratch::new(device, self.spectra_len(self.out_channels, batch))?;
-        conv.transform.forward(device, batch, grad_output, spectrum.all_mut(), 1.0, 1.0)?;
+        transform.forward(device, batch, grad_output, spectrum.all_mut(), 1.0, 1.0)?;
         self.kernel_gradient(device, batch, saved, spectrum.all(), positions, scale, grad_kernel)?;
         let Some(grad_input) = grad_input else { return Ok(()) };
         let mut mixed = Scratch::new(device, self.spectra_len(self.in_channels, batch))?;
         self.mix(device, batch, true, spectrum.all(), kernel, mixed.all_mut())?;
-        conv.transform.inverse(device, batch, mixed.all(), grad_input, None, self.inverse_scale(), 1.0)
+        transform.inverse(device, batch, mixed.all(), grad_input, None, self.inverse_scale(), 1.0)
     }
 
     /// `grads[u] = scale·m/(H·W)·Σ_b conj(X[b, i])·G[b, o]`; between half spectra without the factor m/(H·W).
@@ -507,7 +505,7 @@ impl<L: Launcher> Lattice<L> {
         Span::new(&self.taps, 0..self.num_taps())
     }
 
-    fn take_values(&mut self, device: &L, values: Span<'_, L>) -> Result<()> {
+    fn set_values(&mut self, device: &L, values: Span<'_, L>) -> Result<()> {
         let len = self.num_taps();
         let grid = Grid::over(count(len), L::THREADS);
         let (size, pairs) = (self.size, self.pairs);
