@@ -13,6 +13,7 @@ mod environment;
 mod files;
 mod instruction_sets;
 mod kernel_picture;
+mod miri;
 mod number_text;
 mod page;
 mod plots;
@@ -45,6 +46,14 @@ enum Command {
     CudaToolkit(cuda_toolkit::Args),
     /// Draw kernels that a network learned: the picture of the README.
     KernelPicture(kernel_picture::Args),
+    /// Run tests of unsafe code in Miri, which finds undefined behaviour; needs the nightly toolchain.
+    ///
+    /// Miri interprets a program and checks each access to memory, about a thousand times slower than the processor.
+    /// The tests run on the portable instruction set. Covered are, in cfconv-fft, lanes in registers and in memory and
+    /// the transforms of groups of planes, and in cfconv-core the products of direct convolutions. Not covered are AVX,
+    /// AVX-512 and NEON, and all unsafe code of cfconv-train: it calls foreign functions, of CUDA's driver and of the
+    /// emulated kernels. `rustup toolchain install nightly --component miri,rust-src` installs what is needed.
+    Miri(miri::Args),
     /// Run an experiment: train its networks and report accuracy, time and memory.
     Reproduce(reproduce::Args),
     /// Run what stands for a command of a document; `cargo xtask test` calls it.
@@ -60,6 +69,7 @@ fn main() -> ExitCode {
         Command::CudaCheck(args) => cuda_check::run(&args),
         Command::CudaToolkit(args) => cuda_toolkit::run(&args),
         Command::KernelPicture(args) => kernel_picture::run(&args),
+        Command::Miri(args) => miri::run(&args),
         Command::Reproduce(args) => reproduce::run(&args),
         Command::StandIn(args) => documents::stand_in(&args),
         Command::Test(args) => test::run(&args),

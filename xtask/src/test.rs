@@ -49,6 +49,16 @@ const STEPS: &[Step] = &[
         &[("RUSTDOCFLAGS", "-D warnings")],
     ),
     cargo("lints", &[&["clippy", "--all-targets"], &TEST_BUILD, &["--", "-D", "warnings"]], &[]),
+    // As users build it, and the libraries without the programs.
+    cargo("default lints", &[&["clippy", "--locked", "--workspace", "--", "-D", "warnings"]], &[]),
+    cargo(
+        "library lints",
+        &[
+            &["clippy", "--locked", "--workspace", "--exclude", "xtask", "--exclude", "cfconv-bench"],
+            &["--lib", "--no-default-features", "--", "-D", "warnings"],
+        ],
+        &[],
+    ),
     // In a folder of its own: the results of real runs are kept.
     cargo(
         "small run",

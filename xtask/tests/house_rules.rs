@@ -330,7 +330,7 @@ fn folds_that_lose_nan(code: &str) -> Vec<String> {
                 depth += i32::from(c == '(') - i32::from(c == ')');
                 c == ')' && depth == 0
             });
-            let call = &code[at..at + end.unwrap_or(code.len() - at)];
+            let call = &code[at..at + end.map_or(code.len() - at, |end| end + 1)];
             if ["::max)", "::min)", ".max(", ".min("].iter().any(|lossy| call.contains(lossy)) {
                 let line = code[..at].lines().count();
                 violations.push(format!("line {line}: a NaN passes {call}): take max_by with total_cmp"));

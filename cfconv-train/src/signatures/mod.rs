@@ -2,7 +2,7 @@
 //!
 //! | signature | seen | in |
 //! |---|---|---|
-//! | [`memory`](SignatureKind::Memory) | the estimate before the first step is near the limit, or beyond it | [`MemoryEstimate`] |
+//! | [`memory`](SignatureKind::Memory) | the estimate before the first step is near the limit | [`MemoryEstimate`] |
 //! | [`plateau`](SignatureKind::Plateau) | the training loss no longer falls | [`plateau`] |
 //! | [`fluctuation`](SignatureKind::Fluctuation) | loss or accuracy jump more than chance explains | [`fluctuation`] |
 //! | [`ringing`](SignatureKind::Ringing) | a kernel oscillates far from its centre | [`ringing`] |
