@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-/// The kernels' files in the order in which they use each other.
+/// The kernels' files in the order in which they use each other. Behind them come those in the folders of operations.
 const FILES: [&str; 13] = [
     "common.cuh",
     "tensor_cores.cuh",
@@ -24,8 +24,7 @@ fn main() {
     println!("cargo::rustc-check-cfg=cfg(cuda_emulator)");
     let folder = Path::new("src/device/cuda/kernels");
     let mut source = String::new();
-    for file in FILES {
-        let path = folder.join(file);
+    for path in FILES.iter().map(|file| folder.join(file)).chain(kernels_of_operations()) {
         println!("cargo::rerun-if-changed={}", path.display());
         source +=
             &std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
@@ -41,6 +40,19 @@ fn main() {
     write(&out.join("kernel_names.rs"), &format!("&[\n{list}]\n"));
     #[cfg(feature = "cuda-emulation")]
     emulation::build(&out, &source, &names);
+}
+
+/// `src/nn/<operation>/<name>.cu`, in the order of their paths.
+fn kernels_of_operations() -> Vec<PathBuf> {
+    println!("cargo::rerun-if-changed=src/nn");
+    let entries = |folder: &Path| -> Vec<PathBuf> {
+        let entries = std::fs::read_dir(folder).into_iter().flatten();
+        entries.map(|entry| entry.expect("a folder of the crate can be read").path()).collect()
+    };
+    let files = entries(Path::new("src/nn")).into_iter().flat_map(|folder| entries(&folder));
+    let mut kernels: Vec<_> = files.filter(|path| path.extension().is_some_and(|end| end == "cu")).collect();
+    kernels.sort();
+    kernels
 }
 
 /// What follows `KERNEL` at the beginning of a line.

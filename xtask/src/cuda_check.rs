@@ -30,8 +30,9 @@ for architecture in sys.argv[2:]:
         sys.exit(f"{architecture}: {log.value.decode()}")
 "#;
 
-/// Where the kernels are; `cfconv-train/build.rs` lists them in order.
+/// Where the kernels are: `cfconv-train/build.rs` lists those that several operations use, in order.
 const KERNELS: &str = "cfconv-train/src/device/cuda/kernels";
+const OPERATIONS: &str = "cfconv-train/src/nn";
 const BUILD_SCRIPT: &str = "cfconv-train/build.rs";
 
 /// Options of `cargo xtask cuda-check`.
@@ -80,7 +81,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// The kernels' files in the order of the build script.
+/// The kernels in the order of the build script: its list, then the files in the folders of operations.
 fn joined_kernels() -> Result<String> {
     let read = |path: &Path| {
         let path = workspace::root().join(path);
@@ -91,7 +92,24 @@ fn joined_kernels() -> Result<String> {
     if files.is_empty() {
         bail!("{BUILD_SCRIPT} lists no kernels");
     }
-    files.into_iter().map(|file| read(&Path::new(KERNELS).join(file)).map(|text| text + "\n")).collect()
+    let listed = files.into_iter().map(|file| Path::new(KERNELS).join(file));
+    listed.chain(kernels_of_operations()?).map(|file| read(&file).map(|text| text + "\n")).collect()
+}
+
+/// `<operation>/<name>.cu` in the folder of operations, in the order of their paths.
+fn kernels_of_operations() -> Result<Vec<PathBuf>> {
+    let entries = |folder: &Path| -> Result<Vec<PathBuf>> {
+        let entries = std::fs::read_dir(folder).with_context(|| format!("reading {}", folder.display()))?;
+        entries.map(|entry| Ok(entry?.path())).collect()
+    };
+    let mut kernels = Vec::new();
+    for operation in entries(&workspace::root().join(OPERATIONS))?.into_iter().filter(|path| path.is_dir()) {
+        kernels.extend(
+            entries(&operation)?.into_iter().filter(|path| path.extension().is_some_and(|e| e == "cu")),
+        );
+    }
+    kernels.sort();
+    Ok(kernels)
 }
 
 /// Names of `.cu` and `.cuh` files that stand alone on a line, in quotation marks.

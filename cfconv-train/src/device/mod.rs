@@ -14,12 +14,7 @@ pub(crate) use error::check_len;
 pub use error::{DeviceError, Result};
 pub use memory::{Buffer, IndexBuffer, Memory, Span, SpanMut};
 
-use crate::nn::{
-    ActivationOp, AddOp, AveragePoolOp, BatchNormOp, CfConv2dOp, ComplexActivationOp, ComplexBatchNormOp,
-    Conv2dOp, CrossEntropyOp, DepthwiseConv2dOp, DropoutOp, GlobalAveragePoolOp, LayerNormOp, LinearOp,
-    MaxPoolOp, OptimizerOp, PatchEmbedOp, PositionEmbeddingOp, SelfAttentionOp, SpectralCropOp,
-    SpectralPoolOp, SpectrumTransformOp, VerdictOp,
-};
+use crate::nn::Operations;
 
 /// A device that can train a network: memory and every operation, forward and backward.
 ///
@@ -33,32 +28,6 @@ use crate::nn::{
 /// }
 /// assert_eq!(round_trip(&Cpu::default()), [2.0, 3.0]);
 /// ```
-pub trait Device:
-    Memory
-    + ActivationOp
-    + AddOp
-    + AveragePoolOp
-    + BatchNormOp
-    + CfConv2dOp
-    + ComplexActivationOp
-    + ComplexBatchNormOp
-    + Conv2dOp
-    + CrossEntropyOp
-    + DepthwiseConv2dOp
-    + DropoutOp
-    + GlobalAveragePoolOp
-    + LayerNormOp
-    + LinearOp
-    + MaxPoolOp
-    + OptimizerOp
-    + PatchEmbedOp
-    + PositionEmbeddingOp
-    + SelfAttentionOp
-    + SpectralCropOp
-    + SpectralPoolOp
-    + SpectrumTransformOp
-    + VerdictOp
-{
-}
+pub trait Device: Operations {}
 
 impl Device for Cpu {}

@@ -42,34 +42,52 @@ pub mod spectrum_transform;
 mod testing;
 pub mod verdict;
 
-pub use activation::{Activation, ActivationOp, ActivationSizes};
-pub use add::AddOp;
-pub use average_pool::AveragePoolOp;
-pub use batch_norm::{BatchNormOp, BatchNormSizes, BatchStatistics};
-pub use cf_conv2d::{CfConv2d, CfConv2dOp, CfConv2dState, CfConv2dWorkspace, KernelSource};
-pub use complex_activation::{ComplexActivation, ComplexActivationOp, ComplexActivationSizes};
-pub use complex_batch_norm::{ComplexBatchNormOp, ComplexBatchNormSizes, SpectrumStatistics};
-pub use conv2d::{Conv2dOp, Conv2dPlan, Conv2dSizes};
-pub use cross_entropy::{CrossEntropy, CrossEntropyOp};
-pub use depthwise_conv2d::{DepthwiseConv2dOp, DepthwiseConv2dPlan, DepthwiseConv2dSizes};
-pub use dropout::{DropoutOp, DropoutSizes};
-pub use global_average_pool::{GlobalAveragePoolOp, GlobalAveragePoolSizes};
-pub use layer_norm::{LayerNormOp, LayerNormSizes};
-pub use linear::{LinearOp, LinearSizes};
-pub use max_pool::MaxPoolOp;
 pub use op_plan::OpPlan;
 pub use operands::{Backward, Forward, OpSizes};
-pub use optimizer::{AdamMoments, AdamStep, OptimizerOp, SgdStep, Update};
-pub use patch_embed::{PatchEmbedOp, PatchEmbedPlan, PatchEmbedSizes};
 pub use pool_window::PoolSizes;
-pub use position_embedding::{PositionEmbeddingOp, PositionEmbeddingSizes};
 pub(crate) use seed::{Purpose, stream};
-pub use self_attention::{SelfAttentionMemory, SelfAttentionOp, SelfAttentionPlan, SelfAttentionSizes};
-pub use spectral_crop::{SpectralCropOp, SpectralCropPlan, SpectralCropSizes};
-pub use spectral_pool::{SpectralPoolOp, SpectralPoolPlan, SpectralPoolSizes};
 pub use spectrum_sizes::SpectrumSizes;
-pub use spectrum_transform::{SpectrumTransformOp, SpectrumTransformPlan, ToImageSizes, ToSpectrumSizes};
-pub use verdict::{StepLedger, StepSums, VerdictOp};
+
+use crate::device::Memory;
+
+/// Re-exports each operation's trait and types, and makes the trait of a device that has all of them.
+macro_rules! operations {
+    ($($module:ident::$Op:ident $(, $Item:ident)*;)+) => {
+        $(pub use $module::{$Op, $($Item),*};)+
+
+        /// Memory and every operation, forward and backward.
+        pub trait Operations: Memory $(+ $Op)+ {}
+
+        impl<D: Memory $(+ $Op)+> Operations for D {}
+    };
+}
+
+// Every operation: its folder, its trait, the types that go with it.
+operations! {
+    activation::ActivationOp, Activation, ActivationSizes;
+    add::AddOp;
+    average_pool::AveragePoolOp;
+    batch_norm::BatchNormOp, BatchNormSizes, BatchStatistics;
+    cf_conv2d::CfConv2dOp, CfConv2d, CfConv2dState, CfConv2dWorkspace, KernelSource;
+    complex_activation::ComplexActivationOp, ComplexActivation, ComplexActivationSizes;
+    complex_batch_norm::ComplexBatchNormOp, ComplexBatchNormSizes, SpectrumStatistics;
+    conv2d::Conv2dOp, Conv2dPlan, Conv2dSizes;
+    cross_entropy::CrossEntropyOp, CrossEntropy;
+    depthwise_conv2d::DepthwiseConv2dOp, DepthwiseConv2dPlan, DepthwiseConv2dSizes;
+    dropout::DropoutOp, DropoutSizes;
+    global_average_pool::GlobalAveragePoolOp, GlobalAveragePoolSizes;
+    layer_norm::LayerNormOp, LayerNormSizes;
+    linear::LinearOp, LinearSizes;
+    max_pool::MaxPoolOp;
+    optimizer::OptimizerOp, AdamMoments, AdamStep, SgdStep, Update;
+    patch_embed::PatchEmbedOp, PatchEmbedPlan, PatchEmbedSizes;
+    position_embedding::PositionEmbeddingOp, PositionEmbeddingSizes;
+    self_attention::SelfAttentionOp, SelfAttentionMemory, SelfAttentionPlan, SelfAttentionSizes;
+    spectral_crop::SpectralCropOp, SpectralCropPlan, SpectralCropSizes;
+    spectral_pool::SpectralPoolOp, SpectralPoolPlan, SpectralPoolSizes;
+    spectrum_transform::SpectrumTransformOp, SpectrumTransformPlan, ToImageSizes, ToSpectrumSizes;
+    verdict::VerdictOp, StepLedger, StepSums;
+}
 
 /// Values that one parallel task of an element-wise operation handles: 64 KiB of `f32`.
 pub(crate) const VALUES_PER_TASK: usize = 1 << 14;
