@@ -21,6 +21,7 @@ pub mod cross_entropy;
 pub mod depthwise_conv2d;
 pub mod dropout;
 pub mod global_average_pool;
+pub mod group_norm;
 mod lane_sum;
 pub mod layer_norm;
 pub mod linear;
@@ -76,6 +77,7 @@ operations! {
     depthwise_conv2d::DepthwiseConv2dOp, DepthwiseConv2dPlan, DepthwiseConv2dSizes;
     dropout::DropoutOp, DropoutSizes;
     global_average_pool::GlobalAveragePoolOp, GlobalAveragePoolSizes;
+    group_norm::GroupNormOp, GroupNormSizes;
     layer_norm::LayerNormOp, LayerNormSizes;
     linear::LinearOp, LinearSizes;
     max_pool::MaxPoolOp;

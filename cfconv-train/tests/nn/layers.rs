@@ -77,11 +77,12 @@ const LEARNING: &str = "
         { type = 'to-image' },
         { type = 'global-avg-pool' },
         { type = 'linear' },
+        { type = 'group-norm', num_groups = 1 },
     ]";
 
 /// Hashes (FNV-1a) of names and bits of the initial parameters of each layer of [`LEARNING`] with the seed 11: runs of
 /// earlier versions must stay reproducible.
-const INITIAL: [(&str, u64); 13] = [
+const INITIAL: [(&str, u64); 14] = [
     ("conv", 0x8770_4450_e64c_9187),
     ("batch-norm", 0x3c82_0a3a_5a57_dbe9),
     ("cf-conv", 0xf5aa_9ac9_86a6_02a1),
@@ -95,6 +96,7 @@ const INITIAL: [(&str, u64); 13] = [
     ("complex-batch-norm", 0xe4c6_2d7f_f48f_9510),
     ("complex-activation", 0x63fe_ddcc_c3c5_3d6e),
     ("linear", 0x9a5f_e289_eedb_94ee),
+    ("group-norm", 0x3c82_0a3a_5a57_dbe9),
 ];
 
 #[test]

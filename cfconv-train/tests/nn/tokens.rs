@@ -6,8 +6,8 @@ use cfconv_train::networks::{InputShape, Network, NetworkConfig, NetworkPlan};
 use cfconv_train::nn::conv2d::PaddingMode;
 use cfconv_train::nn::depthwise_conv2d::DepthwiseConvSizes;
 use cfconv_train::nn::{
-    DepthwiseConv2dSizes, KernelSource, LayerNormSizes, OpSizes, PatchEmbedSizes, PositionEmbeddingSizes,
-    SelfAttentionMemory, SelfAttentionSizes,
+    DepthwiseConv2dSizes, GroupNormSizes, KernelSource, LayerNormSizes, OpSizes, PatchEmbedSizes,
+    PositionEmbeddingSizes, SelfAttentionMemory, SelfAttentionSizes,
 };
 use cfconv_train::optim::{Optimizer, OptimizerConfig};
 
@@ -15,6 +15,7 @@ on_every_device!(
     attention_equals_naive_formula,
     attention_survives_large_scores,
     layer_norm_equals_naive_formula,
+    group_norm_equals_naive_formula,
     patch_embedding_equals_naive_formula,
     depthwise_convolution_equals_naive_formula,
     position_embedding_adds_its_image,
@@ -127,6 +128,46 @@ fn layer_norm_equals_naive_formula<D: Device>(device: &D) {
             }
         }
         assert_close(&y, &expected, TOLERANCE);
+    }
+}
+
+/// The value and the gradients by the definition, the gradients from the chain rule through μ and σ² written out.
+fn group_norm_equals_naive_formula<D: Device>(device: &D) {
+    for (channels, groups, pixels, batch) in
+        [(1, 1, 1, 1), (6, 3, 7, 17), (6, 2, 150, 3), (4, 4, 30, 9), (5, 1, 1, 2)]
+    {
+        let sizes = GroupNormSizes { channels, pixels, groups, epsilon: 1e-3 };
+        let input: Vec<f32> = noise(1, sizes.input_len(batch)).iter().map(|x| 4.0 * x + 1.0).collect();
+        let (params, grad_output) = (noise(2, 2 * channels), noise(3, input.len()));
+        let operands = Operands { batch, input: &input, params: &params };
+        let y = operands.forward(device, input.len(), |io| device.group_norm(&sizes, io));
+        let (grad_input, grad_params) =
+            operands.backward(device, &grad_output, 0.0, |io| device.group_norm_vjp(&sizes, io));
+        let (input, params, grad_output) = (wide(&input), wide(&params), wide(&grad_output));
+        let (plane, rows) = (pixels * batch, channels / groups * pixels);
+        let (mut output, mut dx, mut dp) =
+            (vec![0.0; input.len()], vec![0.0; input.len()], vec![0.0; 2 * channels]);
+        for group in 0..groups {
+            for b in 0..batch {
+                let places = || (0..rows).map(|row| (group * rows + row) * batch + b);
+                let mean = |value: &dyn Fn(usize) -> f64| places().map(value).sum::<f64>() / rows as f64;
+                let mu = mean(&|at| input[at]);
+                let std = (mean(&|at| (input[at] - mu).powi(2)) + f64::from(sizes.epsilon)).sqrt();
+                let normalized = |at: usize| (input[at] - mu) / std;
+                let grad = |at: usize| params[at / plane] * grad_output[at];
+                let (mean_grad, mean_product) = (mean(&grad), mean(&|at| grad(at) * normalized(at)));
+                for at in places() {
+                    let c = at / plane;
+                    output[at] = params[c] * normalized(at) + params[channels + c];
+                    dx[at] = (grad(at) - mean_grad - normalized(at) * mean_product) / std;
+                    dp[c] += grad_output[at] * normalized(at);
+                    dp[channels + c] += grad_output[at];
+                }
+            }
+        }
+        assert_close(&y, &output, TOLERANCE);
+        assert_close(&grad_input, &dx, TOLERANCE);
+        assert_close(&grad_params, &dp, TOLERANCE);
     }
 }
 
@@ -254,6 +295,7 @@ pub(crate) const TOKENS: &str = "
     [[layers]]
     type = 'residual'
     layers = [
+        { type = 'group-norm', num_groups = 3 },
         { type = 'depthwise-conv', padding = 'circular', bias = false },
         { type = 'conv', out_channels = 12, kernel_size = 1 },
         { type = 'activation', kind = 'gelu' },

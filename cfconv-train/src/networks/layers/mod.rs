@@ -19,6 +19,7 @@ pub mod depthwise_cf_conv;
 pub mod depthwise_conv;
 pub mod dropout;
 pub mod global_avg_pool;
+pub mod group_norm;
 mod growth;
 mod kernel_layer;
 mod kind;
@@ -88,6 +89,8 @@ catalogue::layers! {
         "position-embedding" PositionEmbedding(position_embedding::PositionEmbeddingLayerConfig),
         /// Layer normalisation over the channels of each pixel.
         "layer-norm" LayerNorm(layer_norm::LayerNormLayerConfig),
+        /// Group normalisation over the channels of a group and all pixels of an image.
+        "group-norm" GroupNorm(group_norm::GroupNormLayerConfig),
         /// Multi-head self-attention between pixels.
         "self-attention" SelfAttention(self_attention::SelfAttentionLayerConfig),
         /// Convolution of each channel with its own k×k weights.
