@@ -73,8 +73,8 @@ pub struct ParameterLayout {
     pub num_networks: usize,
     /// Parameters of one MLP without embeddings.
     pub network_len: usize,
-    /// `[channels, embedding_dim]` of each [channel input](crate::Parameterization::channel_inputs), one behind the other;
-    /// empty where channels enter as coordinates.
+    /// `[channels, embedding_dim]` of each [channel input](crate::Parameterization::channel_inputs), one behind the
+    /// other; empty where channels enter as coordinates.
     pub embeddings: Vec<Range<usize>>,
     /// The coefficients `[Cin, Cout, basis_size]` of a shared basis.
     pub mixing: Option<Range<usize>>,
