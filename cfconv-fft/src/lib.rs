@@ -98,6 +98,7 @@ pub mod naive;
 mod norm;
 mod pad;
 mod plan;
+mod plane_iter;
 mod planes;
 mod real;
 mod resample;
@@ -105,7 +106,6 @@ mod rfft2;
 pub mod simd;
 mod spectrum;
 mod whole_array;
-mod work;
 
 pub use convolve::{
     Boundary, ConvolutionKind, ConvolutionOptions, ConvolutionPlan, Extent, centered_origin,

@@ -9,7 +9,7 @@ use rayon::prelude::*;
 use crate::backend::LinePlans;
 use crate::error::check_sizes;
 use crate::lanes::{LANES, PlaneGroup, Point};
-use crate::work::{MIN_GROUPS, WorkItem, WorkItems};
+use crate::plane_iter::{MIN_GROUPS, PlaneItem, PlaneItems};
 use crate::{Complex, FftError, Real, Result, half_width};
 
 /// Columns that are gathered, transformed and scattered together: two cache lines of `Complex<f32>`.
@@ -127,15 +127,15 @@ impl<T: Real> Rfft2Plan<T> {
     }
 
     /// What there is to do for a transform of all planes of `input`: groups of planes where they pay.
-    pub(crate) fn work<'a, A, B>(
+    pub(crate) fn planes<'a, A, B>(
         &self,
         input: ArrayView4<'a, A>,
         output: ArrayViewMut4<'a, B>,
-    ) -> WorkItems<'a, A, B> {
+    ) -> PlaneItems<'a, A, B> {
         if self.group.is_some() {
-            WorkItems::grouped(input, output)
+            PlaneItems::grouped(input, output)
         } else {
-            WorkItems::single(input, output)
+            PlaneItems::single(input, output)
         }
     }
 
@@ -196,11 +196,11 @@ impl<T: Real> Rfft2Scratch<T> {
     ///
     /// Threads take the next item from a shared queue, each with a workspace of its own: which thread does
     /// an item is open, what it computes is not.
-    pub(crate) fn for_each<A, B, F>(&mut self, work: WorkItems<'_, A, B>, transform: F)
+    pub(crate) fn for_each<A, B, F>(&mut self, work: PlaneItems<'_, A, B>, transform: F)
     where
         A: Sync,
         B: Send,
-        F: Fn(WorkItem<'_, A, B>, &mut Workspace<T>) + Sync,
+        F: Fn(PlaneItem<'_, A, B>, &mut Workspace<T>) + Sync,
     {
         let threads = self.workspaces.len().min(work.len());
         if let [workspace] = &mut self.workspaces[..threads] {

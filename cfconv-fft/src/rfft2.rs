@@ -4,7 +4,7 @@ use ndarray::{Array4, ArrayView2, ArrayView4, ArrayViewMut2, ArrayViewMut4};
 
 use crate::error::check_shape;
 use crate::plan::{COLUMN_BLOCK, ColumnScale, Workspace, gather_columns, scatter_columns};
-use crate::work::WorkItem;
+use crate::plane_iter::PlaneItem;
 use crate::{Complex, FftNorm, Real, Result, Rfft2Plan, Rfft2Scratch};
 
 impl<T: Real> Rfft2Plan<T> {
@@ -131,12 +131,12 @@ impl<T: Real> Rfft2Plan<T> {
         let expected = [batch, channels, self.height, self.half_width()];
         check_shape(op, output_name, &expected, output.shape())?;
         self.check_scratch(op, scratch)?;
-        scratch.for_each(self.work(input, output), |item, workspace| match (item, &self.group) {
-            (WorkItem::Group(input, output), Some(group)) => {
+        scratch.for_each(self.planes(input, output), |item, workspace| match (item, &self.group) {
+            (PlaneItem::Group(input, output), Some(group)) => {
                 group.forward(input, output, scale, &mut workspace.points);
             }
-            (WorkItem::Group(..), None) => unreachable!("only a plan with group transforms makes groups"),
-            (WorkItem::Plane(input, output), _) => self.forward_plane(input, output, scale, workspace),
+            (PlaneItem::Group(..), None) => unreachable!("only a plan with group transforms makes groups"),
+            (PlaneItem::Plane(input, output), _) => self.forward_plane(input, output, scale, workspace),
         });
         Ok(())
     }

@@ -1,9 +1,9 @@
 //! The first layer of a network of sines, by angle addition.
 //!
-//! Its pre-activation is a sum of one phase for each axis, `z(h, w, i, o) = φ(h, w) + φ_in(i) + φ_out(o)`, so that
-//! sines and cosines of the phases of each axis give those of every position with four multiplications in place of a
-//! product and a polynomial. Positions come sorted: the part of the frequency, and of frequency and input channel
-//! together, changes seldom and is kept.
+//! Its pre-activation is a sum of one phase for each axis, `z(h, w, i, o) = φ(h, w) + φ_in(i) + φ_out(o)`. So the sines
+//! and cosines of each axis' phases give those of every position with four multiplications in place of a product and
+//! a polynomial. Positions come sorted: the part of the frequency, and that of frequency and input channel together,
+//! seldom change and are kept.
 
 use cfconv_fft::Real;
 use cfconv_fft::simd::{Isa, Kernel, LANES, LaneVec, dispatch};

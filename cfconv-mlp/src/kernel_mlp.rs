@@ -109,7 +109,7 @@ impl<T: Real> KernelMlp<T> {
         InputTables::new(&self.encoder, &self.grid)
     }
 
-    /// The fixed factor on Φ; no parameter.
+    /// The fixed factor on Φ; it is not a parameter.
     pub fn output_scale(&self) -> T {
         self.output_scale
     }

@@ -147,7 +147,7 @@ impl<T: Real> GradLinear<T> {
         dispatch(ColumnSums { len, rows: grad_output, sums: &mut self.bias });
     }
 
-    /// Adds the gradients to `grad_weight` `[out_features, in_features]` and `grad_bias`, and starts from zero again.
+    /// Adds the gradients to `grad_weight` `[out_features, in_features]` and `grad_bias`, and starts again from zero.
     pub(crate) fn drain_into(&mut self, grad_weight: &mut [T], grad_bias: &mut [T]) {
         let long = self.in_features.max(self.out_features).next_multiple_of(LANES);
         let (o_step, i_step) = if self.lanes_are_outputs() { (1, long) } else { (long, 1) };

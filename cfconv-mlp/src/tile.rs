@@ -251,7 +251,7 @@ impl<T: Real> TileMlp<'_, T> {
     }
 
     /// Adds the sums of the layers' gradients to `grad_mlp` (the parameters of one MLP: each layer's weight, then
-    /// its bias), and begins anew.
+    /// its bias), and starts again from zero.
     pub(crate) fn drain_gradients(&self, scratch: &mut TileScratch<T>, grad_mlp: &mut [T]) {
         for (layer, sums) in self.layout.layers.iter().zip(&mut scratch.grad_layers) {
             let grad_layer = &mut grad_mlp[layer.local..][..layer.weight_len() + layer.out_features];

@@ -10,8 +10,8 @@ use crate::fast_len::next_smooth_len;
 /// an odd radix costs more than two transforms of a padded length.
 const LARGEST_DIRECT_PRIME: usize = 31;
 
-/// The smallest length of at least `length` that these transforms are fastest at: its only prime factors are 2, 3 and
-/// 5. 0 gives 1.
+/// The smallest length of at least `length` at which these transforms are fastest: one whose only prime factors are
+/// 2, 3 and 5. 0 gives 1.
 ///
 /// # Examples
 /// ```

@@ -6,8 +6,8 @@ use super::neon;
 #[cfg(target_arch = "x86_64")]
 use super::x86;
 
-/// `LANES` values in the registers of the instruction set whose token is an `I`: who has a token may use them. The
-/// operations are those of [`Isa`](super::Isa).
+/// `LANES` values in the registers of the instruction set with the token `I`. The operations are those of
+/// [`Isa`](super::Isa); each takes a token, as proof that the processor can do it.
 pub trait Block<T, I>: Copy {
     /// The same value in each lane.
     fn splat(isa: I, value: T) -> Self;

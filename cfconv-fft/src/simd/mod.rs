@@ -35,8 +35,10 @@ pub use lane_vec::{AlignedLanes, LaneVec};
 /// Number of contiguous values a kernel handles together: one 512-bit or two 256-bit registers of `f32`.
 pub const LANES: usize = 16;
 
-/// An instruction set, as a kernel sees it. Values of these types are tokens: they exist only on processors that have
-/// the instruction set, so that its operations are safe for whoever holds one. [`dispatch`] makes them.
+/// An instruction set, as a kernel sees it.
+///
+/// A value of such a type is a token: it exists only on processors that have the instruction set, so its operations
+/// are safe. [`dispatch`] hands tokens to kernels.
 pub trait Isa: Copy + Send + Sync {
     /// [`LANES`] values in registers.
     type Lanes<T: Real>: Block<T, Self>;
@@ -180,7 +182,7 @@ pub fn dispatch<K: Kernel>(kernel: K) -> K::Output {
     }
 }
 
-/// An instruction set that kernels are compiled for and this processor has.
+/// An instruction set that kernels are compiled for, with the token that proves that this processor has it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum InstructionSet {
     /// AVX-512 F, BW, DQ, VL with FMA.

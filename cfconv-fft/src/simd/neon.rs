@@ -1,7 +1,7 @@
 //! Lanes in the registers of NEON, 128 bits each.
 
-// All 64-bit Arm processors have NEON, so that calls to functions compiled with it are safe anywhere; the macros are
-// also for instruction sets where they are not.
+// The compiler knows that every 64-bit Arm processor has NEON and asks for no `unsafe`; the macros serve other
+// instruction sets too.
 #![allow(unused_unsafe)]
 
 use std::arch::aarch64::*;

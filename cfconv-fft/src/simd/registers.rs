@@ -1,23 +1,23 @@
-//! The macros that make an instruction set of its intrinsics: a token, and a [`Block`](super::block::Block) of
+//! Macros that make an instruction set from its intrinsics: a token, and a [`Block`](super::block::Block) of
 //! registers for each scalar type.
 
-/// A function of its own with `$body`, compiled with the instruction set of a token that the caller holds, and its
-/// result for arguments of the same names. In it, intrinsics are safe.
+/// Runs `$body` as a function that is compiled with an instruction set: in it, intrinsics are safe to call. Its
+/// arguments are variables of the caller with the same names.
 ///
-/// Bodies have loops in place of closures: functions of the standard library that would call a closure are at times
-/// not inlined, and are compiled without the instruction set.
+/// Bodies use loops, not closures: the standard library's functions that call closures are compiled without the
+/// instruction set, and are not always inlined.
 macro_rules! compiled {
     ($features:literal, ($($argument:ident: $type:ty),*) -> $result:ty $body:block) => {{
         #[inline]
         #[target_feature(enable = $features)]
         fn compiled($($argument: $type),*) -> $result $body
-        // SAFETY: `declare_isa` uses this macro in functions that are given a token, and a token exists only on
+        // SAFETY: `declare_isa`, the only user, has a token wherever it writes this, and a token exists only on
         // processors with its features.
         unsafe { compiled($($argument),*) }
     }};
 }
 
-/// An intrinsic on each register of some blocks.
+/// Applies an intrinsic to each register of one, two or three blocks.
 macro_rules! each_register {
     ($features:literal, $block:ident, $intrinsic:ident($first:ident $(, $other:ident)*)) => {
         $crate::simd::registers::compiled!($features, ($first: $block $(, $other: $block)*) -> $block {
@@ -30,9 +30,11 @@ macro_rules! each_register {
     };
 }
 
-/// Declares the token of an instruction set, and the registers that hold [`LANES`](super::LANES) values of a scalar
-/// type, by the intrinsics that differ. The module that calls the macro alone can make tokens, and may do so only where
-/// it has found the features on this processor.
+/// Declares an instruction set: its token and, for each scalar type, the registers that hold
+/// [`LANES`](super::LANES) values, by the intrinsics that differ.
+///
+/// Only the module that calls this macro can make tokens. It must make them only where it has found the features on
+/// this processor: the `unsafe` below relies on it.
 macro_rules! declare_isa {
     (
         $(#[$doc:meta])*
@@ -48,7 +50,7 @@ macro_rules! declare_isa {
         pub struct $token(());
 
         impl $token {
-            /// Runs a kernel that is compiled with this instruction set.
+            /// Runs `kernel`, compiled with this instruction set.
             pub(super) fn run<K: $crate::simd::Kernel>(self, kernel: K) -> K::Output {
                 #[target_feature(enable = $features)]
                 fn compiled<K: $crate::simd::Kernel>(isa: $token, kernel: K) -> K::Output {
@@ -120,9 +122,10 @@ macro_rules! declare_isa {
                 }
                 #[inline(always)]
                 fn transpose(_: $token, source: (&[$scalar], usize), target: (&mut [$scalar], usize)) {
-                    compiled!($features, (source: (&[$scalar], usize), target: (&mut [$scalar], usize)) -> () {
-                        $transpose(source, target)
-                    })
+                    compiled!(
+                        $features,
+                        (source: (&[$scalar], usize), target: (&mut [$scalar], usize)) -> () { $transpose(source, target) }
+                    )
                 }
             }
         )+

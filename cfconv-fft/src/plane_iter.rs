@@ -1,4 +1,4 @@
-//! The planes of two NCHW arrays as work that threads share: groups of planes, and single ones.
+//! The planes of two NCHW arrays in the pieces that threads share out: groups of planes, and single ones.
 
 use std::iter::Zip;
 use std::slice::{ChunksExact, ChunksExactMut};
@@ -12,8 +12,8 @@ use crate::lanes::LANES;
 /// the number of threads, hence neither does this.
 pub(crate) const MIN_GROUPS: usize = 4;
 
-/// What a thread does next.
-pub(crate) enum WorkItem<'a, A, B> {
+/// One piece.
+pub(crate) enum PlaneItem<'a, A, B> {
     /// [`LANES`] planes of the input and of the output, each side one after the other.
     Group(&'a [A], &'a mut [B]),
     /// One plane.
@@ -21,13 +21,13 @@ pub(crate) enum WorkItem<'a, A, B> {
 }
 
 /// All planes of two arrays `[B, C, ..]`, without allocation: groups first, then single planes.
-pub(crate) struct WorkItems<'a, A, B> {
+pub(crate) struct PlaneItems<'a, A, B> {
     groups: Zip<ChunksExact<'a, A>, ChunksExactMut<'a, B>>,
     planes: PlanePairs<'a, A, B>,
     len: usize,
 }
 
-impl<'a, A, B> WorkItems<'a, A, B> {
+impl<'a, A, B> PlaneItems<'a, A, B> {
     /// Every plane by itself.
     pub(crate) fn single(input: ArrayView4<'a, A>, output: ArrayViewMut4<'a, B>) -> Self {
         let len = input.len_of(Axis(0)) * input.len_of(Axis(1));
@@ -71,13 +71,13 @@ impl<'a, A, B> WorkItems<'a, A, B> {
     }
 }
 
-impl<'a, A, B> Iterator for WorkItems<'a, A, B> {
-    type Item = WorkItem<'a, A, B>;
+impl<'a, A, B> Iterator for PlaneItems<'a, A, B> {
+    type Item = PlaneItem<'a, A, B>;
 
     fn next(&mut self) -> Option<Self::Item> {
         match self.groups.next() {
-            Some((input, output)) => Some(WorkItem::Group(input, output)),
-            None => self.planes.next().map(|(input, output)| WorkItem::Plane(input, output)),
+            Some((input, output)) => Some(PlaneItem::Group(input, output)),
+            None => self.planes.next().map(|(input, output)| PlaneItem::Plane(input, output)),
         }
     }
 }
