@@ -132,7 +132,7 @@ impl Sums {
         plan: &LanesRfft2<T>,
         lanes: usize,
         kernel: &mut [T],
-        scratch: &mut [cfconv_fft::lanes::Point<T>],
+        scratch: &mut [cfconv_fft::lanes::ComplexLanes<T>],
     ) {
         let mut spectrum = vec![T::ZERO; geometry.near_nyquist.len() * 2 * lanes];
         let energy: f64 = kernel.iter().map(|value| value.as_f64().powi(2)).sum();

@@ -8,7 +8,7 @@ use rayon::prelude::*;
 
 use crate::backend::LinePlans;
 use crate::error::check_sizes;
-use crate::lanes::{LANES, PlaneGroup, Point};
+use crate::lanes::{ComplexLanes, LANES, PlaneGroup};
 use crate::plane_iter::{MIN_GROUPS, PlaneItem, PlaneItems};
 use crate::{Complex, FftError, Real, Result, half_width};
 
@@ -121,7 +121,7 @@ impl<T: Real> Rfft2Plan<T> {
             plane: vec![zero; self.height * self.half_width()],
             block: vec![zero; self.height * COLUMN_BLOCK.min(self.half_width())],
             line: vec![zero; line_scratch.into_iter().max().unwrap_or(0)],
-            points: vec![Point::zero(); points],
+            points: vec![ComplexLanes::zero(); points],
         };
         Rfft2Scratch { height: self.height, width: self.width, workspaces: vec![workspace; threads.max(1)] }
     }
@@ -188,7 +188,7 @@ impl<T: Real> Rfft2Scratch<T> {
             workspace.plane.fill(nan);
             workspace.block.fill(nan);
             workspace.line.fill(nan);
-            workspace.points.fill(Point { re: [T::nan(); LANES], im: [T::nan(); LANES] });
+            workspace.points.fill(ComplexLanes { re: [T::nan(); LANES], im: [T::nan(); LANES] });
         }
     }
 
@@ -230,7 +230,7 @@ pub(crate) struct Workspace<T> {
     /// Scratch of the one-dimensional plans.
     pub(crate) line: Vec<Complex<T>>,
     /// Scratch of the transforms of a group of planes.
-    pub(crate) points: Vec<Point<T>>,
+    pub(crate) points: Vec<ComplexLanes<T>>,
 }
 
 /// Real factors of the columns of a half spectrum: one for self-conjugate columns, one for all others.

@@ -1,6 +1,6 @@
 //! The channel mix of the spectral convolution: at each frequency a small complex matrix times vectors.
 
-use cfconv_fft::lanes::Point;
+use cfconv_fft::lanes::ComplexLanes;
 use cfconv_fft::simd::{Isa, Kernel};
 use cfconv_fft::{Complex, Real};
 
@@ -18,13 +18,13 @@ pub(super) struct MixColumn<'a, T: Real, const ADJOINT: bool> {
     pub(super) blocks: usize,
     pub(super) column: usize,
     /// `[blocks, channels mixed from, kernel_height]`; `None` if it is in `target`.
-    pub(super) source: Option<&'a [Point<T>]>,
+    pub(super) source: Option<&'a [ComplexLanes<T>]>,
     /// `[kernel_height, half_width, in_channels, out_channels]`
     pub(super) kernel: &'a [Complex<T>],
     /// `[blocks, channels mixed to, kernel_height]`, written as swapped points: an inverse transform is a
     /// forward one of swapped points. The blocks may be farther apart.
-    pub(super) target: &'a mut [Point<T>],
-    pub(super) scratch: &'a mut [Point<T>],
+    pub(super) target: &'a mut [ComplexLanes<T>],
+    pub(super) scratch: &'a mut [ComplexLanes<T>],
     /// Scratch of `in_channels·out_channels` values: the kernel at one frequency.
     pub(super) matrix: &'a mut [Complex<T>],
 }
@@ -93,11 +93,11 @@ impl<T: Real, const ADJOINT: bool> Kernel for MixColumn<'_, T, ADJOINT> {
 /// `gathered[h, channel] = points[channel, first + h]`, channels `stride` points apart.
 #[inline(always)]
 pub(super) fn gather<T: Real>(
-    points: &[Point<T>],
+    points: &[ComplexLanes<T>],
     stride: usize,
     first: usize,
     tile: usize,
-    gathered: &mut [Point<T>],
+    gathered: &mut [ComplexLanes<T>],
 ) {
     let channels = gathered.len() / tile;
     for (channel, points) in points.chunks(stride).take(channels).enumerate() {
@@ -112,11 +112,11 @@ pub(super) fn gather<T: Real>(
 #[inline(always)]
 fn mix<'a, T: Real, I: Isa, const ADJOINT: bool, const N: usize>(
     isa: I,
-    x: &[Point<T>],
+    x: &[ComplexLanes<T>],
     kernel: &[Complex<T>],
     targets: usize,
     first: usize,
-    outputs: &mut impl Iterator<Item = &'a mut Point<T>>,
+    outputs: &mut impl Iterator<Item = &'a mut ComplexLanes<T>>,
 ) {
     let zero = isa.splat(T::ZERO);
     let (mut re, mut im) = ([zero; N], [zero; N]);
@@ -140,7 +140,7 @@ fn mix<'a, T: Real, I: Isa, const ADJOINT: bool, const N: usize>(
 #[inline(always)]
 fn add_products<T: Real, I: Isa, const N: usize>(
     isa: I,
-    x: &Point<T>,
+    x: &ComplexLanes<T>,
     k: [Complex<T>; N],
     re: &mut [I::Lanes<T>; N],
     im: &mut [I::Lanes<T>; N],

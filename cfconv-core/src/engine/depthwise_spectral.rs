@@ -3,7 +3,7 @@
 //! A channel needs nothing of the others, so that one task takes its planes through transform, product and
 //! transform back, block of lanes by block of lanes, without leaving a level-2 cache.
 
-use cfconv_fft::lanes::{LANES, LanesPlane, Point};
+use cfconv_fft::lanes::{ComplexLanes, LANES, LanesPlane};
 use cfconv_fft::simd::{Isa, Kernel, dispatch};
 use cfconv_fft::{Complex, Real};
 use rayon::prelude::*;
@@ -68,9 +68,9 @@ pub struct DepthwiseSpectralConv<T: Real> {
     sizes: DepthwiseSpectralSizes,
     plane: LanesPlane<T>,
     /// Scratch of transforms.
-    line_pool: ScratchPool<Point<T>>,
+    line_pool: ScratchPool<ComplexLanes<T>>,
     /// Three spectra of one block of lanes.
-    spectrum_pool: ScratchPool<Point<T>>,
+    spectrum_pool: ScratchPool<ComplexLanes<T>>,
     /// The kernel of one channel, `[half_width, kernel_height]`.
     kernel_pool: ScratchPool<Complex<T>>,
 }
@@ -80,8 +80,8 @@ impl<T: Real> DepthwiseSpectralConv<T> {
     pub fn new(sizes: DepthwiseSpectralSizes) -> Self {
         let plane = LanesPlane::new((sizes.height, sizes.width), (sizes.kernel_height, sizes.kernel_width));
         Self {
-            line_pool: ScratchPool::new(plane.scratch_len(), Point::zero()),
-            spectrum_pool: ScratchPool::new(3 * sizes.bins(), Point::zero()),
+            line_pool: ScratchPool::new(plane.scratch_len(), ComplexLanes::zero()),
+            spectrum_pool: ScratchPool::new(3 * sizes.bins(), ComplexLanes::zero()),
             kernel_pool: ScratchPool::new(sizes.bins(), Complex::default()),
             plane,
             sizes,
@@ -107,7 +107,7 @@ impl<T: Real> DepthwiseSpectralConv<T> {
 
     /// Bytes of the spectrum saved for `batch` images.
     pub(super) fn planned_saved_bytes(&self, batch: usize) -> usize {
-        self.sizes.channels * batch.div_ceil(LANES) * self.sizes.bins() * size_of::<Point<T>>()
+        self.sizes.channels * batch.div_ceil(LANES) * self.sizes.bins() * size_of::<ComplexLanes<T>>()
     }
 
     /// Bytes of the kernel's gradient in the workspace.
@@ -225,7 +225,7 @@ impl<T: Real> DepthwiseSpectralConv<T> {
         kernel: &[Complex<T>],
         bias: Option<&[T]>,
         output: &mut [T],
-        mut saved: Option<&mut [Point<T>]>,
+        mut saved: Option<&mut [ComplexLanes<T>]>,
     ) {
         let bins = self.sizes.bins();
         let bias = bias.map_or(T::ZERO, |bias| bias[channel]);
@@ -252,7 +252,7 @@ impl<T: Real> DepthwiseSpectralConv<T> {
         channel: usize,
         grad_output: &[T],
         kernel: &[Complex<T>],
-        saved: &[Point<T>],
+        saved: &[ComplexLanes<T>],
         scale: T,
         gradients: &mut [Complex<T>],
         mut grad_input: Option<&mut [T]>,
@@ -263,7 +263,7 @@ impl<T: Real> DepthwiseSpectralConv<T> {
             self.spectrum_pool.with(|spectra| {
                 let (spectrum, spectra) = spectra.split_at_mut(bins);
                 let (product, sums) = spectra.split_at_mut(bins);
-                sums.fill(Point::zero());
+                sums.fill(ComplexLanes::zero());
                 for (block, saved) in saved.chunks(bins).enumerate() {
                     self.transform(batch, block, grad_output, spectrum);
                     dispatch(AddCorrelation { input: saved, grad_output: spectrum, sums });
@@ -300,14 +300,21 @@ impl<T: Real> DepthwiseSpectralConv<T> {
         })
     }
 
-    fn transform(&self, batch: usize, block: usize, plane: &[T], spectrum: &mut [Point<T>]) {
+    fn transform(&self, batch: usize, block: usize, plane: &[T], spectrum: &mut [ComplexLanes<T>]) {
         let mut columns: Vec<_> = spectrum.chunks_mut(self.sizes.kernel_height).collect();
         self.line_pool.with(|scratch| {
             self.plane.forward((plane, batch), lanes(batch, block), &mut columns, scratch);
         });
     }
 
-    fn transform_back(&self, batch: usize, block: usize, spectrum: &[Point<T>], bias: T, plane: &mut [T]) {
+    fn transform_back(
+        &self,
+        batch: usize,
+        block: usize,
+        spectrum: &[ComplexLanes<T>],
+        bias: T,
+        plane: &mut [T],
+    ) {
         let columns = spectrum.chunks(self.sizes.kernel_height);
         let scale = T::ONE / self.sizes.area();
         self.line_pool.with(|scratch| {
@@ -324,9 +331,9 @@ fn lanes(batch: usize, block: usize) -> std::ops::Range<usize> {
 /// `product = spectrum·K`, or with `ADJOINT` `spectrum·conj(K)`, written as swapped points: an inverse transform
 /// is a forward one of swapped points.
 struct Multiply<'a, T: Real, const ADJOINT: bool> {
-    spectrum: &'a [Point<T>],
+    spectrum: &'a [ComplexLanes<T>],
     kernel: &'a [Complex<T>],
-    product: &'a mut [Point<T>],
+    product: &'a mut [ComplexLanes<T>],
 }
 
 impl<T: Real, const ADJOINT: bool> Kernel for Multiply<'_, T, ADJOINT> {
@@ -346,9 +353,9 @@ impl<T: Real, const ADJOINT: bool> Kernel for Multiply<'_, T, ADJOINT> {
 
 /// `sums += conj(X)·G` in each lane.
 struct AddCorrelation<'a, T: Real> {
-    input: &'a [Point<T>],
-    grad_output: &'a [Point<T>],
-    sums: &'a mut [Point<T>],
+    input: &'a [ComplexLanes<T>],
+    grad_output: &'a [ComplexLanes<T>],
+    sums: &'a mut [ComplexLanes<T>],
 }
 
 impl<T: Real> Kernel for AddCorrelation<'_, T> {

@@ -1,6 +1,6 @@
 //! The sampled product of two spectra: the kernel's gradient at the positions that are wanted.
 
-use cfconv_fft::lanes::{LANES, Point};
+use cfconv_fft::lanes::{ComplexLanes, LANES};
 use cfconv_fft::simd::{Isa, Kernel};
 use cfconv_fft::{Complex, Real};
 
@@ -60,14 +60,14 @@ pub(super) struct SampleColumn<'a, 's, T: Real> {
     pub(super) blocks: usize,
     pub(super) column: usize,
     /// X: `[blocks, in_channels, kernel_height]`
-    pub(super) input: &'a [Point<T>],
+    pub(super) input: &'a [ComplexLanes<T>],
     /// G: `[blocks, out_channels, kernel_height]`; the blocks may be farther apart.
-    pub(super) grad_output: &'a [Point<T>],
+    pub(super) grad_output: &'a [ComplexLanes<T>],
     pub(super) scale: T,
     pub(super) samples: &'a mut ColumnSamples<'s, T>,
     /// Whether to add to what earlier groups gave.
     pub(super) accumulate: bool,
-    pub(super) scratch: &'a mut [Point<T>],
+    pub(super) scratch: &'a mut [ComplexLanes<T>],
 }
 
 impl<T: Real> SampleColumn<'_, '_, T> {
@@ -147,10 +147,10 @@ fn dense<'a, T: Real, I: Isa>(
     sizes: &SpectralConvSizes,
     blocks: usize,
     row: usize,
-    input: &[Point<T>],
-    grad_output: &[Point<T>],
-    scratch: &'a mut [Point<T>],
-) -> &'a [Point<T>] {
+    input: &[ComplexLanes<T>],
+    grad_output: &[ComplexLanes<T>],
+    scratch: &'a mut [ComplexLanes<T>],
+) -> &'a [ComplexLanes<T>] {
     let SpectralConvSizes { in_channels, out_channels, kernel_height, .. } = *sizes;
     let (parts, images) = (out_channels.div_ceil(LANES), blocks * LANES);
     let (x, scratch) = scratch.split_at_mut(blocks * in_channels);
@@ -205,10 +205,10 @@ fn dense<'a, T: Real, I: Isa>(
 #[inline(always)]
 fn dense_rows<T: Real, I: Isa, const N: usize>(
     isa: I,
-    (x, in_channels): (&[Point<T>], usize),
+    (x, in_channels): (&[ComplexLanes<T>], usize),
     i: usize,
-    g: &[Point<T>],
-    product: &mut [Point<T>],
+    g: &[ComplexLanes<T>],
+    product: &mut [ComplexLanes<T>],
 ) {
     let zero = isa.splat(T::ZERO);
     let (mut re, mut im) = ([zero; N], [zero; N]);

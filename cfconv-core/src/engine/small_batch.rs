@@ -4,7 +4,7 @@
 //! [`LanesPlane`](cfconv_fft::lanes::LanesPlane) as ever, and the mix of a frequency is a product of its matrix with a
 //! vector along the output channels, which lie together in the kernel.
 
-use cfconv_fft::lanes::{LANES, Point, load_lanes};
+use cfconv_fft::lanes::{ComplexLanes, LANES, load_lanes};
 use cfconv_fft::simd::{Isa, Kernel, dispatch};
 use cfconv_fft::{Complex, Real};
 use rayon::prelude::*;
@@ -50,11 +50,11 @@ impl<T: Real> SpectralConv<T> {
     }
 
     /// `spectrum[k, b, block, p]` from `images[c, h, w, b]`.
-    fn transform_channels(&self, batch: usize, images: &[T], spectrum: &mut [Point<T>]) {
+    fn transform_channels(&self, batch: usize, images: &[T], spectrum: &mut [ComplexLanes<T>]) {
         let SpectralConvSizes { in_channels, height, width, kernel_height, .. } = self.sizes();
         let blocks = in_channels.div_ceil(LANES);
         let pixels = height * width;
-        let mut tasks: Vec<Vec<&mut [Point<T>]>> = (0..batch * blocks).map(|_| Vec::new()).collect();
+        let mut tasks: Vec<Vec<&mut [ComplexLanes<T>]>> = (0..batch * blocks).map(|_| Vec::new()).collect();
         for (index, column) in spectrum.chunks_mut(kernel_height).enumerate() {
             tasks[index % (batch * blocks)].push(column);
         }
@@ -83,7 +83,7 @@ impl<T: Real> SpectralConv<T> {
     fn transform_channels_back(
         &self,
         batch: usize,
-        spectrum: &[Point<T>],
+        spectrum: &[ComplexLanes<T>],
         bias: Option<&[T]>,
         images: &mut [T],
     ) {
@@ -123,11 +123,11 @@ struct MixChannels<'a, T: Real> {
     images: usize,
     column: usize,
     /// `[images, blocks of input channels, kernel_height]`
-    input: &'a [Point<T>],
+    input: &'a [ComplexLanes<T>],
     /// `[kernel_height, half_width, in_channels, out_channels]`
     kernel: &'a [Complex<T>],
     /// Swapped points `[images, blocks of output channels, kernel_height]`.
-    output: &'a mut [Point<T>],
+    output: &'a mut [ComplexLanes<T>],
 }
 
 impl<T: Real> Kernel for MixChannels<'_, T> {

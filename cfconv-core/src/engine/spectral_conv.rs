@@ -15,7 +15,7 @@
 //! A network that stays in the frequency domain needs phase 2 alone. There half spectra take the place of images,
 //! and phases 1 and 3 only move values to where the mix wants them and back.
 
-use cfconv_fft::lanes::{LANES, LanesPlane, Point};
+use cfconv_fft::lanes::{ComplexLanes, LANES, LanesPlane};
 use cfconv_fft::simd::dispatch;
 use cfconv_fft::{Complex, Real, multiplicity};
 use rayon::prelude::*;
@@ -88,7 +88,7 @@ pub struct SpectralConv<T: Real> {
     sizes: SpectralConvSizes,
     domain: Domain,
     pub(super) plane: LanesPlane<T>,
-    pub(super) scratch_pool: ScratchPool<Point<T>>,
+    pub(super) scratch_pool: ScratchPool<ComplexLanes<T>>,
     /// One block of channels of one image.
     pub(super) image_pool: ScratchPool<T>,
     /// The kernel of one frequency.
@@ -102,7 +102,7 @@ pub struct SpectralConv<T: Real> {
 /// half_width, kernel_height]`.
 #[derive(Clone, Debug, Default)]
 pub struct SavedSpectrum<T> {
-    pub(super) points: Vec<Point<T>>,
+    pub(super) points: Vec<ComplexLanes<T>>,
 }
 
 /// The spectrum of one group between the phases. One workspace serves any number of layers in turn; it grows
@@ -111,7 +111,7 @@ pub struct SavedSpectrum<T> {
 pub struct SpectralWorkspace<T> {
     /// `[half_width, blocks, channels, kernel_height]`; where a mix is in place, with room for the larger of
     /// both numbers of channels.
-    pub(super) points: Vec<Point<T>>,
+    pub(super) points: Vec<ComplexLanes<T>>,
     /// The kernel's gradient of a depthwise convolution, `[channels, kernel_height, half_width]`.
     pub(super) by_channel: Vec<Complex<T>>,
 }
@@ -119,14 +119,15 @@ pub struct SpectralWorkspace<T> {
 impl<T: Real> SpectralWorkspace<T> {
     /// Bytes held.
     pub fn bytes(&self) -> usize {
-        self.points.capacity() * size_of::<Point<T>>() + self.by_channel.capacity() * size_of::<Complex<T>>()
+        self.points.capacity() * size_of::<ComplexLanes<T>>()
+            + self.by_channel.capacity() * size_of::<Complex<T>>()
     }
 }
 
 impl<T: Real> SavedSpectrum<T> {
     /// Bytes held.
     pub fn bytes(&self) -> usize {
-        self.points.capacity() * size_of::<Point<T>>()
+        self.points.capacity() * size_of::<ComplexLanes<T>>()
     }
 }
 
@@ -154,7 +155,7 @@ impl<T: Real> SpectralConv<T> {
     pub fn new(sizes: SpectralConvSizes) -> Self {
         debug_assert!(sizes.kernel_height >= sizes.height && sizes.kernel_width >= sizes.width);
         let channels = sizes.in_channels.max(sizes.out_channels);
-        let block_bytes = sizes.half_width() * sizes.column_len(channels) * size_of::<Point<T>>();
+        let block_bytes = sizes.half_width() * sizes.column_len(channels) * size_of::<ComplexLanes<T>>();
         Self::with_group(sizes, Domain::Images, (GROUP_BYTES / block_bytes).max(1))
     }
 
@@ -177,7 +178,7 @@ impl<T: Real> SpectralConv<T> {
             sizes,
             domain,
             plane,
-            scratch_pool: ScratchPool::new(scratch_len, Point::zero()),
+            scratch_pool: ScratchPool::new(scratch_len, ComplexLanes::zero()),
             image_pool: ScratchPool::new(sizes.height * sizes.width * LANES, T::ZERO),
             kernel_pool: ScratchPool::new(pairs, Complex::default()),
             group,
@@ -212,7 +213,7 @@ impl<T: Real> SpectralConv<T> {
     /// Bytes of the spectrum saved for `batch` images.
     pub(super) fn planned_saved_bytes(&self, batch: usize) -> usize {
         let column_len = self.sizes.column_len(self.sizes.in_channels);
-        batch.div_ceil(LANES) * self.sizes.half_width() * column_len * size_of::<Point<T>>()
+        batch.div_ceil(LANES) * self.sizes.half_width() * column_len * size_of::<ComplexLanes<T>>()
     }
 
     /// Bytes of the spectra in the workspace after passes of `batch` images.
@@ -223,7 +224,7 @@ impl<T: Real> SpectralConv<T> {
         // Evaluations of few images have a block of channels where others have one of images.
         let channel_blocks = sizes.in_channels.div_ceil(LANES) + sizes.out_channels.div_ceil(LANES);
         let of_few = batch.min(Self::SMALL_BATCH) * sizes.column_len(channel_blocks);
-        sizes.half_width() * of_many.max(of_few) * size_of::<Point<T>>()
+        sizes.half_width() * of_many.max(of_few) * size_of::<ComplexLanes<T>>()
     }
 
     /// Computes the layer's output and keeps the input's spectrum in `saved`.
@@ -379,14 +380,14 @@ impl<T: Real> SpectralConv<T> {
         group: Group,
         channels: usize,
         images: &[T],
-        spectrum: &mut [Point<T>],
+        spectrum: &mut [ComplexLanes<T>],
         column_len: usize,
     ) {
         let kernel_height = self.sizes.kernel_height;
         let plane_len = self.plane_len() * group.batch;
         debug_assert_eq!(images.len(), channels * plane_len);
         // Tasks are (channel, block), blocks of a plane after each other; each owns its column of every k.
-        let mut tasks: Vec<Vec<&mut [Point<T>]>> =
+        let mut tasks: Vec<Vec<&mut [ComplexLanes<T>]>> =
             (0..channels * group.blocks).map(|_| Vec::with_capacity(self.sizes.half_width())).collect();
         for (index, columns) in spectrum.chunks_mut(column_len).enumerate() {
             let block = index % group.blocks;
@@ -411,9 +412,9 @@ impl<T: Real> SpectralConv<T> {
         &self,
         blocks: usize,
         column: usize,
-        source: Option<&[Point<T>]>,
+        source: Option<&[ComplexLanes<T>]>,
         kernel: &[Complex<T>],
-        target: &mut [Point<T>],
+        target: &mut [ComplexLanes<T>],
     ) {
         let sizes = self.sizes;
         self.scratch_pool.with(|scratch| {
@@ -437,7 +438,7 @@ impl<T: Real> SpectralConv<T> {
         &self,
         group: Group,
         channels: usize,
-        spectrum: &[Point<T>],
+        spectrum: &[ComplexLanes<T>],
         column_len: usize,
         bias: Option<&[T]>,
         images: &mut [T],
@@ -472,19 +473,19 @@ impl<T: Real> SpectralConv<T> {
 }
 
 /// Columns of points from a half spectrum `[H, Wr, 2, B]`.
-fn load_columns<T: Real>(plane: &[T], group: Group, block: usize, columns: &mut [&mut [Point<T>]]) {
+fn load_columns<T: Real>(plane: &[T], group: Group, block: usize, columns: &mut [&mut [ComplexLanes<T>]]) {
     let (batch, lanes, half_width) = (group.batch, group.lanes(block), columns.len());
     for (h, row) in plane.chunks_exact(half_width * 2 * batch).enumerate() {
         for (column, bin) in columns.iter_mut().zip(row.chunks_exact(2 * batch)) {
             let (re, im) = bin.split_at(batch);
-            column[h] = Point::load(&re[lanes.clone()], &im[lanes.clone()]);
+            column[h] = ComplexLanes::load(&re[lanes.clone()], &im[lanes.clone()]);
         }
     }
 }
 
 /// A half spectrum `[H, Wr, 2, B]` from columns of swapped points.
 fn store_columns<'a, T: Real>(
-    columns: impl ExactSizeIterator<Item = &'a [Point<T>]>,
+    columns: impl ExactSizeIterator<Item = &'a [ComplexLanes<T>]>,
     (plane, batch): (&mut [T], usize),
     lanes: std::ops::Range<usize>,
 ) {
@@ -500,9 +501,12 @@ fn store_columns<'a, T: Real>(
 
 /// The first `length` points, of any content. The vector never shrinks: layers of different sizes that take
 /// turns would otherwise fill it with zeros again and again.
-pub(super) fn first_points<T: Real>(points: &mut Vec<Point<T>>, length: usize) -> &mut [Point<T>] {
+pub(super) fn first_points<T: Real>(
+    points: &mut Vec<ComplexLanes<T>>,
+    length: usize,
+) -> &mut [ComplexLanes<T>] {
     if points.len() < length {
-        resize_exact(points, length, Point::zero());
+        resize_exact(points, length, ComplexLanes::zero());
     }
     &mut points[..length]
 }

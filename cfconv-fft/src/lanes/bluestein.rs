@@ -2,7 +2,7 @@
 
 use num_complex::Complex;
 
-use super::Point;
+use super::ComplexLanes;
 use super::butterfly::multiply;
 use super::stockham::{Stockham, root_of_unity};
 use crate::Real;
@@ -51,15 +51,19 @@ impl<T: Real> Bluestein<T> {
     /// `target_step` apart.
     pub(super) fn process(
         &self,
-        source: (&[Point<T>], usize),
-        target: (&mut [Point<T>], usize),
-        scratch: &mut [Point<T>],
+        source: (&[ComplexLanes<T>], usize),
+        target: (&mut [ComplexLanes<T>], usize),
+        scratch: &mut [ComplexLanes<T>],
     ) {
         dispatch(Process { plan: self, source: Some(source), target, scratch });
     }
 
     /// Transforms the points of `signal` that lie a step apart in place.
-    pub(super) fn process_in_place(&self, signal: (&mut [Point<T>], usize), scratch: &mut [Point<T>]) {
+    pub(super) fn process_in_place(
+        &self,
+        signal: (&mut [ComplexLanes<T>], usize),
+        scratch: &mut [ComplexLanes<T>],
+    ) {
         dispatch(Process { plan: self, source: None, target: signal, scratch });
     }
 }
@@ -67,9 +71,9 @@ impl<T: Real> Bluestein<T> {
 struct Process<'a, T> {
     plan: &'a Bluestein<T>,
     /// Where the signal lies, if not in `target`.
-    source: Option<(&'a [Point<T>], usize)>,
-    target: (&'a mut [Point<T>], usize),
-    scratch: &'a mut [Point<T>],
+    source: Option<(&'a [ComplexLanes<T>], usize)>,
+    target: (&'a mut [ComplexLanes<T>], usize),
+    scratch: &'a mut [ComplexLanes<T>],
 }
 
 impl<T: Real> Kernel for Process<'_, T> {
@@ -84,7 +88,7 @@ impl<T: Real> Kernel for Process<'_, T> {
         for (j, &factor) in plan.chirp.iter().enumerate() {
             padded[j] = multiply(isa, &source[j * source_step], factor);
         }
-        padded[plan.length()..].fill(Point::zero());
+        padded[plan.length()..].fill(ComplexLanes::zero());
         plan.inner.process(padded, 1, product, 1, scratch);
         // The inverse transform is the forward one of swapped points, swapped again.
         for (point, &factor) in product.iter_mut().zip(&plan.chirp_spectrum) {

@@ -5,7 +5,7 @@
 
 use num_complex::Complex;
 
-use super::Point;
+use super::ComplexLanes;
 use crate::Real;
 use crate::simd::Isa;
 
@@ -25,12 +25,12 @@ impl<I: Isa, T: Real> Clone for Registers<I, T> {
 impl<I: Isa, T: Real> Copy for Registers<I, T> {}
 
 #[inline(always)]
-pub(super) fn load<T: Real, I: Isa>(isa: I, point: &Point<T>) -> Registers<I, T> {
+pub(super) fn load<T: Real, I: Isa>(isa: I, point: &ComplexLanes<T>) -> Registers<I, T> {
     Registers { re: isa.load(&point.re), im: isa.load(&point.im) }
 }
 
 #[inline(always)]
-pub(super) fn store<T: Real, I: Isa>(isa: I, registers: Registers<I, T>, point: &mut Point<T>) {
+pub(super) fn store<T: Real, I: Isa>(isa: I, registers: Registers<I, T>, point: &mut ComplexLanes<T>) {
     isa.store(registers.re, &mut point.re);
     isa.store(registers.im, &mut point.im);
 }
@@ -91,8 +91,8 @@ fn twiddle<T: Real, I: Isa, const TWIDDLED: bool>(
 
 /// `y = x·w`.
 #[inline(always)]
-pub(super) fn multiply<T: Real, I: Isa>(isa: I, x: &Point<T>, w: Complex<T>) -> Point<T> {
-    let mut y = Point::zero();
+pub(super) fn multiply<T: Real, I: Isa>(isa: I, x: &ComplexLanes<T>, w: Complex<T>) -> ComplexLanes<T> {
+    let mut y = ComplexLanes::zero();
     store(isa, rotate(isa, load(isa, x), w), &mut y);
     y
 }
@@ -177,10 +177,10 @@ impl Butterfly<4> for Radix4 {
 pub(super) fn radix_odd<T: Real, I: Isa, const TWIDDLED: bool>(
     isa: I,
     roots: &[Complex<T>],
-    (input, span): (&[Point<T>], usize),
+    (input, span): (&[ComplexLanes<T>], usize),
     w: &[Complex<T>],
-    pairs: &mut [Point<T>],
-    (output, stride): (&mut [Point<T>], usize),
+    pairs: &mut [ComplexLanes<T>],
+    (output, stride): (&mut [ComplexLanes<T>], usize),
 ) {
     let radix = roots.len();
     let half = radix / 2;

@@ -1,6 +1,6 @@
 //! One-dimensional complex transforms of any length, across lanes.
 
-use super::Point;
+use super::ComplexLanes;
 use super::bluestein::Bluestein;
 use super::stockham::{Stockham, factorize};
 use crate::Real;
@@ -26,7 +26,7 @@ pub const fn next_fast_len(length: usize) -> usize {
 /// A plan for the DFT of [`LANES`](crate::simd::LANES) complex signals of one length side by side.
 ///
 /// `X[k] = Σ_j x[j]·exp(−2πi·jk/n)`, unnormalised, in each lane. An inverse transform is the forward
-/// transform of the [swapped](Point::swapped) points, swapped again. Lengths whose prime factors are at most
+/// transform of the [swapped](ComplexLanes::swapped) points, swapped again. Lengths whose prime factors are at most
 /// 31 use Stockham's self-sorting mixed-radix algorithm, all others Bluestein's.
 #[derive(Clone, Debug)]
 pub struct LanesFft<T> {
@@ -77,11 +77,11 @@ impl<T: Real> LanesFft<T> {
     /// `scratch` has at least [`scratch_len`](Self::scratch_len) points of any content.
     pub fn process(
         &self,
-        source: &[Point<T>],
+        source: &[ComplexLanes<T>],
         source_step: usize,
-        target: &mut [Point<T>],
+        target: &mut [ComplexLanes<T>],
         target_step: usize,
-        scratch: &mut [Point<T>],
+        scratch: &mut [ComplexLanes<T>],
     ) {
         debug_assert!(source.len() > (self.length() - 1) * source_step);
         debug_assert!(target.len() > (self.length() - 1) * target_step);
@@ -98,7 +98,12 @@ impl<T: Real> LanesFft<T> {
 
     /// Transforms `length` points of `signal`, `step` apart, in place; `scratch` as for
     /// [`process`](Self::process).
-    pub fn process_in_place(&self, signal: &mut [Point<T>], step: usize, scratch: &mut [Point<T>]) {
+    pub fn process_in_place(
+        &self,
+        signal: &mut [ComplexLanes<T>],
+        step: usize,
+        scratch: &mut [ComplexLanes<T>],
+    ) {
         debug_assert!(signal.len() > (self.length() - 1) * step);
         debug_assert!(scratch.len() >= self.scratch_len());
         match &self.algorithm {
@@ -119,14 +124,14 @@ mod tests {
         for length in [1, 2, 3, 4, 5, 31, 8, 64, 60, 37] {
             let step = 3;
             let fft = LanesFft::<f64>::new(length);
-            let mut signal: Vec<Point<f64>> = (0..length * step)
-                .map(|n| Point {
+            let mut signal: Vec<ComplexLanes<f64>> = (0..length * step)
+                .map(|n| ComplexLanes {
                     re: std::array::from_fn(|l| ((n * 7 + l * 5) % 23) as f64),
                     im: std::array::from_fn(|l| ((n * 11 + l * 3) % 19) as f64),
                 })
                 .collect();
             let before = signal.clone();
-            let nan = Point { re: [f64::NAN; LANES], im: [f64::NAN; LANES] };
+            let nan = ComplexLanes { re: [f64::NAN; LANES], im: [f64::NAN; LANES] };
             let mut expected = vec![nan; length];
             fft.process(&signal, step, &mut expected, 1, &mut vec![nan; fft.scratch_len()]);
             fft.process_in_place(&mut signal, step, &mut vec![nan; fft.scratch_len()]);

@@ -6,7 +6,7 @@
 //! pair of rows and as they leave it.
 
 use super::row_pair::{join_scaled, split};
-use super::{LanesFft, Point};
+use super::{ComplexLanes, LanesFft};
 use crate::plan::ColumnScale;
 use crate::simd::{Isa, Kernel, LANES, dispatch};
 use crate::{Complex, Real, half_width};
@@ -29,7 +29,7 @@ impl<T: Real> PlaneGroup<T> {
     /// factor of 2 to 8 in `f32` (2.2 at 64×64, 7.7 at 31×31), of 1.2 to 4 in `f64`. With one, the transform
     /// across lanes pads to a power of two and may be slower (0.7 at 257×64). A row has to fill a block.
     pub(crate) fn where_faster(height: usize, width: usize) -> Option<Self> {
-        let spectra_bytes = height * half_width(width) * size_of::<Point<T>>();
+        let spectra_bytes = height * half_width(width) * size_of::<ComplexLanes<T>>();
         let direct = LanesFft::<T>::is_direct(height) && LanesFft::<T>::is_direct(width);
         let faster = direct && width >= LANES && spectra_bytes <= MAX_SPECTRA_BYTES;
         faster.then(|| Self { rows: LanesFft::new(width), columns: LanesFft::new(height) })
@@ -62,7 +62,7 @@ impl<T: Real> PlaneGroup<T> {
         input: &[T],
         output: &mut [Complex<T>],
         scale: ColumnScale<T>,
-        scratch: &mut [Point<T>],
+        scratch: &mut [ComplexLanes<T>],
     ) {
         debug_assert_eq!(input.len(), LANES * self.height() * self.width());
         debug_assert_eq!(output.len(), LANES * self.height() * self.half_width());
@@ -79,7 +79,7 @@ impl<T: Real> PlaneGroup<T> {
         input: &[Complex<T>],
         output: &mut [T],
         scale: ColumnScale<T>,
-        scratch: &mut [Point<T>],
+        scratch: &mut [ComplexLanes<T>],
     ) {
         debug_assert_eq!(input.len(), LANES * self.height() * self.half_width());
         debug_assert_eq!(output.len(), LANES * self.height() * self.width());
@@ -90,18 +90,18 @@ impl<T: Real> PlaneGroup<T> {
 /// The parts of the scratch.
 struct Parts<'a, T> {
     /// The half spectra, `[H, Wr]`.
-    middle: &'a mut [Point<T>],
+    middle: &'a mut [ComplexLanes<T>],
     /// A pair of rows before the transform, `[W]`.
-    line: &'a mut [Point<T>],
+    line: &'a mut [ComplexLanes<T>],
     /// A pair of rows after it, `[W]`.
-    z: &'a mut [Point<T>],
+    z: &'a mut [ComplexLanes<T>],
     /// Scratch of the one-dimensional plans.
-    rest: &'a mut [Point<T>],
+    rest: &'a mut [ComplexLanes<T>],
 }
 
 impl<'a, T: Real> Parts<'a, T> {
     #[inline(always)]
-    fn of(plan: &PlaneGroup<T>, scratch: &'a mut [Point<T>]) -> Self {
+    fn of(plan: &PlaneGroup<T>, scratch: &'a mut [ComplexLanes<T>]) -> Self {
         let (middle, scratch) = scratch.split_at_mut(plan.height() * plan.half_width());
         let (line, scratch) = scratch.split_at_mut(plan.width());
         let (z, rest) = scratch.split_at_mut(plan.width());
@@ -116,7 +116,7 @@ struct Forward<'a, T> {
     /// `[LANES, H, Wr, 2]`
     output: &'a mut [T],
     scale: ColumnScale<T>,
-    scratch: &'a mut [Point<T>],
+    scratch: &'a mut [ComplexLanes<T>],
 }
 
 impl<T: Real> Kernel for Forward<'_, T> {
@@ -165,7 +165,7 @@ struct Inverse<'a, T> {
     /// `[LANES, H, W]`
     output: &'a mut [T],
     scale: ColumnScale<T>,
-    scratch: &'a mut [Point<T>],
+    scratch: &'a mut [ComplexLanes<T>],
 }
 
 impl<T: Real> Kernel for Inverse<'_, T> {

@@ -8,17 +8,17 @@
 
 mod bluestein;
 mod butterfly;
+mod complex_lanes;
 mod fft1d;
 mod group;
 mod plane;
-mod point;
 mod rfft2;
 mod row_pair;
 mod stockham;
 
 pub use crate::simd::LANES;
+pub use complex_lanes::{ComplexLanes, load_lanes, store_lanes, store_register};
 pub use fft1d::{LanesFft, next_fast_len};
 pub(crate) use group::PlaneGroup;
 pub use plane::LanesPlane;
-pub use point::{Point, load_lanes, store_lanes, store_register};
 pub use rfft2::LanesRfft2;

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{LanesFft, Point, row_pair, store_register};
+use super::{ComplexLanes, LanesFft, row_pair, store_register};
 use crate::Real;
 use crate::simd::{Isa, Kernel, LANES, dispatch};
 
@@ -45,8 +45,8 @@ impl<T: Real> LanesPlane<T> {
         &self,
         (plane, batch): (&[T], usize),
         lanes: Range<usize>,
-        columns: &mut [&mut [Point<T>]],
-        scratch: &mut [Point<T>],
+        columns: &mut [&mut [ComplexLanes<T>]],
+        scratch: &mut [ComplexLanes<T>],
     ) {
         debug_assert_eq!(plane.len(), self.height * self.width * batch);
         let (middle, scratch) = scratch.split_at_mut(self.middle_len());
@@ -61,15 +61,15 @@ impl<T: Real> LanesPlane<T> {
     /// the torus, cut to the image. Only the Hermitian part of the self-conjugate columns is used.
     ///
     /// # Shapes
-    /// `columns` half_width lines of torus_height **[swapped](Point::swapped)** points; `plane`
+    /// `columns` half_width lines of torus_height **[swapped](ComplexLanes::swapped)** points; `plane`
     /// `[H, W, batch]`, of which `lanes` are overwritten.
     pub fn inverse<'c>(
         &self,
-        columns: impl Iterator<Item = &'c [Point<T>]>,
+        columns: impl Iterator<Item = &'c [ComplexLanes<T>]>,
         (plane, batch): (&mut [T], usize),
         lanes: Range<usize>,
         (scale, bias): (T, T),
-        scratch: &mut [Point<T>],
+        scratch: &mut [ComplexLanes<T>],
     ) where
         T: 'c,
     {
@@ -116,8 +116,8 @@ pub(super) struct RowsForward<'a, T> {
     pub(super) batch: usize,
     pub(super) lanes: Range<usize>,
     /// `[torus_height, half_width]`
-    pub(super) middle: &'a mut [Point<T>],
-    pub(super) scratch: &'a mut [Point<T>],
+    pub(super) middle: &'a mut [ComplexLanes<T>],
+    pub(super) scratch: &'a mut [ComplexLanes<T>],
 }
 
 impl<T: Real> Kernel for RowsForward<'_, T> {
@@ -129,19 +129,19 @@ impl<T: Real> Kernel for RowsForward<'_, T> {
         let LanesPlane { height, width, rows, .. } = plan;
         let (line, scratch) = scratch.split_at_mut(rows.length());
         let (z, scratch) = scratch.split_at_mut(rows.length());
-        line[*width..].fill(Point::zero());
+        line[*width..].fill(ComplexLanes::zero());
         let (images, below) = middle.split_at_mut(height * plan.half_width());
         for (pair, spectra) in plane.chunks(2 * width * batch).zip(images.chunks_mut(2 * plan.half_width())) {
             let (first, second) = pair.split_at(width * batch);
             for (w, point) in line[..*width].iter_mut().enumerate() {
                 let second = if second.is_empty() { second } else { &second[w * batch..][lanes.clone()] };
-                *point = Point::load(&first[w * batch..][lanes.clone()], second);
+                *point = ComplexLanes::load(&first[w * batch..][lanes.clone()], second);
             }
             rows.process(line, 1, z, 1, scratch);
             let (a, b) = spectra.split_at_mut(plan.half_width());
             row_pair::split(isa, z, a, if b.is_empty() { None } else { Some(b) }, |_| T::ONE);
         }
-        below.fill(Point::zero());
+        below.fill(ComplexLanes::zero());
     }
 }
 
@@ -149,14 +149,14 @@ impl<T: Real> Kernel for RowsForward<'_, T> {
 pub(super) struct RowsInverse<'a, T> {
     pub(super) plan: &'a LanesPlane<T>,
     /// Swapped points `[torus_height, half_width]`.
-    pub(super) middle: &'a [Point<T>],
+    pub(super) middle: &'a [ComplexLanes<T>],
     /// `[H, W, batch]`
     pub(super) plane: &'a mut [T],
     pub(super) batch: usize,
     pub(super) lanes: Range<usize>,
     pub(super) scale: T,
     pub(super) bias: T,
-    pub(super) scratch: &'a mut [Point<T>],
+    pub(super) scratch: &'a mut [ComplexLanes<T>],
 }
 
 impl<T: Real> Kernel for RowsInverse<'_, T> {

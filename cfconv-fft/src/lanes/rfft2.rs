@@ -1,7 +1,7 @@
 //! Real two-dimensional transforms of planes `[H, W, B]`.
 
 use super::plane::{RowsForward, RowsInverse};
-use super::{LANES, LanesPlane, Point};
+use super::{ComplexLanes, LANES, LanesPlane};
 use crate::simd::{Isa, Kernel, dispatch};
 use crate::{FftError, Real, Result};
 
@@ -61,15 +61,22 @@ impl<T: Real> LanesRfft2<T> {
     }
 
     /// Working memory for one call at a time: the half spectrum of one block of lanes and some lines.
-    pub fn scratch(&self) -> Vec<Point<T>> {
-        vec![Point::zero(); self.plane.scratch_len() + self.height()]
+    pub fn scratch(&self) -> Vec<ComplexLanes<T>> {
+        vec![ComplexLanes::zero(); self.plane.scratch_len() + self.height()]
     }
 
     /// Transforms one plane: `spectrum = scale·rfft2(plane)`.
     ///
     /// # Shapes
     /// `plane` `[H, W, batch]`, `spectrum` `[H, Wr, 2, batch]`, `scratch` from [`scratch`](Self::scratch).
-    pub fn forward(&self, batch: usize, plane: &[T], spectrum: &mut [T], scale: T, scratch: &mut [Point<T>]) {
+    pub fn forward(
+        &self,
+        batch: usize,
+        plane: &[T],
+        spectrum: &mut [T],
+        scale: T,
+        scratch: &mut [ComplexLanes<T>],
+    ) {
         debug_assert_eq!(plane.len(), self.height() * self.width() * batch);
         debug_assert_eq!(spectrum.len(), self.height() * self.half_width() * 2 * batch);
         dispatch(Forward { plan: self, batch, plane, spectrum, scale, scratch });
@@ -80,7 +87,14 @@ impl<T: Real> LanesRfft2<T> {
     ///
     /// # Shapes
     /// As for [`forward`](Self::forward).
-    pub fn inverse(&self, batch: usize, spectrum: &[T], plane: &mut [T], scale: T, scratch: &mut [Point<T>]) {
+    pub fn inverse(
+        &self,
+        batch: usize,
+        spectrum: &[T],
+        plane: &mut [T],
+        scale: T,
+        scratch: &mut [ComplexLanes<T>],
+    ) {
         debug_assert_eq!(plane.len(), self.height() * self.width() * batch);
         debug_assert_eq!(spectrum.len(), self.height() * self.half_width() * 2 * batch);
         dispatch(Inverse { plan: self, batch, spectrum, plane, scale, scratch });
@@ -93,7 +107,7 @@ struct Forward<'a, T> {
     plane: &'a [T],
     spectrum: &'a mut [T],
     scale: T,
-    scratch: &'a mut [Point<T>],
+    scratch: &'a mut [ComplexLanes<T>],
 }
 
 impl<T: Real> Kernel for Forward<'_, T> {
@@ -129,7 +143,7 @@ struct Inverse<'a, T> {
     spectrum: &'a [T],
     plane: &'a mut [T],
     scale: T,
-    scratch: &'a mut [Point<T>],
+    scratch: &'a mut [ComplexLanes<T>],
 }
 
 impl<T: Real> Kernel for Inverse<'_, T> {
@@ -148,7 +162,7 @@ impl<T: Real> Kernel for Inverse<'_, T> {
                 for (h, point) in line.iter_mut().enumerate() {
                     let bin = &spectrum[(h * half_width + k) * 2 * batch..][..2 * batch];
                     let (re, im) = bin.split_at(batch);
-                    *point = Point::load(&im[lanes.clone()], &re[lanes.clone()]);
+                    *point = ComplexLanes::load(&im[lanes.clone()], &re[lanes.clone()]);
                 }
                 plan.columns().process(line, 1, &mut middle[k..], half_width, scratch);
             }

@@ -4,7 +4,7 @@
 //! algorithm of its own and works for every width: with Z = DFT(z),
 //! `A[k] = (Z[k] + conj Z[n−k])/2` and `B[k] = (Z[k] − conj Z[n−k])/(2i)`.
 
-use super::Point;
+use super::ComplexLanes;
 use super::butterfly::{Registers, load, store};
 use crate::Real;
 use crate::simd::Isa;
@@ -14,9 +14,9 @@ use crate::simd::Isa;
 #[inline(always)]
 pub(super) fn split<T: Real, I: Isa>(
     isa: I,
-    z: &[Point<T>],
-    a: &mut [Point<T>],
-    mut b: Option<&mut [Point<T>]>,
+    z: &[ComplexLanes<T>],
+    a: &mut [ComplexLanes<T>],
+    mut b: Option<&mut [ComplexLanes<T>]>,
     scale: impl Fn(usize) -> T,
 ) {
     for (k, a) in a.iter_mut().enumerate() {
@@ -33,14 +33,19 @@ pub(super) fn split<T: Real, I: Isa>(
     }
 }
 
-/// Joins two half spectra, given as [swapped](Point::swapped) points: `Z[k] = A[k] + i·B[k]` and
+/// Joins two half spectra, given as [swapped](ComplexLanes::swapped) points: `Z[k] = A[k] + i·B[k]` and
 /// `Z[n−k] = conj A[k] + i·conj B[k]`, **swapped** as an inverse transform needs them, so that a forward
 /// transform of `z` gives the rows as `im` (row a) and `re` (row b). A missing row is zero.
 ///
 /// In the self-conjugate bins k = 0 and, n even, k = n/2 only the real parts of A and B are used: the
 /// imaginary part is what the inverse of a real transform discards.
 #[inline(always)]
-pub(super) fn join<T: Real, I: Isa>(isa: I, z: &mut [Point<T>], a: &[Point<T>], b: Option<&[Point<T>]>) {
+pub(super) fn join<T: Real, I: Isa>(
+    isa: I,
+    z: &mut [ComplexLanes<T>],
+    a: &[ComplexLanes<T>],
+    b: Option<&[ComplexLanes<T>]>,
+) {
     join_mapped(isa, z, a, b, |_, point| point);
 }
 
@@ -48,9 +53,9 @@ pub(super) fn join<T: Real, I: Isa>(isa: I, z: &mut [Point<T>], a: &[Point<T>], 
 #[inline(always)]
 pub(super) fn join_scaled<T: Real, I: Isa>(
     isa: I,
-    z: &mut [Point<T>],
-    a: &[Point<T>],
-    b: Option<&[Point<T>]>,
+    z: &mut [ComplexLanes<T>],
+    a: &[ComplexLanes<T>],
+    b: Option<&[ComplexLanes<T>]>,
     scale: impl Fn(usize) -> T,
 ) {
     join_mapped(isa, z, a, b, |k, point| {
@@ -63,9 +68,9 @@ pub(super) fn join_scaled<T: Real, I: Isa>(
 #[inline(always)]
 fn join_mapped<T: Real, I: Isa>(
     isa: I,
-    z: &mut [Point<T>],
-    a: &[Point<T>],
-    b: Option<&[Point<T>]>,
+    z: &mut [ComplexLanes<T>],
+    a: &[ComplexLanes<T>],
+    b: Option<&[ComplexLanes<T>]>,
     swapped: impl Fn(usize, Registers<I, T>) -> Registers<I, T>,
 ) {
     let zero = isa.splat(T::ZERO);

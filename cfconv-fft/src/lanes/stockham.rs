@@ -2,7 +2,7 @@
 
 use num_complex::Complex;
 
-use super::Point;
+use super::ComplexLanes;
 use super::butterfly::{Butterfly, Radix2, Radix3, Radix4, load, radix_odd, store};
 use crate::Real;
 use crate::simd::{Isa, Kernel, dispatch};
@@ -61,11 +61,11 @@ impl<T: Real> Stockham<T> {
     #[inline(never)]
     pub(super) fn process(
         &self,
-        source: &[Point<T>],
+        source: &[ComplexLanes<T>],
         source_step: usize,
-        target: &mut [Point<T>],
+        target: &mut [ComplexLanes<T>],
         target_step: usize,
-        scratch: &mut [Point<T>],
+        scratch: &mut [ComplexLanes<T>],
     ) {
         let (source, target) = (Some((source, source_step)), (target, target_step));
         dispatch(Process { plan: self, source, target, scratch });
@@ -74,7 +74,11 @@ impl<T: Real> Stockham<T> {
     /// Transforms the points of `signal` that lie a step apart in place: only the first stage reads them and only
     /// the last one writes them.
     #[inline(never)]
-    pub(super) fn process_in_place(&self, signal: (&mut [Point<T>], usize), scratch: &mut [Point<T>]) {
+    pub(super) fn process_in_place(
+        &self,
+        signal: (&mut [ComplexLanes<T>], usize),
+        scratch: &mut [ComplexLanes<T>],
+    ) {
         dispatch(Process { plan: self, source: None, target: signal, scratch });
     }
 }
@@ -82,9 +86,9 @@ impl<T: Real> Stockham<T> {
 struct Process<'a, T> {
     plan: &'a Stockham<T>,
     /// Where the signal lies, if not in `target`.
-    source: Option<(&'a [Point<T>], usize)>,
-    target: (&'a mut [Point<T>], usize),
-    scratch: &'a mut [Point<T>],
+    source: Option<(&'a [ComplexLanes<T>], usize)>,
+    target: (&'a mut [ComplexLanes<T>], usize),
+    scratch: &'a mut [ComplexLanes<T>],
 }
 
 impl<T: Real> Kernel for Process<'_, T> {
@@ -141,9 +145,9 @@ impl<T: Real> Stage<T> {
     fn run<I: Isa>(
         &self,
         isa: I,
-        source: (&[Point<T>], usize),
-        target: (&mut [Point<T>], usize),
-        pairs: &mut [Point<T>],
+        source: (&[ComplexLanes<T>], usize),
+        target: (&mut [ComplexLanes<T>], usize),
+        pairs: &mut [ComplexLanes<T>],
     ) {
         match self.radix {
             2 => self.run_butterflies::<I, Radix2, 2>(isa, source, target),
@@ -158,8 +162,8 @@ impl<T: Real> Stage<T> {
     fn run_butterflies<I: Isa, B: Butterfly<RADIX>, const RADIX: usize>(
         &self,
         isa: I,
-        source: (&[Point<T>], usize),
-        target: (&mut [Point<T>], usize),
+        source: (&[ComplexLanes<T>], usize),
+        target: (&mut [ComplexLanes<T>], usize),
     ) {
         let (source, source_step) = source;
         let (target, target_step) = target;
@@ -190,9 +194,9 @@ impl<T: Real> Stage<T> {
     fn run_odd<I: Isa>(
         &self,
         isa: I,
-        (source, source_step): (&[Point<T>], usize),
-        (target, target_step): (&mut [Point<T>], usize),
-        pairs: &mut [Point<T>],
+        (source, source_step): (&[ComplexLanes<T>], usize),
+        (target, target_step): (&mut [ComplexLanes<T>], usize),
+        pairs: &mut [ComplexLanes<T>],
     ) {
         let (radix, stride) = (self.radix, self.stride);
         for p in 0..self.groups {
@@ -219,9 +223,9 @@ impl<T: Real> Stage<T> {
 #[inline(always)]
 unsafe fn run_butterfly<T: Real, I: Isa, B: Butterfly<RADIX>, const RADIX: usize, const TWIDDLED: bool>(
     isa: I,
-    (source, source_at, source_span): (&[Point<T>], usize, usize),
+    (source, source_at, source_span): (&[ComplexLanes<T>], usize, usize),
     w: &[Complex<T>],
-    (target, target_at, target_span): (&mut [Point<T>], usize, usize),
+    (target, target_at, target_span): (&mut [ComplexLanes<T>], usize, usize),
 ) {
     // SAFETY: the caller vouches for the indices.
     let point = |j: usize| unsafe { source.get_unchecked(source_at + source_span * j) };

@@ -1,12 +1,12 @@
 //! Transforms of many images side by side, against their definition.
 
 use cfconv_fft::Complex;
-use cfconv_fft::lanes::{LANES, LanesRfft2, Point};
+use cfconv_fft::lanes::{ComplexLanes, LANES, LanesRfft2};
 
 use crate::common::random_real;
 
 /// Points of scratch that nobody may read before writing.
-const NAN: Point<f64> = Point { re: [f64::NAN; LANES], im: [f64::NAN; LANES] };
+const NAN: ComplexLanes<f64> = ComplexLanes { re: [f64::NAN; LANES], im: [f64::NAN; LANES] };
 
 fn noise(count: usize) -> Vec<f64> {
     random_real([count], 17).to_vec()

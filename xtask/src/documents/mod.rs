@@ -1,8 +1,8 @@
 //! The step `documents` of `cargo xtask test`: every command that a document shows is run, at small scale.
 //!
 //! A shell runs each block as it stands, in a copy of the repository made of links. `cargo`, `python` and the programs
-//! of `target/release` are scripts there; they hand their arguments to this program, and [`mod@stand_in`] decides what runs
-//! in their place. A command that it does not know fails the step. Of commands in sentences, which are often
+//! of `target/release` are scripts there; they hand their arguments to this program, and [`mod@stand_in`] decides what
+//! runs in their place. A command that it does not know fails the step. Of commands in sentences, which are often
 //! incomplete, only the options are checked.
 
 mod markdown;

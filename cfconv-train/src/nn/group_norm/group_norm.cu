@@ -1,8 +1,8 @@
 // Group normalisation. A group is [rows, B]: the rows are the pixels of its channels, the B images lie side by side. A
 // column is one image of one group.
 
-// Two sums over the rows of each column, a chunk of the rows in each block: block (x, y) takes chunk y of its columns and
-// writes partial[column, y, 2]. `terms(at, sums)` adds the terms of one value.
+// Two sums over the rows of each column, a chunk of the rows in each block: block (x, y) takes chunk y of its columns
+// and writes partial[column, y, 2]. `terms(at, sums)` adds the terms of one value.
 template <class Terms>
 __device__ void group_norm_sums(u32 rows, u32 batch, u32 columns, float* partial, Terms terms) {
     const u32 chunk = (rows + gridDim.y - 1) / gridDim.y;

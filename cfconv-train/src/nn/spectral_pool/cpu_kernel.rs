@@ -1,7 +1,7 @@
 //! Spectral pooling on the processor: one task a channel, by transforms along the lanes of the batch.
 
 use cfconv_fft::Real;
-use cfconv_fft::lanes::{LanesRfft2, Point};
+use cfconv_fft::lanes::{ComplexLanes, LanesRfft2};
 use rayon::prelude::*;
 
 use super::kept_rows::{KeptRow, kept_rows};
@@ -42,8 +42,8 @@ pub struct SpectralPool<T> {
 
 /// Working memory of one task.
 struct Scratch<T> {
-    large: Vec<Point<T>>,
-    small: Vec<Point<T>>,
+    large: Vec<ComplexLanes<T>>,
+    small: Vec<ComplexLanes<T>>,
     large_spectrum: Vec<T>,
     small_spectrum: Vec<T>,
 }

@@ -1,6 +1,6 @@
 //! Transforms between images and half spectra on the processor: one task a channel, along the lanes of the batch.
 
-use cfconv_fft::lanes::{LanesRfft2, Point};
+use cfconv_fft::lanes::{ComplexLanes, LanesRfft2};
 use cfconv_fft::{Real, multiplicity};
 use rayon::prelude::*;
 
@@ -86,7 +86,7 @@ impl<T: Real> SpectrumTransform<T> {
             .zip(images.par_chunks(self.image_plane(batch)))
             .for_each_init(
                 || self.plan.scratch(),
-                |scratch: &mut Vec<Point<T>>, (spectrum, image)| {
+                |scratch: &mut Vec<ComplexLanes<T>>, (spectrum, image)| {
                     self.plan.forward(batch, image, spectrum, self.scale(), scratch);
                 },
             );

@@ -9,7 +9,7 @@ use crate::simd::{Isa, LANES};
 /// code without a single shuffle.
 #[derive(Clone, Copy, Debug, bytemuck::Zeroable)]
 #[repr(C, align(64))]
-pub struct Point<T> {
+pub struct ComplexLanes<T> {
     /// Real parts.
     pub re: [T; LANES],
     /// Imaginary parts.
@@ -17,9 +17,9 @@ pub struct Point<T> {
 }
 
 // SAFETY: two arrays of plain values, and no padding: 32 of them fill whole multiples of 64 bytes.
-unsafe impl<T: Real> bytemuck::Pod for Point<T> {}
+unsafe impl<T: Real> bytemuck::Pod for ComplexLanes<T> {}
 
-impl<T: Real> Point<T> {
+impl<T: Real> ComplexLanes<T> {
     /// Zero in each lane.
     pub const fn zero() -> Self {
         Self { re: [T::ZERO; LANES], im: [T::ZERO; LANES] }
