@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use cfconv_train::config::TrainConfig;
 use cfconv_train::device::{Cpu, Device};
 use cfconv_train::networks::{InputShape, NamedTensor, Network, TensorValues};
-use cfconv_train::nn::StepLedger;
+use cfconv_train::nn::StepMonitor;
 use cfconv_train::optim::Optimizer;
 use serde::Serialize;
 
@@ -86,13 +86,18 @@ impl<D: Device> Subject<D> {
     }
 
     /// Does training step `number` as the trainer does and returns the loss; the device has done everything then.
-    fn step(&mut self, number: u64, optimizer: &mut Optimizer<D>, ledger: &mut StepLedger<D>) -> Result<f64> {
+    fn step(
+        &mut self,
+        number: u64,
+        optimizer: &mut Optimizer<D>,
+        monitor: &mut StepMonitor<D>,
+    ) -> Result<f64> {
         self.network.begin_step(number)?;
         self.network.forward(self.labels.len(), &self.images)?;
-        self.network.enqueue_loss(&self.labels, self.config.train.label_smoothing, ledger)?;
+        self.network.enqueue_loss(&self.labels, self.config.train.label_smoothing, monitor)?;
         self.network.backward()?;
-        optimizer.enqueue_step(&mut self.network, self.config.optimizer.learning_rate, ledger)?;
-        let sums = ledger.settle(self.network.device())?[0];
+        optimizer.enqueue_step(&mut self.network, self.config.optimizer.learning_rate, monitor)?;
+        let sums = monitor.sync(self.network.device())?[0];
         Ok(sums.loss / self.labels.len() as f64)
     }
 
@@ -137,12 +142,12 @@ pub fn run(args: &Args, run: &RunArgs) -> Result<Report> {
 /// As [`run`], and what the device reports.
 pub fn run_on<D: Device>(device: D, args: &Args, run: &RunArgs) -> Result<Report> {
     let memory = MemoryWatch::start();
-    let mut ledger = StepLedger::try_new(&device, 1)?;
+    let mut monitor = StepMonitor::try_new(&device, 1)?;
     let mut subject = Subject::load(device, &args.config, &args.set, args.batch, args.classes)?;
     let mut optimizer = Optimizer::try_new(&subject.network, &subject.config.optimizer)?;
     let mut loss = f64::NAN;
     let timing = run.time(|number| {
-        loss = subject.step(number, &mut optimizer, &mut ledger)?;
+        loss = subject.step(number, &mut optimizer, &mut monitor)?;
         Ok(())
     })?;
     let Subject { config, network, labels, .. } = subject;

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::device::{Buffer, Device, Span, SpanMut};
 use crate::networks::{NamedTensor, Network, NetworkError, Result, TensorValues};
-use crate::nn::StepLedger;
+use crate::nn::StepMonitor;
 use crate::schedule::{OutOfRange, require};
 
 /// The table `[average]`: an exponential moving average of parameters and running statistics.
@@ -86,26 +86,26 @@ impl<D: Device> WeightAverage<D> {
         })
     }
 
-    /// Takes in the network's present weights, unless the step that `ledger` has judged failed; to be called after each
-    /// step of the optimiser.
+    /// Takes in the network's present weights, unless the step that `monitor` has checked failed; to be called after
+    /// each step of the optimiser.
     ///
     /// # Errors
     /// What the device reports.
-    pub fn update(&mut self, network: &Network<D>, ledger: &StepLedger<D>) -> Result<()> {
+    pub fn update(&mut self, network: &Network<D>, monitor: &StepMonitor<D>) -> Result<()> {
         let device = network.device();
         let weight = (1.0 - self.config.decay_at(self.updates)) as f32;
         let pairs = [(network.params(), &mut self.params), (network.running(), &mut self.running)];
         for (source, average) in pairs {
             let range = 0..device.buffer_len(source);
             let (source, average) = (Span::new(source, range.clone()), SpanMut::new(average, range));
-            device.average_step(weight, ledger.verdict(), source, average)?;
+            device.average_step(weight, monitor.step_status(), source, average)?;
         }
         self.updates += 1;
         Ok(())
     }
 
     /// Takes the last `updates` out of the count: they belonged to steps of which
-    /// [`StepLedger::settle`] has shown the first to have failed, and changed nothing.
+    /// [`StepMonitor::sync`] has shown the first to have failed, and changed nothing.
     pub fn forget_failed_updates(&mut self, updates: usize) {
         self.updates -= updates as u64;
     }

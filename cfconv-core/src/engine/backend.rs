@@ -125,14 +125,14 @@ pub trait EngineBackend: EngineMemory {
         values: &mut Self::Values,
     ) -> Outcome<Self>;
 
-    /// `state(u) ← values(u)` at the positions. With a `verdict`, only if its first value is not zero; the host need
-    /// not know.
+    /// `state(u) ← values(u)` at the positions. With a `step_status`, only if its first value is not zero; the host
+    /// need not know.
     fn scatter(
         &self,
         values: &Self::Values,
         positions: &SampledPositions,
         state: &mut Self::Values,
-        verdict: Option<Self::Slice<'_>>,
+        step_status: Option<Self::Slice<'_>>,
     ) -> Outcome<Self>;
 
     /// Divides each value by its divisor.

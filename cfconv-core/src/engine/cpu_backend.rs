@@ -160,9 +160,9 @@ impl<T: Real> EngineBackend for CpuBackend<T> {
         values: &Values<T>,
         positions: &SampledPositions,
         state: &mut Values<T>,
-        verdict: Option<&[T]>,
+        step_status: Option<&[T]>,
     ) -> Result<()> {
-        if verdict.is_some_and(|verdict| verdict[0] == T::zero()) {
+        if step_status.is_some_and(|step_status| step_status[0] == T::zero()) {
             return Ok(());
         }
         match positions.list() {

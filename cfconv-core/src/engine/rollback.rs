@@ -62,14 +62,14 @@ impl<B: EngineBackend> Engine<B> {
         Ok(())
     }
 
-    /// Ends a step: if the first value of `verdict` is not zero, the kernel state becomes what it was before the last
-    /// [`begin_step`](Self::begin_step), bit for bit. The device decides; the host learns later that the step failed,
-    /// and then calls [`drop_last_steps`](Self::drop_last_steps).
+    /// Ends a step: if the first value of `step_status` is not zero, the kernel state becomes what it was before the
+    /// last [`begin_step`](Self::begin_step), bit for bit. The device decides; the host learns later that the step
+    /// failed, and then calls [`drop_last_steps`](Self::drop_last_steps).
     ///
     /// # Errors
     /// As for [`rollback_step`](Self::rollback_step).
-    pub fn rollback_step_if_failed(&mut self, verdict: B::Slice<'_>) -> Outcome<B> {
-        self.restore("CfConv2dEngine::rollback_step_if_failed", Some(verdict))
+    pub fn rollback_step_if_failed(&mut self, step_status: B::Slice<'_>) -> Outcome<B> {
+        self.restore("CfConv2dEngine::rollback_step_if_failed", Some(step_status))
     }
 
     /// Takes the last `steps` steps, all rolled back, out of the history of refreshes.
@@ -79,11 +79,11 @@ impl<B: EngineBackend> Engine<B> {
         }
     }
 
-    fn restore(&mut self, op: &'static str, verdict: Option<B::Slice<'_>>) -> Outcome<B> {
+    fn restore(&mut self, op: &'static str, step_status: Option<B::Slice<'_>>) -> Outcome<B> {
         if !self.rollback.ready {
             return Err(CoreError::WrongOrder { op, needed: "enable_rollback and begin_step" }.into());
         }
-        self.backend.scatter(self.rollback.values(), &self.positions, &mut self.state, verdict)?;
+        self.backend.scatter(self.rollback.values(), &self.positions, &mut self.state, step_status)?;
         self.rollback.forget();
         self.set_idle();
         Ok(())

@@ -32,20 +32,25 @@ pub(super) struct MemoryPlan {
     pub(super) routes: Vec<[GradRoute; 2]>,
 }
 
-/// What occupies a buffer, both moments included.
+/// How long something needs a buffer, both moments included.
 #[derive(Clone, Copy, Debug)]
-struct Tenant {
+struct LiveRange {
     start: usize,
     end: usize,
     len: usize,
-    user: User,
+    occupant: Occupant,
 }
 
+/// What a buffer holds.
 #[derive(Clone, Copy, Debug)]
-enum User {
+enum Occupant {
     Value(usize),
     Grad(usize),
-    Passage { layer: usize, operand: usize },
+    /// The gradient of an operand that is then added to one that has arrived before.
+    Staging {
+        layer: usize,
+        operand: usize,
+    },
 }
 
 impl MemoryPlan {
@@ -71,9 +76,9 @@ impl MemoryPlan {
             values[last.output].1 = 2 * loss;
         }
 
-        let mut tenants = Vec::new();
+        let mut ranges = Vec::new();
         for (value, &(start, end)) in values.iter().enumerate() {
-            tenants.push(Tenant { start, end, len: value_lens[value], user: User::Value(value) });
+            ranges.push(LiveRange { start, end, len: value_lens[value], occupant: Occupant::Value(value) });
         }
         let mut routes = vec![[GradRoute::Skip; 2]; layers.len()];
         let mut arrived: Vec<Option<usize>> = vec![None; value_lens.len()];
@@ -90,15 +95,20 @@ impl MemoryPlan {
                     routes[at][operand] = GradRoute::Overwrite;
                 } else {
                     let moment = backward(at);
-                    let user = User::Passage { layer: at, operand };
-                    tenants.push(Tenant { start: moment, end: moment, len: value_lens[value], user });
+                    let occupant = Occupant::Staging { layer: at, operand };
+                    ranges.push(LiveRange { start: moment, end: moment, len: value_lens[value], occupant });
                 }
             }
         }
         for (at, layer) in layers.iter().enumerate() {
             if let Some(start) = arrived[layer.output] {
                 let len = value_lens[layer.output];
-                tenants.push(Tenant { start, end: backward(at), len, user: User::Grad(layer.output) });
+                ranges.push(LiveRange {
+                    start,
+                    end: backward(at),
+                    len,
+                    occupant: Occupant::Grad(layer.output),
+                });
             }
         }
 
@@ -108,32 +118,32 @@ impl MemoryPlan {
             grads: vec![None; value_lens.len()],
             routes,
         };
-        plan.house(tenants);
+        plan.assign_buffers(ranges);
         plan
     }
 
-    /// Gives each tenant a buffer that is free throughout its stay: the smallest that is large enough, else the
-    /// largest, which grows.
-    fn house(&mut self, mut tenants: Vec<Tenant>) {
-        tenants.sort_by_key(|tenant| (tenant.start, std::cmp::Reverse(tenant.len)));
+    /// Gives each live range a buffer that is free throughout: the smallest that is large enough, else the largest,
+    /// which grows.
+    fn assign_buffers(&mut self, mut ranges: Vec<LiveRange>) {
+        ranges.sort_by_key(|range| (range.start, std::cmp::Reverse(range.len)));
         let mut busy_until: Vec<usize> = Vec::new();
-        for tenant in tenants {
-            let free = (0..busy_until.len()).filter(|&buffer| busy_until[buffer] < tenant.start);
+        for range in ranges {
+            let free = (0..busy_until.len()).filter(|&buffer| busy_until[buffer] < range.start);
             let best = free.min_by_key(|&buffer| {
                 let len = self.buffer_lens[buffer];
-                if len >= tenant.len { (0, len - tenant.len) } else { (1, tenant.len - len) }
+                if len >= range.len { (0, len - range.len) } else { (1, range.len - len) }
             });
             let buffer = best.unwrap_or_else(|| {
                 busy_until.push(0);
                 self.buffer_lens.push(0);
                 busy_until.len() - 1
             });
-            busy_until[buffer] = tenant.end;
-            self.buffer_lens[buffer] = self.buffer_lens[buffer].max(tenant.len);
-            match tenant.user {
-                User::Value(value) => self.values[value] = buffer,
-                User::Grad(value) => self.grads[value] = Some(buffer),
-                User::Passage { layer, operand } => {
+            busy_until[buffer] = range.end;
+            self.buffer_lens[buffer] = self.buffer_lens[buffer].max(range.len);
+            match range.occupant {
+                Occupant::Value(value) => self.values[value] = buffer,
+                Occupant::Grad(value) => self.grads[value] = Some(buffer),
+                Occupant::Staging { layer, operand } => {
                     self.routes[layer][operand] = GradRoute::Add { through: buffer };
                 }
             }

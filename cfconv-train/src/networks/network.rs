@@ -11,7 +11,7 @@ use super::plan::{NetworkPlan, PlannedLayer, Segment, Step};
 use super::shape::InputShape;
 use crate::device::{Buffer, Device, DeviceError, IndexBuffer, Span, SpanMut};
 use crate::nn::{
-    Backward, CfConv2d, CfConv2dWorkspace, CrossEntropy, Forward, KernelSource, StepLedger, StepSums,
+    Backward, CfConv2d, CfConv2dWorkspace, CrossEntropy, Forward, KernelSource, StepMonitor, StepSums,
 };
 
 /// The loss of a batch.
@@ -441,21 +441,21 @@ impl<D: Device> Network<D> {
         })
     }
 
-    /// The same without waiting for the device: `ledger` has the sums when it is settled. A step that is judged by a
-    /// ledger has one batch.
+    /// As [`loss`](Self::loss), without waiting for the device: `monitor` has the sums after
+    /// [`StepMonitor::sync`]. A step that a monitor checks has one batch.
     ///
     /// # Errors
-    /// As for [`loss`](Self::loss), and if the ledger is full.
+    /// As for [`loss`](Self::loss), and if the monitor is full.
     pub fn enqueue_loss(
         &mut self,
         labels: &[u32],
         label_smoothing: f32,
-        ledger: &mut StepLedger<D>,
+        monitor: &mut StepMonitor<D>,
     ) -> Result<()> {
         let images = self.cross_entropy("Network::enqueue_loss", labels, label_smoothing)?;
         let losses = Span::new(&self.losses, 0..images);
         let correct = Span::new(&self.correct, 0..images);
-        Ok(ledger.sum_losses(&self.device, losses, correct)?)
+        Ok(monitor.sum_losses(&self.device, losses, correct)?)
     }
 
     /// Each image's loss, whether its label has the largest logit, and in a training step the gradient; gives the

@@ -3,7 +3,7 @@
 use super::error::Result;
 use super::network::Network;
 use crate::device::{Device, Span, SpanMut};
-use crate::nn::StepLedger;
+use crate::nn::StepMonitor;
 
 impl<D: Device> Network<D> {
     /// Keeps what [`rollback_step_if_failed`](Self::rollback_step_if_failed) needs from now on.
@@ -24,16 +24,16 @@ impl<D: Device> Network<D> {
         Ok(())
     }
 
-    /// Ends a step that `ledger` has judged: if it failed, makes kernel states and running statistics what they were
+    /// Ends a step that `monitor` has checked: if it failed, makes kernel states and running statistics what they were
     /// before the last [`begin_step`](Self::begin_step), bit for bit. The device decides; the host does not wait.
     ///
     /// # Errors
     /// Unless rolling back is [enabled](Self::enable_rollback), or what the device reports.
-    pub fn rollback_step_if_failed(&mut self, ledger: &StepLedger<D>) -> Result<()> {
+    pub fn rollback_step_if_failed(&mut self, monitor: &StepMonitor<D>) -> Result<()> {
         self.forget_phase();
         for layer in &mut self.layers {
             if let Some(cf_conv) = layer.cf_conv_mut() {
-                let outcome = cf_conv.rollback_step_if_failed(ledger.verdict());
+                let outcome = cf_conv.rollback_step_if_failed(monitor.step_status());
                 outcome.map_err(|source| Self::layer_error(&layer.plan, source))?;
             }
         }
@@ -41,12 +41,12 @@ impl<D: Device> Network<D> {
             let range = 0..self.plan.running_len;
             let (before, running) =
                 (Span::new(before, range.clone()), SpanMut::new(&mut self.running, range));
-            self.device.copy_if_failed(ledger.verdict(), before, running)?;
+            self.device.copy_if_failed(monitor.step_status(), before, running)?;
         }
         Ok(())
     }
 
-    /// Takes the last `steps` steps, of which [`StepLedger::settle`] has shown the first to have failed, out of the
+    /// Takes the last `steps` steps, of which [`StepMonitor::sync`] has shown the first to have failed, out of the
     /// layers' histories.
     pub fn drop_last_steps(&mut self, steps: usize) {
         for layer in &mut self.layers {

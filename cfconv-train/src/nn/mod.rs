@@ -39,9 +39,9 @@ pub mod spectral_crop;
 pub mod spectral_pool;
 mod spectrum_sizes;
 pub mod spectrum_transform;
+pub mod step_status;
 #[cfg(test)]
 mod testing;
-pub mod verdict;
 
 pub use op_plan::OpPlan;
 pub use operands::{Backward, Forward, OpSizes};
@@ -88,7 +88,7 @@ operations! {
     spectral_crop::SpectralCropOp, SpectralCropPlan, SpectralCropSizes;
     spectral_pool::SpectralPoolOp, SpectralPoolPlan, SpectralPoolSizes;
     spectrum_transform::SpectrumTransformOp, SpectrumTransformPlan, ToImageSizes, ToSpectrumSizes;
-    verdict::VerdictOp, StepLedger, StepSums;
+    step_status::StepStatusOp, StepMonitor, StepSums;
 }
 
 /// Values that one parallel task of an element-wise operation handles: 64 KiB of `f32`.

@@ -3,8 +3,8 @@
 use super::config::{OptimizerConfig, OptimizerKind};
 use crate::device::{Buffer, Device, DeviceError, Span, SpanMut};
 use crate::networks::{NamedTensor, Network, NetworkError, TensorValues};
-use crate::nn::verdict::clip_factor;
-use crate::nn::{AdamMoments, AdamStep, SgdStep, StepLedger, Update};
+use crate::nn::step_status::clip_factor;
+use crate::nn::{AdamMoments, AdamStep, SgdStep, StepMonitor, Update};
 
 /// What a step did.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -120,9 +120,9 @@ impl<D: Device> Optimizer<D> {
     /// # Errors
     /// [`OptimError::NonFiniteGradient`] if a gradient is infinite or NaN: nothing has changed then.
     pub fn step(&mut self, network: &mut Network<D>, learning_rate: f64) -> Result<StepReport, OptimError> {
-        let mut ledger = StepLedger::try_new(network.device(), 1)?;
-        self.enqueue_step(network, learning_rate, &mut ledger)?;
-        let norm = ledger.settle(network.device())?[0].grad_norm();
+        let mut monitor = StepMonitor::try_new(network.device(), 1)?;
+        self.enqueue_step(network, learning_rate, &mut monitor)?;
+        let norm = monitor.sync(network.device())?[0].grad_norm();
         if !norm.is_finite() {
             self.drop_last_steps(1);
             return Err(NonFiniteGradient { step: self.steps, norm }.into());
@@ -130,24 +130,24 @@ impl<D: Device> Optimizer<D> {
         Ok(StepReport { grad_norm: norm, clip_factor: clip_factor(self.config.clip_norm, norm) })
     }
 
-    /// Has `ledger` judge the step and, unless it failed, changes the network's parameters by its gradients. The host
-    /// does not wait: [`StepLedger::settle`] tells the norm of the gradient, and what failed.
+    /// Lets `monitor` check the step and, unless it failed, changes the network's parameters by its gradients. The host
+    /// does not wait: [`StepMonitor::sync`] tells the norm of the gradient, and what failed.
     ///
     /// # Errors
-    /// If the ledger is full, or what the device reports.
+    /// If the monitor is full, or what the device reports.
     pub fn enqueue_step(
         &mut self,
         network: &mut Network<D>,
         learning_rate: f64,
-        ledger: &mut StepLedger<D>,
+        monitor: &mut StepMonitor<D>,
     ) -> Result<(), OptimError> {
         let device = network.device().clone();
         let range = 0..self.len;
         let (params, grads) = network.params_and_grads();
         let grads = Span::new(grads, range.clone());
-        ledger.judge_step(&device, self.config.clip_norm, grads)?;
+        monitor.check_finite(&device, self.config.clip_norm, grads)?;
         let update = Update {
-            verdict: ledger.verdict(),
+            step_status: monitor.step_status(),
             grads,
             decay: Span::new(&self.decay, range.clone()),
             params: SpanMut::new(params, range.clone()),
@@ -181,7 +181,7 @@ impl<D: Device> Optimizer<D> {
         Ok(())
     }
 
-    /// Takes the last `steps` steps, of which [`StepLedger::settle`] has shown the first to have failed, out of the
+    /// Takes the last `steps` steps, of which [`StepMonitor::sync`] has shown the first to have failed, out of the
     /// count; they changed nothing.
     pub fn drop_last_steps(&mut self, steps: usize) {
         self.steps -= steps as u64;

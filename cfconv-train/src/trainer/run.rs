@@ -21,7 +21,7 @@ use crate::metrics::{
     EndEvent, EpochEvent, Event, History, KernelHealth, MetricsWriter, Score, SplitSizes, StartEvent,
 };
 use crate::networks::{InputShape, Network};
-use crate::nn::{KernelSource, StepLedger};
+use crate::nn::{KernelSource, StepMonitor};
 use crate::optim::Optimizer;
 use crate::process_memory::peak_mib;
 use crate::run_folder::RunFolder;
@@ -63,8 +63,8 @@ pub struct Trainer<D: Device> {
     network: Network<D>,
     optimizer: Optimizer<D>,
     average: Option<WeightAverage<D>>,
-    ledger: StepLedger<D>,
-    /// The steps that the ledger has.
+    monitor: StepMonitor<D>,
+    /// The steps that the monitor has.
     started: Vec<StartedStep>,
     folder: RunFolder,
     metrics: MetricsWriter,
@@ -133,7 +133,7 @@ impl<D: Device> Trainer<D> {
         let mut optimizer = Optimizer::try_new(&network, &config.optimizer)?;
         let mut average =
             config.average.as_ref().map(|average| WeightAverage::try_new(&network, average)).transpose()?;
-        let ledger = StepLedger::try_new(network.device(), D::STEPS_IN_FLIGHT)?;
+        let monitor = StepMonitor::try_new(network.device(), D::STEPS_IN_FLIGHT)?;
         let (augment, batch) = (config.augment.clone(), config.train.batch_size);
         let training = Loader::training(Arc::clone(&dataset), batch, normalization, augment, config.seed)?;
         let (metrics, history, progress) = match checkpoint {
@@ -156,7 +156,7 @@ impl<D: Device> Trainer<D> {
             network,
             optimizer,
             average,
-            ledger,
+            monitor,
             started: Vec::new(),
             folder,
             metrics,
@@ -192,7 +192,7 @@ impl<D: Device> Trainer<D> {
                 let step = self.progress.step + self.started.len();
                 let interrupted = limits.interrupted.load(Ordering::Relaxed);
                 if interrupted || limits.max_steps.is_some_and(|limit| step >= limit) {
-                    self.settle(begun, observer, &|batch| batches.recycle(batch))?;
+                    self.sync(begun, observer, &|batch| batches.recycle(batch))?;
                     self.save()?;
                     if interrupted {
                         return Ok(Outcome::Interrupted { step: self.progress.step });
@@ -205,14 +205,14 @@ impl<D: Device> Trainer<D> {
                 let Some(batch) = batches.next() else { break };
                 self.start_step(batch)?;
                 let due = every > 0 && (step + 1).is_multiple_of(every);
-                if due || self.ledger.is_full() {
-                    self.settle(begun, observer, &|batch| batches.recycle(batch))?;
+                if due || self.monitor.is_full() {
+                    self.sync(begun, observer, &|batch| batches.recycle(batch))?;
                 }
                 if due {
                     self.save()?;
                 }
             }
-            self.settle(begun, observer, &|batch| batches.recycle(batch))?;
+            self.sync(begun, observer, &|batch| batches.recycle(batch))?;
             drop(batches);
             let (event, signatures) = self.end_epoch(&mut clock, steps_per_epoch)?;
             observer.epoch(&event);

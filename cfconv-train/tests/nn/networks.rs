@@ -4,7 +4,7 @@ use crate::support::{assert_close, host, noise, upload};
 use cfconv_train::averaging::{AverageConfig, WeightAverage};
 use cfconv_train::device::{Cpu, Device, Memory};
 use cfconv_train::networks::{InputShape, Network, NetworkConfig, NetworkError, NetworkPlan, Shape};
-use cfconv_train::nn::{KernelSource, StepLedger};
+use cfconv_train::nn::{KernelSource, StepMonitor};
 use cfconv_train::optim::{OptimError, Optimizer, OptimizerConfig, OptimizerKind};
 
 /// Every type of layer that works on images, on images whose sides are odd and unequal after pooling.
@@ -297,7 +297,7 @@ fn a_run_resumed_from_tensors_equals_an_unbroken_one() {
         let mut optimizer = Optimizer::try_new(&network, &settings).unwrap();
         let mut average = WeightAverage::try_new(&network, &AverageConfig::default()).unwrap();
         train(&mut network, 0..3, &mut optimizer);
-        average.update(&network, &StepLedger::try_new(network.device(), 1).unwrap()).unwrap();
+        average.update(&network, &StepMonitor::try_new(network.device(), 1).unwrap()).unwrap();
         let mut tensors = network.export_parameters().unwrap();
         tensors.extend(network.export_states().unwrap());
         tensors.extend(optimizer.export(&network).unwrap());

@@ -8,7 +8,7 @@ use cfconv_train::nn::conv2d::{DirectConvSizes, PaddingMode};
 use cfconv_train::nn::{
     Activation, ActivationSizes, AdamMoments, AdamStep, Backward, BatchNormSizes, BatchStatistics,
     Conv2dSizes, CrossEntropy, DropoutSizes, LinearSizes, OpSizes, PoolSizes, SgdStep, SpectralPoolSizes,
-    StepLedger, StepSums, Update,
+    StepMonitor, StepSums, Update,
 };
 use serde_json::Value;
 
@@ -470,7 +470,7 @@ fn softmax_sums_to_one<D: Device>(device: &D) {
 
 fn adam_equals_pytorch<D: Device>(device: &D) {
     let golden = golden();
-    let verdict = upload(device, &[0.0, 1.0]);
+    let step_status = upload(device, &[0.0, 1.0]);
     for (name, decoupled) in [("adam", false), ("adam-w", true)] {
         let mut params = upload(device, &[values(0.1, 3), values(0.2, 2)].concat());
         let decay = upload(device, &[1.0, 1.0, 1.0, 0.0, 0.0]);
@@ -491,7 +491,7 @@ fn adam_equals_pytorch<D: Device>(device: &D) {
             let moments =
                 AdamMoments { first: all_mut(device, &mut first), second: all_mut(device, &mut second) };
             let update = Update {
-                verdict: all(device, &verdict),
+                step_status: all(device, &step_status),
                 grads: all(device, &grads),
                 decay: all(device, &decay),
                 params: all_mut(device, &mut params),
@@ -517,7 +517,7 @@ fn sgd_equals_pytorch<D: Device>(device: &D) {
         let learning_rate = (0.05 / (phase + 1.0)) as f32;
         let numbers_of_step = SgdStep { learning_rate, momentum: 0.9, weight_decay: 0.1 };
         let update = Update {
-            verdict: all(device, &halved),
+            step_status: all(device, &halved),
             grads: all(device, &doubled),
             decay: all(device, &decay),
             params: all_mut(device, &mut params),
@@ -542,20 +542,20 @@ fn sums_join_two_values<D: Device>(device: &D) {
 
 fn steps_fail_by_loss_or_gradient_and_stay_failed<D: Device>(device: &D) {
     let mut values = vec![3e38_f32; 40_001];
-    let judge = |ledger: &mut StepLedger<D>, losses: &[f32], values: &[f32], clip_norm| {
+    let check = |monitor: &mut StepMonitor<D>, losses: &[f32], values: &[f32], clip_norm| {
         let correct = upload(device, &vec![1.0; losses.len()]);
         let losses = upload(device, losses);
-        ledger.sum_losses(device, all(device, &losses), all(device, &correct)).unwrap();
+        monitor.sum_losses(device, all(device, &losses), all(device, &correct)).unwrap();
         let grads = upload(device, values);
-        ledger.judge_step(device, clip_norm, Span::new(&grads, 0..values.len())).unwrap();
-        device.to_host(ledger.verdict()).unwrap()
+        monitor.check_finite(device, clip_norm, Span::new(&grads, 0..values.len())).unwrap();
+        device.to_host(monitor.step_status()).unwrap()
     };
-    let mut ledger = StepLedger::try_new(device, 3).unwrap();
-    assert_eq!(judge(&mut ledger, &[1.0, 3.0], &values, 0.0), [0.0, 1.0]);
-    assert_eq!(judge(&mut ledger, &[2.0; 40], &[6.0, 8.0], 5.0), [0.0, 0.5]);
-    assert_eq!(judge(&mut ledger, &[0.5], &[], 5.0), [0.0, 1.0]);
-    assert!(ledger.judge_step(device, 0.0, all(device, &upload(device, &[1.0]))).is_err(), "it is full");
-    let sums = ledger.settle(device).unwrap();
+    let mut monitor = StepMonitor::try_new(device, 3).unwrap();
+    assert_eq!(check(&mut monitor, &[1.0, 3.0], &values, 0.0), [0.0, 1.0]);
+    assert_eq!(check(&mut monitor, &[2.0; 40], &[6.0, 8.0], 5.0), [0.0, 0.5]);
+    assert_eq!(check(&mut monitor, &[0.5], &[], 5.0), [0.0, 1.0]);
+    assert!(monitor.check_finite(device, 0.0, all(device, &upload(device, &[1.0]))).is_err(), "it is full");
+    let sums = monitor.sync(device).unwrap();
     let expected = 40_001.0 * f64::from(3e38_f32) * f64::from(3e38_f32);
     assert!((sums[0].grad_squares / expected - 1.0).abs() < 1e-12);
     assert_eq!((sums[0].loss, sums[0].loss_squares, sums[0].correct), (4.0, 10.0, 2.0));
@@ -564,18 +564,18 @@ fn steps_fail_by_loss_or_gradient_and_stay_failed<D: Device>(device: &D) {
     for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
         values[40_000] = bad;
         for (losses, grads) in [(&[1.0, 2.0], &values[..]), (&[bad, 2.0], &[1.0])] {
-            assert_eq!(judge(&mut ledger, losses, grads, 0.0)[0], 1.0);
-            assert_eq!(judge(&mut ledger, &[1.0], &[1.0], 0.0)[0], 1.0, "a step behind one that failed");
-            let sums = ledger.settle(device).unwrap();
+            assert_eq!(check(&mut monitor, losses, grads, 0.0)[0], 1.0);
+            assert_eq!(check(&mut monitor, &[1.0], &[1.0], 0.0)[0], 1.0, "a step behind one that failed");
+            let sums = monitor.sync(device).unwrap();
             assert_eq!([sums[0].is_finite(), sums[1].is_finite()], [false, true]);
-            assert_eq!(judge(&mut ledger, &[1.0], &[1.0], 0.0)[0], 0.0, "it was seen");
-            ledger.settle(device).unwrap();
+            assert_eq!(check(&mut monitor, &[1.0], &[1.0], 0.0)[0], 0.0, "it was seen");
+            monitor.sync(device).unwrap();
         }
     }
 }
 
 fn a_failed_step_changes_nothing<D: Device>(device: &D) {
-    let verdict = upload(device, &[1.0, 1.0]);
+    let step_status = upload(device, &[1.0, 1.0]);
     let (grads, ones) = (upload(device, &[f32::NAN, 1.0]), upload(device, &[1.0; 2]));
     let (mut params, mut first, mut second) =
         (upload(device, &[1.0, 2.0]), upload(device, &[3.0, 4.0]), upload(device, &[5.0, 6.0]));
@@ -589,31 +589,31 @@ fn a_failed_step_changes_nothing<D: Device>(device: &D) {
         weight_decay: 0.1,
         decoupled: true,
     };
-    let (verdict, grads) = (all(device, &verdict), all(device, &grads));
+    let (step_status, grads) = (all(device, &step_status), all(device, &grads));
     let decay = all(device, &ones);
     let moments = AdamMoments { first: all_mut(device, &mut first), second: all_mut(device, &mut second) };
-    let update = Update { verdict, grads, decay, params: all_mut(device, &mut params) };
+    let update = Update { step_status, grads, decay, params: all_mut(device, &mut params) };
     device.adam_step(&adam, moments, update).unwrap();
     let sgd = SgdStep { learning_rate: 0.1, momentum: 0.9, weight_decay: 0.1 };
-    let update = Update { verdict, grads, decay, params: all_mut(device, &mut params) };
+    let update = Update { step_status, grads, decay, params: all_mut(device, &mut params) };
     device.sgd_step(&sgd, all_mut(device, &mut first), update).unwrap();
-    device.average_step(0.5, verdict, decay, all_mut(device, &mut params)).unwrap();
+    device.average_step(0.5, step_status, decay, all_mut(device, &mut params)).unwrap();
     assert_eq!(host(device, &params), [1.0, 2.0]);
     assert_eq!(host(device, &first), [3.0, 4.0]);
     assert_eq!(host(device, &second), [5.0, 6.0]);
     let passed = upload(device, &[0.0, 1.0]);
     device.copy_if_failed(all(device, &passed), decay, all_mut(device, &mut params)).unwrap();
     assert_eq!(host(device, &params), [1.0, 2.0]);
-    device.copy_if_failed(verdict, decay, all_mut(device, &mut params)).unwrap();
+    device.copy_if_failed(step_status, decay, all_mut(device, &mut params)).unwrap();
     assert_eq!(host(device, &params), [1.0; 2]);
 }
 
 fn averages_move_towards_parameters<D: Device>(device: &D) {
-    let verdict = upload(device, &[0.0, 1.0]);
+    let step_status = upload(device, &[0.0, 1.0]);
     let params = upload(device, &[1.0, -2.0, 8.0]);
     let mut average = upload(device, &[0.0, 2.0, 8.0]);
     let target = all_mut(device, &mut average);
-    device.average_step(0.25, all(device, &verdict), all(device, &params), target).unwrap();
+    device.average_step(0.25, all(device, &step_status), all(device, &params), target).unwrap();
     assert_eq!(host(device, &average), [0.25, 1.0, 8.0]);
 }
 

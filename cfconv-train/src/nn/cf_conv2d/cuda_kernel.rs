@@ -272,14 +272,14 @@ impl<L: Launcher> EngineBackend for CudaBackend<L> {
         values: &CudaValues<L>,
         positions: &SampledPositions,
         state: &mut CudaValues<L>,
-        verdict: Option<Span<'_, L>>,
+        step_status: Option<Span<'_, L>>,
     ) -> Result<()> {
         let entries = count(positions.len());
         launch!(
             &self.device,
             "restore_state",
             Grid::over(entries, L::THREADS),
-            verdict,
+            step_status,
             values.all(),
             Argument::indices(self.positions.list(positions)),
             state.all_mut(),

@@ -10,7 +10,7 @@ use cfconv_core::{CoreError, RefreshHistory, StepSeed};
 
 use super::{Backward, Forward};
 use crate::device::{DeviceError, Memory, Result, Span, SpanMut, check_len};
-use crate::nn::verdict::VERDICT_LEN;
+use crate::nn::step_status::STEP_STATUS_LEN;
 
 /// A device that has continuous Fourier convolutions.
 pub trait CfConv2dOp: Memory {
@@ -105,12 +105,12 @@ impl<D: CfConv2dOp> CfConv2d<D> {
         self.engine.begin_step(D::operand(params), seed, workspace).map_err(Into::into)
     }
 
-    /// Ends a step: if `verdict`, as in [`VerdictOp`](crate::nn::VerdictOp), is failed, takes back what the last
-    /// [`begin_step`](Self::begin_step) did to the kernel state, bit for bit. The host learns later that the step
-    /// failed, and then calls [`Engine::drop_last_steps`].
-    pub fn rollback_step_if_failed(&mut self, verdict: Span<'_, D>) -> Result<()> {
-        verdict.expect_len("CfConv2d::rollback_step_if_failed", "verdict", VERDICT_LEN)?;
-        self.engine.rollback_step_if_failed(D::operand(verdict)).map_err(Into::into)
+    /// Ends a step: if `step_status`, as in [`StepStatusOp`](crate::nn::StepStatusOp), says that it failed, takes back
+    /// what the last [`begin_step`](Self::begin_step) did to the kernel state, bit for bit. The host learns later that
+    /// the step failed, and then calls [`Engine::drop_last_steps`].
+    pub fn rollback_step_if_failed(&mut self, step_status: Span<'_, D>) -> Result<()> {
+        step_status.expect_len("CfConv2d::rollback_step_if_failed", "step_status", STEP_STATUS_LEN)?;
+        self.engine.rollback_step_if_failed(D::operand(step_status)).map_err(Into::into)
     }
 
     /// Prepares the kernel of an evaluation; the training state stays as it is.

@@ -13,7 +13,7 @@ use crate::device::{Memory, Result, Span};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum SpectrumStatistics {
-    /// All stored bins. Spectra of images fall off steeply, so that the zero frequency and its neighbours settle
+    /// All stored bins. Spectra of images fall off steeply, so that the zero frequency and its neighbours sync
     /// the covariance, and the falloff stays as it is.
     #[default]
     Channel,

@@ -90,11 +90,11 @@ impl<T: Real> Kernel for Maxima<'_, T> {
                     let values = &input[(h * sizes.width + w) * batch..][lanes.clone()];
                     if let Some(values) = values.first_chunk::<LANES>() {
                         for l in 0..LANES {
-                            take_larger(values[l], tap as u32, &mut best[l], &mut winner[l]);
+                            keep_larger(values[l], tap as u32, &mut best[l], &mut winner[l]);
                         }
                     } else {
                         for (l, &value) in values.iter().enumerate() {
-                            take_larger(value, tap as u32, &mut best[l], &mut winner[l]);
+                            keep_larger(value, tap as u32, &mut best[l], &mut winner[l]);
                         }
                     }
                 }
@@ -108,7 +108,7 @@ impl<T: Real> Kernel for Maxima<'_, T> {
 }
 
 #[inline(always)]
-fn take_larger<T: Real>(value: T, tap: u32, best: &mut T, winner: &mut u32) {
+fn keep_larger<T: Real>(value: T, tap: u32, best: &mut T, winner: &mut u32) {
     // The first NaN stays: it is larger than numbers, and no later value is larger than it.
     let larger = value > *best || (value.is_nan() && !best.is_nan());
     *best = if larger { value } else { *best };

@@ -6,7 +6,7 @@ use rayon::prelude::*;
 use super::{AdamMoments, AdamStep, OptimizerOp, SgdStep, Update};
 use crate::device::{Cpu, Result, Span, SpanMut};
 use crate::nn::VALUES_PER_TASK;
-use crate::nn::verdict::gradient_factor;
+use crate::nn::step_status::gradient_factor;
 
 impl OptimizerOp for Cpu {
     fn adam_step_kernel(
@@ -15,8 +15,8 @@ impl OptimizerOp for Cpu {
         moments: AdamMoments<'_, Self>,
         update: Update<'_, Self>,
     ) -> Result<()> {
-        let Update { verdict, grads, decay, params } = update;
-        let Some(gradient_factor) = gradient_factor(verdict) else { return Ok(()) };
+        let Update { step_status, grads, decay, params } = update;
+        let Some(gradient_factor) = gradient_factor(step_status) else { return Ok(()) };
         params
             .into_slice()
             .par_chunks_mut(VALUES_PER_TASK)
@@ -36,8 +36,8 @@ impl OptimizerOp for Cpu {
         velocity: SpanMut<'_, Self>,
         update: Update<'_, Self>,
     ) -> Result<()> {
-        let Update { verdict, grads, decay, params } = update;
-        let Some(gradient_factor) = gradient_factor(verdict) else { return Ok(()) };
+        let Update { step_status, grads, decay, params } = update;
+        let Some(gradient_factor) = gradient_factor(step_status) else { return Ok(()) };
         params
             .into_slice()
             .par_chunks_mut(VALUES_PER_TASK)
@@ -53,11 +53,11 @@ impl OptimizerOp for Cpu {
     fn average_step_kernel(
         &self,
         weight: f32,
-        verdict: Span<'_, Self>,
+        step_status: Span<'_, Self>,
         params: Span<'_, Self>,
         average: SpanMut<'_, Self>,
     ) -> Result<()> {
-        if gradient_factor(verdict).is_none() {
+        if gradient_factor(step_status).is_none() {
             return Ok(());
         }
         average

@@ -11,14 +11,14 @@ impl<L: Launcher> OptimizerOp for L {
         moments: AdamMoments<'_, Self>,
         update: Update<'_, Self>,
     ) -> Result<()> {
-        let Update { verdict, grads, decay, params } = update;
+        let Update { step_status, grads, decay, params } = update;
         let (coupled, decoupled) = step.decays();
         let len = count(params.len());
         launch!(
             self,
             "adam_step",
             Grid::over(len, L::THREADS),
-            verdict,
+            step_status,
             grads,
             decay,
             moments.first,
@@ -41,13 +41,13 @@ impl<L: Launcher> OptimizerOp for L {
         velocity: SpanMut<'_, Self>,
         update: Update<'_, Self>,
     ) -> Result<()> {
-        let Update { verdict, grads, decay, params } = update;
+        let Update { step_status, grads, decay, params } = update;
         let len = count(params.len());
         launch!(
             self,
             "sgd_step",
             Grid::over(len, L::THREADS),
-            verdict,
+            step_status,
             grads,
             decay,
             velocity,
@@ -62,11 +62,11 @@ impl<L: Launcher> OptimizerOp for L {
     fn average_step_kernel(
         &self,
         weight: f32,
-        verdict: Span<'_, Self>,
+        step_status: Span<'_, Self>,
         params: Span<'_, Self>,
         average: SpanMut<'_, Self>,
     ) -> Result<()> {
         let len = count(params.len());
-        launch!(self, "average_step", Grid::over(len, L::THREADS), verdict, params, average, weight, len)
+        launch!(self, "average_step", Grid::over(len, L::THREADS), step_status, params, average, weight, len)
     }
 }

@@ -3,7 +3,7 @@
 mod cpu_kernel;
 mod cuda_kernel;
 
-use super::verdict::VERDICT_LEN;
+use super::step_status::STEP_STATUS_LEN;
 use crate::device::{Memory, Result, Span, SpanMut};
 
 /// The numbers of one step of Adam.
@@ -45,12 +45,13 @@ pub struct SgdStep {
     pub weight_decay: f32,
 }
 
-/// What a step of every optimiser reads and writes. Except for `verdict`, operands have one value for each parameter.
+/// What a step of every optimiser reads and writes. Except for `step_status`, operands have one value for each
+/// parameter.
 #[derive(Debug)]
 pub struct Update<'a, D: Memory> {
-    /// As in [`VerdictOp`](crate::nn::VerdictOp): nothing changes if a step has failed, and gradients are multiplied by
-    /// its factor first.
-    pub verdict: Span<'a, D>,
+    /// As in [`StepStatusOp`](crate::nn::StepStatusOp): nothing changes if a step has failed, and gradients are
+    /// multiplied by its factor first.
+    pub step_status: Span<'a, D>,
     /// Gradients.
     pub grads: Span<'a, D>,
     /// What the weight decay is multiplied by: 1 for parameters that decay, 0 for the others.
@@ -70,7 +71,7 @@ pub struct AdamMoments<'a, D: Memory> {
 
 impl<D: Memory> Update<'_, D> {
     fn check(&self, op: &'static str) -> Result<()> {
-        self.verdict.expect_len(op, "verdict", VERDICT_LEN)?;
+        self.step_status.expect_len(op, "step_status", STEP_STATUS_LEN)?;
         self.grads.expect_len(op, "grads", self.params.len())?;
         self.decay.expect_len(op, "decay", self.params.len())
     }
@@ -106,20 +107,20 @@ pub trait OptimizerOp: Memory {
         self.sgd_step_kernel(step, velocity, update)
     }
 
-    /// `average ← average + weight·(params − average)`, unless `verdict` says that a step has failed.
+    /// `average ← average + weight·(params − average)`, unless `step_status` says that a step has failed.
     ///
     /// # Errors
     /// If the lengths differ.
     fn average_step(
         &self,
         weight: f32,
-        verdict: Span<'_, Self>,
+        step_status: Span<'_, Self>,
         params: Span<'_, Self>,
         average: SpanMut<'_, Self>,
     ) -> Result<()> {
-        verdict.expect_len("average_step", "verdict", VERDICT_LEN)?;
+        step_status.expect_len("average_step", "step_status", STEP_STATUS_LEN)?;
         average.expect_len("average_step", "average", params.len())?;
-        self.average_step_kernel(weight, verdict, params, average)
+        self.average_step_kernel(weight, step_status, params, average)
     }
 
     /// [`adam_step`](Self::adam_step) of checked operands.
@@ -142,7 +143,7 @@ pub trait OptimizerOp: Memory {
     fn average_step_kernel(
         &self,
         weight: f32,
-        verdict: Span<'_, Self>,
+        step_status: Span<'_, Self>,
         params: Span<'_, Self>,
         average: SpanMut<'_, Self>,
     ) -> Result<()>;

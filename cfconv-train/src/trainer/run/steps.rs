@@ -36,13 +36,13 @@ impl<D: Device> Trainer<D> {
         let smoothing = self.config.train.label_smoothing;
         self.network.begin_step(step as u64)?;
         self.network.forward(batch.len(), &batch.images)?;
-        self.network.enqueue_loss(&batch.labels, smoothing, &mut self.ledger)?;
+        self.network.enqueue_loss(&batch.labels, smoothing, &mut self.monitor)?;
         self.network.backward()?;
-        self.optimizer.enqueue_step(&mut self.network, learning_rate, &mut self.ledger)?;
+        self.optimizer.enqueue_step(&mut self.network, learning_rate, &mut self.monitor)?;
         if let Some(average) = &mut self.average {
-            average.update(&self.network, &self.ledger)?;
+            average.update(&self.network, &self.monitor)?;
         }
-        self.network.rollback_step_if_failed(&self.ledger)?;
+        self.network.rollback_step_if_failed(&self.monitor)?;
         self.started.push(StartedStep { batch, learning_rate });
         Ok(())
     }
@@ -51,14 +51,14 @@ impl<D: Device> Trainer<D> {
     ///
     /// After a step that failed the steps behind it are started once more, as they would have been had the host looked
     /// at each step before the next.
-    pub(super) fn settle(
+    pub(super) fn sync(
         &mut self,
         mut begun: Instant,
         observer: &mut dyn Observer,
         recycle: &dyn Fn(Batch),
     ) -> Result<()> {
         while !self.started.is_empty() {
-            let sums = self.ledger.settle(self.network.device())?;
+            let sums = self.monitor.sync(self.network.device())?;
             let step_ms = begun.elapsed().as_secs_f64() * 1e3 / sums.len() as f64;
             let mut failed = None;
             let mut started = std::mem::take(&mut self.started).into_iter().zip(&sums).enumerate();
@@ -78,7 +78,7 @@ impl<D: Device> Trainer<D> {
             if let Some(average) = &mut self.average {
                 average.forget_failed_updates(changed_nothing);
             }
-            self.pass_over(failed_sums, batch.len(), observer)?;
+            self.skip_batch(failed_sums, batch.len(), observer)?;
             recycle(batch);
             begun = Instant::now();
             for (_, (step, _)) in started {
@@ -124,7 +124,7 @@ impl<D: Device> Trainer<D> {
     /// done often enough.
     ///
     /// The batch is skipped, so it cannot stop the run a second time.
-    fn pass_over(&mut self, sums: &StepSums, images: usize, observer: &mut dyn Observer) -> Result<()> {
+    fn skip_batch(&mut self, sums: &StepSums, images: usize, observer: &mut dyn Observer) -> Result<()> {
         let (what, value) = if sums.loss.is_finite() {
             ("gradient norm", sums.grad_norm())
         } else {

@@ -98,7 +98,7 @@ fn buffers_are_what_was_estimated_within_a_tenth() {
 fn step<D: Device>(trainer: &mut Trainer<D>, batch: &Batch) -> Result<Option<Signature>> {
     let mut seen = Seen::default();
     trainer.start_step(batch.clone())?;
-    trainer.settle(Instant::now(), &mut seen, &|_| {})?;
+    trainer.sync(Instant::now(), &mut seen, &|_| {})?;
     Ok(seen.signatures.pop())
 }
 
@@ -165,7 +165,7 @@ fn groups_of_steps_equal_single_ones<D: Device + Default>(capacities: &[usize]) 
     let run = |capacity: usize| {
         let temporary = tempfile::tempdir().unwrap();
         let mut trainer = trainer::<D>(temporary.path());
-        trainer.ledger = StepLedger::try_new(trainer.network.device(), capacity).unwrap();
+        trainer.monitor = StepMonitor::try_new(trainer.network.device(), capacity).unwrap();
         let mut batches: Vec<Batch> = trainer.training.epoch(0, 0).collect();
         batches.extend(trainer.training.epoch(1, 0));
         for failing in [1, 3, 4] {
@@ -176,11 +176,11 @@ fn groups_of_steps_equal_single_ones<D: Device + Default>(capacities: &[usize]) 
         let recycle = |batch: Batch| given_back.borrow_mut().push(batch.indices);
         for batch in &batches {
             trainer.start_step(batch.clone()).unwrap();
-            if trainer.ledger.is_full() {
-                trainer.settle(Instant::now(), &mut seen, &recycle).unwrap();
+            if trainer.monitor.is_full() {
+                trainer.sync(Instant::now(), &mut seen, &recycle).unwrap();
             }
         }
-        trainer.settle(Instant::now(), &mut seen, &recycle).unwrap();
+        trainer.sync(Instant::now(), &mut seen, &recycle).unwrap();
         let order: Vec<_> = batches.iter().map(|batch| batch.indices.clone()).collect();
         assert_eq!(given_back.into_inner(), order);
         assert_eq!(trainer.progress.undone_steps, 3);

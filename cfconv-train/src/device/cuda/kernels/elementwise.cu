@@ -75,20 +75,20 @@ KERNEL activation_vjp(const float* input, const float* grad_output, float* grad_
     }
 }
 
-// What judge_step has found: whether a step has failed, and what gradients are multiplied by.
-__device__ inline bool has_failed(const float* verdict) { return verdict[0] != 0.0f; }
+// What check_finite has found: whether a step has failed, and what gradients are multiplied by.
+__device__ inline bool has_failed(const float* step_status) { return step_status[0] != 0.0f; }
 
-KERNEL copy_if_failed(const float* verdict, const float* source, float* target, u64 count) {
-    if (!has_failed(verdict)) return;
+KERNEL copy_if_failed(const float* step_status, const float* source, float* target, u64 count) {
+    if (!has_failed(step_status)) return;
     for (u64 at = first_index(); at < count; at += index_step()) target[at] = source[at];
 }
 
 // size: learning rate over 1 − β₁ᵗ; root_factor: 1/√(1 − β₂ᵗ); of coupled and decoupled decay one is 0.
-KERNEL adam_step(const float* verdict, const float* grads, const float* decay, float* first_moment,
+KERNEL adam_step(const float* step_status, const float* grads, const float* decay, float* first_moment,
                  float* second_moment, float* params, float size, float beta_1, float beta_2, float epsilon,
                  float root_factor, float coupled, float decoupled, u64 count) {
-    if (has_failed(verdict)) return;
-    const float gradient_factor = verdict[1];
+    if (has_failed(step_status)) return;
+    const float gradient_factor = step_status[1];
     for (u64 at = first_index(); at < count; at += index_step()) {
         const float p = params[at];
         const float g = gradient_factor * grads[at] + coupled * decay[at] * p;
@@ -100,10 +100,10 @@ KERNEL adam_step(const float* verdict, const float* grads, const float* decay, f
     }
 }
 
-KERNEL sgd_step(const float* verdict, const float* grads, const float* decay, float* velocity, float* params,
+KERNEL sgd_step(const float* step_status, const float* grads, const float* decay, float* velocity, float* params,
                 float learning_rate, float momentum, float weight_decay, u64 count) {
-    if (has_failed(verdict)) return;
-    const float gradient_factor = verdict[1];
+    if (has_failed(step_status)) return;
+    const float gradient_factor = step_status[1];
     for (u64 at = first_index(); at < count; at += index_step()) {
         const float p = params[at];
         const float v = momentum * velocity[at] + gradient_factor * grads[at] + weight_decay * decay[at] * p;
@@ -112,8 +112,8 @@ KERNEL sgd_step(const float* verdict, const float* grads, const float* decay, fl
     }
 }
 
-KERNEL average_step(const float* verdict, const float* params, float* average, float weight, u64 count) {
-    if (has_failed(verdict)) return;
+KERNEL average_step(const float* step_status, const float* params, float* average, float weight, u64 count) {
+    if (has_failed(step_status)) return;
     for (u64 at = first_index(); at < count; at += index_step()) average[at] += weight * (params[at] - average[at]);
 }
 
@@ -204,14 +204,14 @@ KERNEL sum_losses(const float* losses, const float* correct, float* sums, u32 ba
 }
 
 // One thread: sums[3] = Σ partial; the step fails if that or the loss, sums[0], is not finite, and stays failed.
-KERNEL judge_step(const float* partial, float* sums, float* verdict, u32 blocks, float clip_norm) {
+KERNEL check_finite(const float* partial, float* sums, float* step_status, u32 blocks, float clip_norm) {
     if (first_index() != 0) return;
     double squares = 0.0;
     for (u32 block = 0; block < blocks; ++block) squares += reinterpret_cast<const double*>(partial)[block];
     double* doubles = reinterpret_cast<double*>(sums);
     doubles[3] = squares;
     // Of what is not finite the difference from itself is NaN.
-    if (!(doubles[0] - doubles[0] == 0.0) || !(squares - squares == 0.0)) verdict[0] = 1.0f;
+    if (!(doubles[0] - doubles[0] == 0.0) || !(squares - squares == 0.0)) step_status[0] = 1.0f;
     const double norm = sqrt(squares);
-    verdict[1] = clip_norm > 0.0f && norm > clip_norm ? static_cast<float>(clip_norm / norm) : 1.0f;
+    step_status[1] = clip_norm > 0.0f && norm > clip_norm ? static_cast<float>(clip_norm / norm) : 1.0f;
 }

@@ -245,9 +245,9 @@ KERNEL gather_state(const float* state, const u32* positions, float* values, u64
     }
 }
 
-// Puts the values that gather_state kept back; with a verdict, only if the step has failed.
-KERNEL restore_state(const float* verdict, const float* values, const u32* positions, float* state, u64 count) {
-    if (verdict && !has_failed(verdict)) return;
+// Puts the values that gather_state kept back; with a step status, only if the step has failed.
+KERNEL restore_state(const float* step_status, const float* values, const u32* positions, float* state, u64 count) {
+    if (step_status && !has_failed(step_status)) return;
     for (u64 n = first_index(); n < count; n += index_step()) {
         const u64 u = positions ? positions[n] : n;
         state[2 * u] = values[2 * n];

@@ -1,13 +1,13 @@
-//! Verdicts on the processor.
+//! Step statuses on the processor.
 
 use cfconv_fft::simd::{Isa, Kernel, dispatch};
 use rayon::prelude::*;
 
-use super::{StepSums, VerdictOp, clip_factor};
+use super::{StepStatusOp, StepSums, clip_factor};
 use crate::device::{Cpu, Result, Span, SpanMut};
 use crate::nn::VALUES_PER_TASK;
 
-impl VerdictOp for Cpu {
+impl StepStatusOp for Cpu {
     fn sum_losses_kernel(
         &self,
         losses: Span<'_, Self>,
@@ -22,41 +22,41 @@ impl VerdictOp for Cpu {
         Ok(())
     }
 
-    fn judge_step_kernel(
+    fn check_finite_kernel(
         &self,
         clip_norm: f64,
         grads: Span<'_, Self>,
         sums: SpanMut<'_, Self>,
-        verdict: SpanMut<'_, Self>,
+        step_status: SpanMut<'_, Self>,
     ) -> Result<()> {
         let values = sums.into_slice();
         write_double(values, 3, sum_of_squares(grads.as_slice()));
         let sums = StepSums::from_values(values.as_array().expect("the length was checked"));
-        let verdict = verdict.into_slice();
+        let step_status = step_status.into_slice();
         if !sums.is_finite() {
-            verdict[0] = 1.0;
+            step_status[0] = 1.0;
         }
-        verdict[1] = clip_factor(clip_norm, sums.grad_norm()) as f32;
+        step_status[1] = clip_factor(clip_norm, sums.grad_norm()) as f32;
         Ok(())
     }
 
     fn copy_if_failed_kernel(
         &self,
-        verdict: Span<'_, Self>,
+        step_status: Span<'_, Self>,
         source: Span<'_, Self>,
         target: SpanMut<'_, Self>,
     ) -> Result<()> {
-        if gradient_factor(verdict).is_none() {
+        if gradient_factor(step_status).is_none() {
             target.into_slice().copy_from_slice(source.as_slice());
         }
         Ok(())
     }
 }
 
-/// What the verdict says that gradients are multiplied by; `None` if the step has failed.
-pub(crate) fn gradient_factor(verdict: Span<'_, Cpu>) -> Option<f32> {
-    let verdict = verdict.as_slice();
-    (verdict[0] == 0.0).then_some(verdict[1])
+/// The factor for gradients; `None` if the step has failed.
+pub(crate) fn gradient_factor(step_status: Span<'_, Cpu>) -> Option<f32> {
+    let step_status = step_status.as_slice();
+    (step_status[0] == 0.0).then_some(step_status[1])
 }
 
 /// Writes double number `at` as the device's memory holds it.

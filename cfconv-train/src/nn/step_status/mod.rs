@@ -1,20 +1,20 @@
 //! Whether a training step counts: found on the device, obeyed by the operations behind it, read by the host later.
 //!
 //! A loss or a gradient that is not a number must not reach parameters, moments, averages and states. A host that
-//! looks at every loss before it goes on waits for the device in each step. So the device judges: once a step has
-//! failed, that step and all later ones change nothing, until the host has seen it ([`StepLedger::settle`]).
+//! looks at every loss before it goes on waits for the device in each step. So the device checks: once a step has
+//! failed, that step and all later ones change nothing, until the host has seen it ([`StepMonitor::sync`]).
 
 mod cpu_kernel;
 mod cuda_kernel;
-mod ledger;
+mod monitor;
 
 pub(crate) use cpu_kernel::gradient_factor;
-pub use ledger::StepLedger;
+pub use monitor::StepMonitor;
 
 use crate::device::{Memory, Result, Span, SpanMut};
 
-/// Values of a verdict: whether a step has failed, 1 or 0, and what gradients are multiplied by.
-pub const VERDICT_LEN: usize = 2;
+/// Values of a step status: whether a step has failed (found-inf, 1 or 0), and the factor for gradients.
+pub const STEP_STATUS_LEN: usize = 2;
 
 /// The sums of one training step.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -52,11 +52,11 @@ impl StepSums {
     }
 }
 
-/// Verdicts on a device.
+/// Checks of training steps on a device, as in a gradient scaler.
 ///
 /// # Shapes
-/// `sums` [`StepSums::LEN`] values that begin at an even place of their buffer, `verdict` [`VERDICT_LEN`].
-pub trait VerdictOp: Memory {
+/// `sums` [`StepSums::LEN`] values that begin at an even place of their buffer, `step_status` [`STEP_STATUS_LEN`].
+pub trait StepStatusOp: Memory {
     /// Writes the sum of `losses`, of their squares and of `correct`, each `[B]`, to `sums`.
     ///
     /// # Errors
@@ -73,36 +73,36 @@ pub trait VerdictOp: Memory {
     }
 
     /// Writes the sum of the squares of `grads` to `sums`, in `f64`, so that it is finite if and only if every value
-    /// is. Sets `verdict` to failed if that sum or the loss of `sums` is not finite, and never back. The factor is
+    /// is. Sets `step_status` to failed if that sum or the loss of `sums` is not finite, and never back. The factor is
     /// `clip_norm` over the norm where that is larger than a `clip_norm` above 0, else 1.
     ///
     /// # Errors
     /// If a length is wrong.
-    fn judge_step(
+    fn check_finite(
         &self,
         clip_norm: f64,
         grads: Span<'_, Self>,
         sums: SpanMut<'_, Self>,
-        verdict: SpanMut<'_, Self>,
+        step_status: SpanMut<'_, Self>,
     ) -> Result<()> {
-        sums.expect_len("judge_step", "sums", StepSums::LEN)?;
-        verdict.expect_len("judge_step", "verdict", VERDICT_LEN)?;
-        self.judge_step_kernel(clip_norm, grads, sums, verdict)
+        sums.expect_len("check_finite", "sums", StepSums::LEN)?;
+        step_status.expect_len("check_finite", "step_status", STEP_STATUS_LEN)?;
+        self.check_finite_kernel(clip_norm, grads, sums, step_status)
     }
 
-    /// Copies between buffers if the verdict is failed.
+    /// Copies between buffers if a step has failed.
     ///
     /// # Errors
     /// If the lengths differ.
     fn copy_if_failed(
         &self,
-        verdict: Span<'_, Self>,
+        step_status: Span<'_, Self>,
         source: Span<'_, Self>,
         target: SpanMut<'_, Self>,
     ) -> Result<()> {
-        verdict.expect_len("copy_if_failed", "verdict", VERDICT_LEN)?;
+        step_status.expect_len("copy_if_failed", "step_status", STEP_STATUS_LEN)?;
         target.expect_len("copy_if_failed", "target", source.len())?;
-        self.copy_if_failed_kernel(verdict, source, target)
+        self.copy_if_failed_kernel(step_status, source, target)
     }
 
     /// [`sum_losses`](Self::sum_losses) of checked operands.
@@ -113,19 +113,19 @@ pub trait VerdictOp: Memory {
         sums: SpanMut<'_, Self>,
     ) -> Result<()>;
 
-    /// [`judge_step`](Self::judge_step) of checked operands.
-    fn judge_step_kernel(
+    /// [`check_finite`](Self::check_finite) of checked operands.
+    fn check_finite_kernel(
         &self,
         clip_norm: f64,
         grads: Span<'_, Self>,
         sums: SpanMut<'_, Self>,
-        verdict: SpanMut<'_, Self>,
+        step_status: SpanMut<'_, Self>,
     ) -> Result<()>;
 
     /// [`copy_if_failed`](Self::copy_if_failed) of checked operands.
     fn copy_if_failed_kernel(
         &self,
-        verdict: Span<'_, Self>,
+        step_status: Span<'_, Self>,
         source: Span<'_, Self>,
         target: SpanMut<'_, Self>,
     ) -> Result<()>;
