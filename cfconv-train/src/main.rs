@@ -1,4 +1,5 @@
-//! The program `cfconv`: `train`, `eval`, `predict`, `export` and `inspect`. For a graphics card it starts `cfconv-cuda`.
+//! The program `cfconv`: `train`, `eval`, `predict`, `export` and `inspect`. For a graphics card it starts
+//! `cfconv-cuda`.
 
 use std::process::ExitCode;
 

@@ -83,8 +83,8 @@ fn become_program(mut command: Command) -> io::Result<ExitCode> {
     Ok(code.map_or(ExitCode::FAILURE, ExitCode::from))
 }
 
-/// What a program that links CUDA answers to a [`CudaProgram`] that asks whether it starts and finds a graphics card: 0,
-/// or 1 and the reason on standard error. `None` if nobody asks.
+/// What a program that links CUDA answers to a [`CudaProgram`] that asks whether it starts and finds a graphics card:
+/// 0, or 1 and the reason on standard error. `None` if nobody asks.
 #[cfg(feature = "cuda")]
 pub fn answer_probe() -> Option<ExitCode> {
     if std::env::args_os().nth(1).is_none_or(|argument| argument != PROBE) {

@@ -55,8 +55,8 @@ pub struct TrainArguments {
     /// Stop after this many steps in all, with a checkpoint; the schedule stays that of the whole run.
     #[arg(long, value_name = "N")]
     max_steps: Option<usize>,
-    /// Override any key of the configuration, such as `--set optimizer.learning_rate=0.001`, or take it out: `--set average=`;
-    /// repeatable.
+    /// Override any key of the configuration, such as `--set optimizer.learning_rate=0.001`, or take it out:
+    /// `--set average=`; repeatable.
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
     /// Print nothing but warnings and errors.
