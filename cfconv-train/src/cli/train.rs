@@ -55,8 +55,8 @@ pub struct TrainArguments {
     /// Stop after this many steps in total and write a checkpoint. The schedule is still that of the whole run.
     #[arg(long, value_name = "N")]
     max_steps: Option<usize>,
-    /// Override a key of the configuration, for example `--set optimizer.learning_rate=0.001`, or remove it: `--set
-    /// average=`. Repeatable.
+    /// Override a key of the configuration, for example `--set optimizer.learning_rate=0.001`, or remove it:
+    /// `--set average=`. Repeatable.
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
     /// Print only warnings and errors.
