@@ -116,11 +116,11 @@ fn meaningless_settings_are_refused() {
     assert_eq!(message("ema_alpha = nan"), "ema_alpha = NaN is not allowed: expected a number in (0, 1]");
     assert_eq!(
         message("application = 'direct'"),
-        "application = direct has no meaning with sampler.kind = uniform: only a lattice kernel has few taps"
+        "application = direct cannot be combined with sampler.kind = uniform: only a lattice kernel has few taps"
     );
     assert_eq!(
         message("polish = true\nevaluation_kernel = 'dense'"),
-        "polish = true has no meaning with evaluation_kernel = dense: the dense kernel has nothing to refresh"
+        "polish = true cannot be combined with evaluation_kernel = dense: the dense kernel has nothing to refresh"
     );
     assert_eq!(
         message("padding = 'zeros'\npadding_share = 0.0"),
@@ -128,7 +128,7 @@ fn meaningless_settings_are_refused() {
     );
     assert_eq!(
         message("padding_share = 0.5"),
-        "padding_share = 0.5 has no meaning with padding = circular: only zeros have a share"
+        "padding_share = 0.5 cannot be combined with padding = circular: only padding with zeros has a share"
     );
     let lattice = message("padding = 'zeros'\npadding_share = 0.5\n[sampler]\nkind = 'lattice'\nsize = 3");
     assert!(lattice.contains("sampler.kind = lattice"), "{lattice}");
