@@ -220,10 +220,13 @@ mod tests {
     #[test]
     fn sine_and_cosine_are_within_their_stated_error() {
         for limit in [REDUCTION_LIMIT, 3.0e7] {
+            let portable = largest_error(portable_sincos, limit);
+            assert!(portable < 1.7e-7, "portable: {portable:e}");
+            // Where lanes are plain arrays, both are the same function.
+            let x = arguments(limit);
+            let bound = if sincos(&x) == portable_sincos(&x) { 1.7e-7 } else { 1.5e-7 };
             let error = largest_error(sincos, limit);
-            assert!(error < 1.5e-7, "{error:e}");
-            let error = largest_error(portable_sincos, limit);
-            assert!(error < 1.7e-7, "portable: {error:e}");
+            assert!(error < bound, "{error:e}");
         }
     }
 

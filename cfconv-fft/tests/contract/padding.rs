@@ -53,9 +53,9 @@ proptest! {
 fn margins_that_leave_nothing_are_an_error() {
     let image = ndarray::Array2::<Complex<f64>>::zeros((5, 3));
     let padding = Padding2d { top: 2, bottom: 3, ..Padding2d::default() };
-    let message = "crop: margins of 2 and 3 leave nothing of 5 rows";
+    let message = "crop: margins of 2 and 3 cut off all 5 rows";
     assert_eq!(crop(image.view(), padding).unwrap_err().to_string(), message);
-    let message = "pad_adjoint: margins of 4 and 4 leave nothing of 5 rows";
+    let message = "pad_adjoint: margins of 4 and 4 cut off all 5 rows";
     let error = pad_adjoint(image.view(), Padding2d::uniform(4), PaddingMode::Reflect).unwrap_err();
     assert_eq!(error.to_string(), message);
 }
