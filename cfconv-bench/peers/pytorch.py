@@ -509,10 +509,11 @@ def arguments():
         sub = commands.add_parser(name)
         if batch:
             sub.add_argument("--batch", type=int, default=32)
-        for size, default in dict(in_channels=32, out_channels=32, height=64, width=64).items():
-            sub.add_argument("--" + size.replace("_", "-"), type=int, default=default)
-        for option, default in dict(threads=0, steps=7, warmup=2, classes=2).items():
-            sub.add_argument("--" + option, type=int, default=default)
+        # Spelled out, so that they can be searched for.
+        sizes = {"--in-channels": 32, "--out-channels": 32, "--height": 64, "--width": 64}
+        counts = {"--threads": 0, "--steps": 7, "--warmup": 2, "--classes": 2}
+        for option, default in (sizes | counts).items():
+            sub.add_argument(option, type=int, default=default)
         sub.add_argument("--compile", action="store_true")
         sub.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
         sub.add_argument("--tf32", action="store_true")
