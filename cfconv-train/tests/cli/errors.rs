@@ -69,7 +69,7 @@ fn broken_checkpoints_are_named() {
     assert!(message.contains("not a checkpoint of cfconv"), "{message}");
     // The header's first tensor name, its metadata's version, a number of its configuration: same lengths.
     for (old, new, expected) in [
-        ("\"layers.8.bias\"", "\"layers.8.bios\"", "tensor `layers.8.bios` belongs to no part"),
+        ("\"layers.8.bias\"", "\"layers.8.bios\"", "tensor `layers.8.bios` does not belong to the network"),
         ("\\\"version\\\":1", "\\\"version\\\":7", "version 7, this program reads version 1"),
         ("\\\"hidden_width\\\":8", "\\\"hidden_width\\\":9", "expected"),
         ("\\\"kind\\\":\\\"training\\\"", "\\\"kind\\\":\\\"straining\\\"", "not a whole"),
