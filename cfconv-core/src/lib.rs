@@ -8,7 +8,7 @@
 //!
 //! The kernel is not a parameter. A small coordinate network Φ (crate `cfconv-mlp`) gives its value at any
 //! frequency and channel pair. In a training step a [`PositionSampler`] chooses some positions, Φ is evaluated
-//! there, and the [`KernelState`] is refreshed there. With a [`Lattice`] the kernel has k×k pixels, and k×k
+//! there, and the kernel state is refreshed there. With a [`Lattice`] the kernel has k×k pixels, and k×k
 //! frequencies determine it exactly.
 //!
 //! | type | what it is |

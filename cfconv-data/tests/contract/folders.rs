@@ -204,7 +204,7 @@ fn errors_name_the_path_and_what_is_expected() {
     let none = Tree::default().with("Cat/notes.txt", vec![65]).load_error(&config);
     assert!(none.contains("no images found among 1 files"), "{none}");
     let flat = Tree::default().with("a.jpg", jpeg(1)).with("b.jpg", jpeg(2)).load_error(&config);
-    assert!(flat.contains("2 images outside of class folders"), "{flat}");
+    assert!(flat.contains("2 images outside class folders"), "{flat}");
     let one = Tree::default().images("Cat", 3).load_error(&config);
     assert!(one.contains("single class, \"Cat\""), "{one}");
     let empty = two_classes().with("Bird/", vec![]).load_error(&config);
