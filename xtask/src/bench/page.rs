@@ -6,6 +6,7 @@ use super::check::{NETWORK_GRADIENT_TOLERANCE, TOLERANCE};
 use super::curves::Drawing;
 use super::report::Report;
 use super::table;
+use crate::number_text::counted;
 use crate::page;
 use crate::table::Table;
 
@@ -48,9 +49,10 @@ fn facts(report: &Report) -> Vec<(&'static str, String)> {
         || report.without_peer.clone().unwrap_or_else(unknown),
         |versions| format!("PyTorch {}, Python {}", versions.torch, versions.python),
     );
+    let (rounds, steps) = (counted(report.rounds as usize, "round"), counted(report.steps as usize, "step"));
     let mut facts = vec![
         ("command", report.command.clone()),
-        ("scale", format!("{}, {} rounds of {} steps", report.scale.name(), report.rounds, report.steps)),
+        ("scale", format!("{}, {rounds} of {steps}", report.scale.name())),
         ("threads", report.threads.to_string()),
         ("instructions", report.instruction_set.clone().unwrap_or_else(unknown)),
         ("peer", peer),
