@@ -49,6 +49,8 @@ pub(crate) const NAMES: [&str; 4] =
 /// # Errors
 /// No row says what to do, an option does not exist, or the program fails.
 pub(crate) fn run(name: &str, arguments: &[String]) -> Result<()> {
+    // Without it `cargo` would be this stand-in again, which would call itself for ever.
+    ensure!(std::env::var_os("CARGO").is_some(), "start this by cargo: CARGO is not set");
     let name = name.rsplit('/').next().expect("a split gives at least one part");
     let line = format!("{name} {}", arguments.join(" "));
     if std::env::var_os(ONLY_CHECK).is_some() {
