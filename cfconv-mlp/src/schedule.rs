@@ -57,9 +57,10 @@ impl Schedule {
             return Self::single(num_items);
         }
         let mlp_of = parameterization.network_of(grid);
+        let mlps: Vec<u32> = (0..num_items).map(|index| mlp_of(positions.at(index)) as u32).collect();
         let mut starts = vec![0_usize; num_mlps + 1];
-        for index in 0..num_items {
-            starts[mlp_of(positions.at(index)) + 1] += 1;
+        for mlp in &mlps {
+            starts[*mlp as usize + 1] += 1;
         }
         let mut tiles = Vec::new();
         for mlp in 0..num_mlps {
@@ -67,8 +68,8 @@ impl Schedule {
             push_tiles(&mut tiles, mlp, starts[mlp]..starts[mlp + 1]);
         }
         let mut order = vec![0; num_items];
-        for index in 0..num_items {
-            let next = &mut starts[mlp_of(positions.at(index))];
+        for (index, mlp) in mlps.into_iter().enumerate() {
+            let next = &mut starts[mlp as usize];
             order[*next] = index as u32;
             *next += 1;
         }

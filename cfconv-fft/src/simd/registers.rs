@@ -50,7 +50,9 @@ macro_rules! declare_isa {
         pub struct $token(());
 
         impl $token {
-            /// Runs `kernel`, compiled with this instruction set.
+            /// Runs `kernel`, compiled with this instruction set. It is inlined, since one more call would copy the
+            /// kernel once more.
+            #[inline(always)]
             pub(super) fn run<K: $crate::simd::Kernel>(self, kernel: K) -> K::Output {
                 #[target_feature(enable = $features)]
                 fn compiled<K: $crate::simd::Kernel>(isa: $token, kernel: K) -> K::Output {
