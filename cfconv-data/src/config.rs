@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::embedded::EmbeddedConfig;
+use crate::embedded::{EmbeddedConfig, EmbeddedTask};
 use crate::error::{DataError, Result};
 
 /// How an image that is not square becomes square.
@@ -59,6 +59,12 @@ pub struct DataConfig {
     pub max_images_per_class: Option<usize>,
     /// Largest size of the decoded images in memory, in MiB. Default: 8192.
     pub cache_limit_mib: usize,
+    /// Which embedded data set. Default: `textured-shapes`.
+    pub embedded_task: EmbeddedTask,
+    /// How far apart, in pixels, the parts of an embedded image are that decide its class. Default: half of `size`;
+    /// textured shapes have no such distance.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub embedded_distance: Option<usize>,
     /// Number of images of the embedded data set. Default: 5000.
     pub embedded_images: usize,
     /// Seed of the embedded data set. Default: 0.
@@ -78,6 +84,8 @@ impl Default for DataConfig {
             std: None,
             max_images_per_class: None,
             cache_limit_mib: 8192,
+            embedded_task: EmbeddedTask::default(),
+            embedded_distance: None,
             embedded_images: 5000,
             embedded_seed: 0,
         }
@@ -125,7 +133,13 @@ impl DataConfig {
 
     /// The embedded data set that this configuration asks for when it has no path.
     pub fn embedded(&self) -> EmbeddedConfig {
-        EmbeddedConfig { size: self.size, num_images: self.embedded_images, seed: self.embedded_seed }
+        EmbeddedConfig {
+            task: self.embedded_task,
+            distance: self.embedded_distance,
+            size: self.size,
+            num_images: self.embedded_images,
+            seed: self.embedded_seed,
+        }
     }
 }
 
@@ -251,7 +265,11 @@ impl AugmentConfig {
 }
 
 fn require(field: &'static str, expected: &'static str, ok: bool, got: impl ToString) -> Result<()> {
-    if ok { Ok(()) } else { Err(DataError::Config { field, expected, got: got.to_string() }) }
+    if ok {
+        Ok(())
+    } else {
+        Err(DataError::Config { field, expected: expected.into(), got: got.to_string() })
+    }
 }
 
 #[cfg(test)]

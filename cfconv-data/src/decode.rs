@@ -199,7 +199,11 @@ pub fn load_image(path: &Path, size: usize, resize: ResizePolicy) -> Result<Vec<
         });
     }
     if !(1..=crate::MAX_SIZE).contains(&size) {
-        return Err(DataError::Config { field: "size", expected: "1 to 1024 pixels", got: size.to_string() });
+        return Err(DataError::Config {
+            field: "size",
+            expected: "1 to 1024 pixels".into(),
+            got: size.to_string(),
+        });
     }
     let image = read_limited(file, MAX_FILE_BYTES)
         .and_then(|bytes| decode(&bytes))

@@ -1,5 +1,6 @@
 //! What can go wrong with data sets.
 
+use std::borrow::Cow;
 use std::io;
 use std::path::PathBuf;
 
@@ -134,7 +135,7 @@ pub enum DataError {
         /// The field with its table, such as `data.size`.
         field: &'static str,
         /// The allowed range.
-        expected: &'static str,
+        expected: Cow<'static, str>,
         /// The value.
         got: String,
     },

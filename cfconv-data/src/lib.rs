@@ -42,7 +42,7 @@ pub use batch::BatchAssembler;
 pub use config::{AugmentConfig, DataConfig, FillMode, MAX_SIZE, ResizePolicy};
 pub use dataset::{CHANNELS, Dataset, DatasetParts, Normalization};
 pub use decode::load_image;
-pub use embedded::{EmbeddedConfig, embedded_dataset};
+pub use embedded::{EmbeddedConfig, EmbeddedTask, embedded_dataset};
 pub use error::{DataError, Result};
 pub use formats::expected_formats;
 pub use load::{ProgressCallback, load_dataset, load_for_evaluation};

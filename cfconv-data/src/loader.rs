@@ -43,7 +43,8 @@ impl Batch {
 /// use std::sync::Arc;
 /// use cfconv_data::{EmbeddedConfig, Loader, Split, embedded_dataset};
 ///
-/// let dataset = Arc::new(embedded_dataset(&EmbeddedConfig { size: 8, num_images: 30, seed: 1 }).unwrap());
+/// let config = EmbeddedConfig { size: 8, num_images: 30, seed: 1, ..EmbeddedConfig::default() };
+/// let dataset = Arc::new(embedded_dataset(&config).unwrap());
 /// let normalization = dataset.normalization(Split::All).unwrap();
 /// let loader = Loader::evaluation(dataset, Split::All, 16, normalization).unwrap();
 /// let sizes: Vec<usize> = loader.epoch(0, 0).map(|batch| batch.len()).collect();
@@ -106,7 +107,11 @@ impl Loader {
         shuffle_seed: Option<u64>,
     ) -> Result<Self> {
         if batch_size == 0 {
-            return Err(DataError::Config { field: "batch size", expected: "at least 1", got: "0".into() });
+            return Err(DataError::Config {
+                field: "batch size",
+                expected: "at least 1".into(),
+                got: "0".into(),
+            });
         }
         let indices = dataset.indices(split);
         if indices.is_empty() {

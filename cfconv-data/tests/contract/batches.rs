@@ -3,13 +3,15 @@
 use std::sync::Arc;
 
 use cfconv_data::{
-    AugmentConfig, Batch, BatchAssembler, DataConfig, DataError, Dataset, EmbeddedConfig, EpochOrder,
-    FillMode, Loader, Normalization, Split, embedded_dataset, load_dataset,
+    AugmentConfig, Batch, BatchAssembler, DataConfig, DataError, Dataset, EmbeddedConfig, EmbeddedTask,
+    EpochOrder, FillMode, Loader, Normalization, Split, embedded_dataset, load_dataset,
 };
 use proptest::prelude::*;
 
 fn dataset(size: usize, num_images: usize) -> Arc<Dataset> {
-    Arc::new(embedded_dataset(&EmbeddedConfig { size, num_images, seed: 5 }).unwrap())
+    Arc::new(
+        embedded_dataset(&EmbeddedConfig { size, num_images, seed: 5, ..EmbeddedConfig::default() }).unwrap(),
+    )
 }
 
 fn everything() -> AugmentConfig {
@@ -52,28 +54,34 @@ fn checksum(bytes: &[u8]) -> u64 {
 
 #[test]
 fn embedded_bytes_are_the_same_everywhere() {
-    // Golden values of this very generator, version 1: a change of the generator is a change of the data set.
-    let golden = [(32, 60, 0, 0x1820_03dd_67eb_be4c_u64), (17, 24, 9, 0x367e_9cdb_5023_2e14_u64)];
-    for (size, num_images, seed, expected) in golden {
-        let data = embedded_dataset(&EmbeddedConfig { size, num_images, seed }).unwrap();
-        assert_eq!(
-            checksum(data.images()),
-            expected,
-            "size {size}, seed {seed}: {:#018x}",
-            checksum(data.images())
-        );
+    // Golden values of these very generators: a change of a generator is a change of its data set.
+    let golden = [
+        (EmbeddedTask::TexturedShapes, 32, 60, 0, 0x1820_03dd_67eb_be4c_u64),
+        (EmbeddedTask::TexturedShapes, 17, 24, 9, 0x367e_9cdb_5023_2e14),
+        (EmbeddedTask::StripePhase, 17, 24, 9, 0x6d06_4a05_957c_d278),
+        (EmbeddedTask::MarkPair, 17, 24, 9, 0x9bd1_5c52_e5fc_862f),
+        (EmbeddedTask::CurveEnds, 17, 24, 9, 0x1bd3_b97e_2009_9ac7),
+    ];
+    for (task, size, num_images, seed, expected) in golden {
+        let data =
+            embedded_dataset(&EmbeddedConfig { task, size, num_images, seed, distance: None }).unwrap();
+        let found = checksum(data.images());
+        assert_eq!(found, expected, "{task:?}, size {size}, seed {seed}: {found:#018x}");
     }
 }
 
 #[test]
 fn embedded_images_do_not_depend_on_their_number_or_on_threads() {
-    let few = embedded_dataset(&EmbeddedConfig { size: 16, num_images: 12, seed: 2 }).unwrap();
     let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
-    let many =
-        pool.install(|| embedded_dataset(&EmbeddedConfig { size: 16, num_images: 36, seed: 2 }).unwrap());
-    assert_eq!(few.images(), &many.images()[..few.images().len()]);
-    let other = embedded_dataset(&EmbeddedConfig { size: 16, num_images: 12, seed: 3 }).unwrap();
-    assert_ne!(few.images(), other.images());
+    for task in EmbeddedTask::ALL {
+        let draw = |num_images, seed| {
+            let config = EmbeddedConfig { task, size: 16, num_images, seed, distance: None };
+            embedded_dataset(&config).unwrap().images().to_vec()
+        };
+        let few = draw(12, 2);
+        assert_eq!(few, pool.install(|| draw(36, 2))[..few.len()], "{task:?}");
+        assert_ne!(few, draw(12, 3), "{task:?}");
+    }
 }
 
 #[test]

@@ -32,6 +32,11 @@ fn shipped_configurations_keep_the_parameter_budget() {
         ("embedded-cfconv-lattice.toml", 12, EMBEDDED_LATTICE),
         ("embedded-conv3x3.toml", 12, EMBEDDED_CONV3X3),
         ("positions-law.toml", 12, 4_220),
+        ("long-range-cfconv.toml", 2, 4_922),
+        ("long-range-conv3x3.toml", 2, 4_912),
+        ("long-range-conv3x3-pooled.toml", 2, 4_912),
+        ("long-range-depthwise3x3.toml", 2, 5_458),
+        ("long-range-attention.toml", 2, 11_618),
     ];
     for (name, classes, expected) in counts {
         assert_eq!(parameters(name, classes), expected, "{name}");

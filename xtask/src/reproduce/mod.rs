@@ -42,7 +42,8 @@ use crate::scale::Scale;
 /// Options of `cargo xtask reproduce`.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub(crate) struct Args {
-    /// The experiment, or `all`. Default: `cats-vs-dogs` with --data, else `embedded`, which needs no images.
+    /// The experiment, or `all`. Default: `cats-vs-dogs` with --data, else `long-range` and `embedded`, which need no
+    /// images.
     #[arg(value_parser = suite::names())]
     name: Option<String>,
     /// Folder or .zip with the images; a folder may hold the images of several experiments.

@@ -23,6 +23,9 @@ pub(crate) enum Source {
 const EXPERIMENTS: &[(&str, Source)] = &[
     ("memory", Source::Study(memory::STUDY)),
     ("spectral-bias", Source::Study(spectral_bias::STUDY)),
+    ("long-range", Source::Networks(include_str!("../../experiments/long-range.toml"))),
+    ("long-range-marks", Source::Networks(include_str!("../../experiments/long-range-marks.toml"))),
+    ("long-range-curves", Source::Networks(include_str!("../../experiments/long-range-curves.toml"))),
     ("embedded", Source::Networks(include_str!("../../experiments/embedded.toml"))),
     ("cats-vs-dogs", Source::Networks(include_str!("../../experiments/cats-vs-dogs.toml"))),
     ("positions", Source::Networks(include_str!("../../experiments/positions.toml"))),
@@ -45,18 +48,25 @@ pub(crate) fn parse(name: &str, text: &str) -> Result<Experiment> {
     toml::from_str(text).with_context(|| format!("xtask/experiments/{name}.toml"))
 }
 
-/// Finds the experiments that the options mean: the named one, all of them, or else the one for the given images.
+/// Experiments that run if none is named and no images are given: together some ten minutes on two cores.
+const DEFAULT: [&str; 2] = ["long-range", "embedded"];
+
+/// Finds the experiments that the options mean: the named one, all of them, or else those for the given images.
 /// Refuses images for an experiment that needs none.
 pub(crate) fn choose(name: Option<&str>, has_data: bool) -> Result<Vec<(&'static str, Source)>> {
-    let name = name.unwrap_or(if has_data { "cats-vs-dogs" } else { "embedded" });
-    let chosen: Vec<_> =
-        EXPERIMENTS.iter().copied().filter(|(known, _)| name == ALL || *known == name).collect();
+    let names: &[&str] = match &name {
+        Some(name) => std::slice::from_ref(name),
+        None if has_data => &["cats-vs-dogs"],
+        None => &DEFAULT,
+    };
+    let is_meant = |known: &str| names.contains(&known) || names == [ALL];
+    let chosen: Vec<_> = EXPERIMENTS.iter().copied().filter(|(known, _)| is_meant(known)).collect();
     let needs_images = |(name, source): &(&str, Source)| match source {
         Source::Networks(text) => parse(name, text).is_ok_and(|it| it.images != ImageSet::Embedded),
         Source::Study(_) => false,
     };
     let fits = !has_data || chosen.iter().any(needs_images);
-    ensure!(fits, "`{name}` needs no images: leave out --data, or name another experiment");
+    ensure!(fits, "`{}` needs no images: leave out --data, or name another experiment", names.join("`, `"));
     Ok(chosen)
 }
 
@@ -74,7 +84,7 @@ mod tests {
 
     #[test]
     fn options_choose_the_experiment() {
-        assert_eq!(chosen(None, false), ["embedded"]);
+        assert_eq!(chosen(None, false), ["long-range", "embedded"]);
         assert_eq!(chosen(None, true), ["cats-vs-dogs"]);
         assert_eq!(chosen(Some("positions"), false), ["positions"]);
         assert_eq!(chosen(Some("memory"), false), ["memory"]);
