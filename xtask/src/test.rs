@@ -34,8 +34,8 @@ enum Action {
         arguments: &'static [&'static [&'static str]],
         environment: &'static [(&'static str, &'static str)],
     },
-    /// Calls a function, which returns what it skipped.
-    Call(fn() -> Result<Vec<String>>),
+    /// Calls a function, which adds what it skips to a list.
+    Call(fn(&mut Vec<String>) -> Result<()>),
 }
 
 /// The variable that names the file to which tests append a line when they skip; see `tests/skip.rs`.
@@ -91,23 +91,24 @@ fn step_names() -> Vec<&'static str> {
 }
 
 impl Step {
-    /// Does it and returns what it skipped.
-    fn run(&self, skipped: &PathBuf) -> Result<Vec<String>> {
+    /// Does it and adds what it skips to `skipped`, whether it fails or not; tests write to `file` what they skip.
+    fn run(&self, file: &PathBuf, skipped: &mut Vec<String>) -> Result<()> {
         let (arguments, environment) = match self.action {
-            Action::Call(function) => return function(),
+            Action::Call(function) => return function(skipped),
             Action::Cargo { arguments, environment } => (arguments, environment),
         };
-        if skipped.exists() {
-            std::fs::remove_file(skipped).with_context(|| format!("removing {}", skipped.display()))?;
+        if file.exists() {
+            std::fs::remove_file(file).with_context(|| format!("removing {}", file.display()))?;
         }
         let mut command: Command = workspace::cargo();
-        command.args(arguments.concat()).envs(environment.iter().copied()).env(SKIPPED, skipped);
+        command.args(arguments.concat()).envs(environment.iter().copied()).env(SKIPPED, file);
         let status = command.status().with_context(|| format!("could not start `{}`", self.line()))?;
+        let text = std::fs::read_to_string(file).unwrap_or_default();
+        skipped.extend(text.lines().map(|line| line.trim_start_matches("skipped: ").to_owned()));
         if !status.success() {
             bail!("cargo {status}");
         }
-        let text = std::fs::read_to_string(skipped).unwrap_or_default();
-        Ok(text.lines().map(|line| line.trim_start_matches("skipped: ").to_owned()).collect())
+        Ok(())
     }
 
     /// The command as one would type it.
@@ -125,7 +126,8 @@ impl Step {
 /// What became of a step.
 struct Outcome {
     step: &'static Step,
-    result: Result<Vec<String>>,
+    result: Result<()>,
+    skipped: Vec<String>,
     time: Duration,
 }
 
@@ -134,18 +136,19 @@ struct Outcome {
 /// # Errors
 /// Names the steps that failed.
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let skipped = workspace::root().join("target/skipped-tests");
+    let file = workspace::root().join("target/skipped-tests");
     let mut outcomes = Vec::new();
     for step in
         STEPS.iter().filter(|step| args.only.is_empty() || args.only.iter().any(|name| name == step.name))
     {
         eprintln!("\n── {}: {}", step.name, step.line());
         let start = Instant::now();
-        let result = step.run(&skipped);
+        let mut skipped = Vec::new();
+        let result = step.run(&file, &mut skipped);
         if let Err(error) = &result {
             eprintln!("error: {error:#}");
         }
-        outcomes.push(Outcome { step, result, time: start.elapsed() });
+        outcomes.push(Outcome { step, result, skipped, time: start.elapsed() });
     }
     eprint!("\n{}", summary(&outcomes));
     let failed: Vec<_> = outcomes.iter().filter(|o| o.result.is_err()).map(|o| o.step.name).collect();
@@ -163,11 +166,11 @@ fn summary(outcomes: &[Outcome]) -> String {
         outcomes.len(),
         total.as_secs_f64()
     );
-    for Outcome { step, result, time } in outcomes {
+    for Outcome { step, result, time, .. } in outcomes {
         let word = if result.is_ok() { "passed" } else { "FAILED" };
         text += &format!("  {word}  {:<16} {:>6.1} s  {}\n", step.name, time.as_secs_f64(), step.line());
     }
-    let skipped: Vec<_> = outcomes.iter().flat_map(|o| o.result.iter().flatten()).collect();
+    let skipped: Vec<_> = outcomes.iter().flat_map(|o| &o.skipped).collect();
     text += &format!("skipped: {}\n", skipped.len());
     for (reason, names) in by_reason(&skipped) {
         text += &format!("  {reason}: {}\n", names.join(", "));
@@ -191,10 +194,14 @@ mod tests {
 
     #[test]
     fn summary_counts_and_names_failures_and_skipped_tests() {
-        let outcome =
-            |index: usize, result| Outcome { step: &STEPS[index], result, time: Duration::from_secs(2) };
-        let skipped = ["a::b: no card", "c: no images", "d: no card"].map(str::to_owned).to_vec();
-        let text = summary(&[outcome(0, Ok(skipped)), outcome(1, Err(anyhow::anyhow!("x")))]);
+        let outcome = |index: usize, result, skipped: &[&str]| {
+            let skipped = skipped.iter().map(|&line| line.to_owned()).collect();
+            Outcome { step: &STEPS[index], result, skipped, time: Duration::from_secs(2) }
+        };
+        let text = summary(&[
+            outcome(0, Ok(()), &["a::b: no card", "c: no images"]),
+            outcome(1, Err(anyhow::anyhow!("x")), &["d: no card"]),
+        ]);
         assert!(text.starts_with("cargo xtask test: 1 of 2 steps passed in 4 s\n"), "{text}");
         assert!(text.contains("passed  format"), "{text}");
         assert!(text.contains("FAILED  documentation"), "{text}");

@@ -78,9 +78,12 @@ impl<T: Real> SpectralConvKind<T> {
         either!(self, conv => conv.scratch_bytes())
     }
 
-    /// Bytes of working memory after passes on `threads` threads.
-    pub(super) fn planned_scratch_bytes(&self, threads: usize) -> usize {
-        either!(self, conv => conv.planned_scratch_bytes(threads))
+    /// Bytes of working memory after passes of up to `batch` images on `threads` threads.
+    pub(super) fn planned_scratch_bytes(&self, batch: usize, threads: usize) -> usize {
+        match self {
+            Self::Full(conv) => conv.planned_scratch_bytes(batch, threads),
+            Self::Depthwise(conv) => conv.planned_scratch_bytes(threads),
+        }
     }
 
     /// Bytes of the spectrum saved for `batch` images.

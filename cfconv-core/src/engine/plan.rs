@@ -1,5 +1,6 @@
 //! How a layer is carried out: everything that follows from its configuration alone.
 
+use cfconv_fft::lanes::next_fast_len;
 use cfconv_fft::{Real, half_width};
 use cfconv_mlp::{KernelGrid, ParameterSegment};
 
@@ -264,7 +265,7 @@ fn torus(config: &CfConv2dConfig, lattice: Option<usize>) -> (usize, usize) {
     let torus_size = |extent: usize| match (config.padding, lattice) {
         (PaddingMode::Circular, _) => extent,
         (PaddingMode::Zeros, None) => padded_size(extent, config.padding_share),
-        (PaddingMode::Zeros, Some(size)) => fast_size(extent + size / 2),
+        (PaddingMode::Zeros, Some(size)) => next_fast_len(extent + size / 2),
     };
     (torus_size(config.height), torus_size(config.width))
 }
@@ -294,36 +295,10 @@ const MIX_COST: f64 = 6.7;
 /// Cost of the transforms for each bin and channel and doubling of the torus, in taps.
 const TRANSFORM_COST: f64 = 1.6;
 
-/// The smallest product of 2, 3 and 5 that is at least `least`.
-fn fast_size(least: usize) -> usize {
-    (least.max(1)..)
-        .find(|&size| {
-            let mut rest = size;
-            for factor in [2, 3, 5] {
-                while rest % factor == 0 {
-                    rest /= factor;
-                }
-            }
-            rest == 1
-        })
-        .unwrap_or(least)
-}
-
 /// Rows of the torus of an image of `extent` rows with a `share` of zeros: the next fast size, but no more than lets
 /// every tap reach zeros.
 fn padded_size(extent: usize, share: f64) -> usize {
     let wanted = (extent as f64 * (1.0 + share)).ceil() as usize;
     // No tap is farther away than extent − 1.
-    fast_size(wanted.min(2 * extent - 1))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn fast_sizes_have_small_factors() {
-        let sizes: Vec<_> = [1, 7, 11, 13, 59, 61, 127, 191].into_iter().map(fast_size).collect();
-        assert_eq!(sizes, [1, 8, 12, 15, 60, 64, 128, 192]);
-    }
+    next_fast_len(wanted.min(2 * extent - 1))
 }

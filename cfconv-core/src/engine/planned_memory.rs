@@ -101,7 +101,7 @@ impl EnginePlan {
         };
         if let Some(conv) = &spectral {
             memory.saved = conv.planned_saved_bytes(training_batch);
-            memory.scratch += conv.planned_scratch_bytes(threads);
+            memory.scratch += conv.planned_scratch_bytes(training_batch.max(evaluation_batch), threads);
             memory.workspace =
                 conv.planned_workspace(training_batch).max(conv.planned_workspace(evaluation_batch));
         }

@@ -2,7 +2,9 @@
 
 use std::sync::{Mutex, PoisonError};
 
-/// Buffers of one length, as many as tasks ran at once. Their content is arbitrary.
+use super::buffers::resize_exact;
+
+/// Buffers of at least one length, as many as tasks ran at once. Their content is arbitrary.
 #[derive(Debug)]
 pub(super) struct ScratchPool<T> {
     length: usize,
@@ -17,8 +19,16 @@ impl<T: Copy> ScratchPool<T> {
 
     /// Runs `work` with a buffer of the pool.
     pub(super) fn with<R>(&self, work: impl FnOnce(&mut [T]) -> R) -> R {
+        self.with_at_least(self.length, work)
+    }
+
+    /// Runs `work` with a buffer of the pool, which first grows to `length` values.
+    pub(super) fn with_at_least<R>(&self, length: usize, work: impl FnOnce(&mut [T]) -> R) -> R {
         let taken = self.free.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let mut buffer = taken.unwrap_or_else(|| vec![self.fill; self.length]);
+        let mut buffer = taken.unwrap_or_default();
+        if buffer.len() < length {
+            resize_exact(&mut buffer, length, self.fill);
+        }
         let result = work(&mut buffer);
         self.free.lock().unwrap_or_else(PoisonError::into_inner).push(buffer);
         result
@@ -31,8 +41,8 @@ impl<T: Copy> ScratchPool<T> {
 
     /// Bytes held at present.
     pub(super) fn bytes(&self) -> usize {
-        let held = self.free.lock().unwrap_or_else(PoisonError::into_inner).len();
-        held * self.length * size_of::<T>()
+        let free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
+        free.iter().map(Vec::len).sum::<usize>() * size_of::<T>()
     }
 }
 

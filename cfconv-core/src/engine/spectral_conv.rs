@@ -88,6 +88,7 @@ pub struct SpectralConv<T: Real> {
     sizes: SpectralConvSizes,
     domain: Domain,
     pub(super) plane: LanesPlane<T>,
+    /// Scratch of transforms; longer where a group's columns have needed more.
     pub(super) scratch_pool: ScratchPool<ComplexLanes<T>>,
     /// One block of channels of one image.
     pub(super) image_pool: ScratchPool<T>,
@@ -167,22 +168,25 @@ impl<T: Real> SpectralConv<T> {
     }
 
     fn with_group(sizes: SpectralConvSizes, domain: Domain, group: usize) -> Self {
-        let channels = sizes.in_channels.max(sizes.out_channels);
         let image = (sizes.height, sizes.width);
         let plane = LanesPlane::new(image, (sizes.kernel_height, sizes.kernel_width));
-        let sample_len = SampleColumn::<T>::scratch_len(&sizes, group);
-        let scratch_len =
-            plane.scratch_len().max(MixColumn::<T, false>::scratch_len(channels, group)).max(sample_len);
         let pairs = sizes.in_channels * sizes.out_channels;
         Self {
             sizes,
             domain,
+            scratch_pool: ScratchPool::new(plane.scratch_len(), ComplexLanes::zero()),
             plane,
-            scratch_pool: ScratchPool::new(scratch_len, ComplexLanes::zero()),
             image_pool: ScratchPool::new(sizes.height * sizes.width * LANES, T::ZERO),
             kernel_pool: ScratchPool::new(pairs, Complex::default()),
             group,
         }
+    }
+
+    /// Points of scratch that a column of `blocks` blocks needs in both passes.
+    fn column_scratch_len(&self, blocks: usize) -> usize {
+        let channels = self.sizes.in_channels.max(self.sizes.out_channels);
+        let sample_len = SampleColumn::<T>::scratch_len(&self.sizes, blocks);
+        MixColumn::<T, false>::scratch_len(channels, blocks).max(sample_len)
     }
 
     /// The sizes planned for.
@@ -203,9 +207,10 @@ impl<T: Real> SpectralConv<T> {
         self.scratch_pool.bytes() + self.image_pool.bytes() + self.kernel_pool.bytes()
     }
 
-    /// Bytes of working memory that the plan holds after passes on `threads` threads.
-    pub(super) fn planned_scratch_bytes(&self, threads: usize) -> usize {
-        self.scratch_pool.planned_bytes(threads)
+    /// Bytes of working memory that the plan holds after passes of `batch` images on `threads` threads.
+    pub(super) fn planned_scratch_bytes(&self, batch: usize, threads: usize) -> usize {
+        let column = self.column_scratch_len(batch.div_ceil(LANES).min(self.group));
+        threads * column.max(self.plane.scratch_len()) * size_of::<ComplexLanes<T>>()
             + self.image_pool.planned_bytes(threads)
             + self.kernel_pool.planned_bytes(threads)
     }
@@ -334,7 +339,7 @@ impl<T: Real> SpectralConv<T> {
                 .zip(&mut samples)
                 .enumerate()
                 .for_each(|(column, ((spectrum, input), samples))| {
-                    self.scratch_pool.with(|scratch| {
+                    self.scratch_pool.with_at_least(self.column_scratch_len(group.blocks), |scratch| {
                         dispatch(SampleColumn {
                             sizes,
                             blocks: group.blocks,
@@ -417,7 +422,7 @@ impl<T: Real> SpectralConv<T> {
         target: &mut [ComplexLanes<T>],
     ) {
         let sizes = self.sizes;
-        self.scratch_pool.with(|scratch| {
+        self.scratch_pool.with_at_least(self.column_scratch_len(blocks), |scratch| {
             self.kernel_pool.with(|matrix| {
                 dispatch(MixColumn::<T, ADJOINT> {
                     sizes,

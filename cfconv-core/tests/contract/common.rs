@@ -12,8 +12,14 @@ pub(crate) const PARAMETERIZATIONS: [Parameterization; 4] = Parameterization::AL
 
 /// Every kind of sampler, with sizes for kernels of some tens of positions.
 pub(crate) fn samplers() -> Vec<SamplerConfig> {
-    let num_positions = NumPositions::Count(17);
-    vec![
+    let mut all = drawing_samplers(NumPositions::Count(17)).to_vec();
+    all.extend([SamplerConfig::Lattice { size: 3 }, SamplerConfig::All {}]);
+    all
+}
+
+/// Every kind of sampler that draws positions, the second with replacement.
+pub(crate) fn drawing_samplers(num_positions: NumPositions) -> [SamplerConfig; 7] {
+    [
         SamplerConfig::Uniform { num_positions, replacement: false },
         SamplerConfig::Uniform { num_positions, replacement: true },
         SamplerConfig::Stratified { num_positions },
@@ -21,8 +27,6 @@ pub(crate) fn samplers() -> Vec<SamplerConfig> {
         SamplerConfig::GapWeighted { num_positions },
         SamplerConfig::FrequencyBlocks { num_positions },
         SamplerConfig::ChannelBlocks { num_positions },
-        SamplerConfig::Lattice { size: 3 },
-        SamplerConfig::All {},
     ]
 }
 

@@ -6,7 +6,7 @@ use cfconv_core::{
 };
 use proptest::prelude::*;
 
-use crate::common::{PARAMETERIZATIONS, small_mlp};
+use crate::common::{PARAMETERIZATIONS, drawing_samplers, small_mlp};
 
 const SIZES: &str = "in_channels = 2\nout_channels = 3\nheight = 4\nwidth = 5\n";
 
@@ -150,17 +150,8 @@ proptest! {
     ) {
         let flag = |bit: u32| flags >> bit & 1 == 1;
         let num_positions = if count == 39 { NumPositions::All } else { NumPositions::Count(count) };
-        let sampler = [
-            SamplerConfig::Uniform { num_positions, replacement: false },
-            SamplerConfig::Uniform { num_positions, replacement: true },
-            SamplerConfig::Stratified { num_positions },
-            SamplerConfig::LowDiscrepancy { num_positions },
-            SamplerConfig::GapWeighted { num_positions },
-            SamplerConfig::FrequencyBlocks { num_positions },
-            SamplerConfig::ChannelBlocks { num_positions },
-            SamplerConfig::Lattice { size: count },
-            SamplerConfig::All {},
-        ][kind].clone();
+        let lattice = SamplerConfig::Lattice { size: count };
+        let sampler = drawing_samplers(num_positions).get(kind).cloned().unwrap_or(lattice);
         let [in_channels, out_channels, height, width] = sizes;
         let builder = CfConv2d::<f32>::builder(in_channels, out_channels, height, width)
             .padding(if flag(0) { PaddingMode::Zeros } else { PaddingMode::Circular })

@@ -4,7 +4,7 @@ use cfconv_core::{CoreError, DrawnStep, NumPositions, PositionSampler, SamplerCo
 use cfconv_mlp::KernelGrid;
 use proptest::prelude::*;
 
-use crate::common::{samplers, seed};
+use crate::common::{drawing_samplers, samplers, seed};
 
 /// 5 × 4 frequencies × 6 channel pairs: 120 positions.
 const GRID: KernelGrid = KernelGrid { height: 5, width: 6, in_channels: 2, out_channels: 3 };
@@ -229,16 +229,7 @@ proptest! {
         height in 1_usize..8, width in 1_usize..8, in_channels in 1_usize..5, out_channels in 1_usize..5,
         count in 1_usize..300, kind in 0_usize..7, step in 0_u64..1000,
     ) {
-        let num_positions = NumPositions::Count(count);
-        let config = [
-            SamplerConfig::Uniform { num_positions, replacement: false },
-            SamplerConfig::Uniform { num_positions, replacement: true },
-            SamplerConfig::Stratified { num_positions },
-            SamplerConfig::LowDiscrepancy { num_positions },
-            SamplerConfig::GapWeighted { num_positions },
-            SamplerConfig::FrequencyBlocks { num_positions },
-            SamplerConfig::ChannelBlocks { num_positions },
-        ][kind].clone();
+        let config = drawing_samplers(NumPositions::Count(count))[kind].clone();
         let grid = KernelGrid { height, width, in_channels, out_channels };
         let mut sampler = PositionSampler::try_new(&config, grid).unwrap();
         let positions: Vec<_> = sampler.sample(seed(step)).iter().collect();

@@ -4,6 +4,19 @@ use std::fmt::Debug;
 
 use super::slices::{BackwardSlices, ForwardSlices};
 
+/// Rows and columns before and behind spectral pooling, and batches.
+pub(crate) const SPECTRAL_POOLS: [(usize, usize, usize, usize, usize); 9] = [
+    (1, 1, 1, 1, 1),
+    (4, 4, 2, 2, 17),
+    (8, 6, 4, 3, 2),
+    (7, 9, 4, 4, 5),
+    (9, 7, 5, 3, 16),
+    (6, 8, 6, 4, 1),
+    (5, 5, 1, 2, 3),
+    (16, 12, 8, 12, 2),
+    (13, 11, 12, 10, 1),
+];
+
 /// Reproducible values in [−0.5, 0.5).
 pub(crate) fn noise(seed: u64, len: usize) -> Vec<f64> {
     let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ 0xD1B5_4A32_D192_ED03;

@@ -1,5 +1,6 @@
 //! Whole networks: gradients, threads, states, memory, messages.
 
+use crate::support::training::{continue_training, labels};
 use crate::support::{assert_close, host, noise, upload};
 use cfconv_train::averaging::{AverageConfig, WeightAverage};
 use cfconv_train::device::{Cpu, Device, Memory};
@@ -140,10 +141,6 @@ fn images(batch: usize, seed: u64) -> Vec<f32> {
     noise(seed, 2 * 11 * 9 * batch).iter().map(|x| 3.0 * x).collect()
 }
 
-fn labels(batch: usize) -> Vec<u32> {
-    (0..batch).map(|image| (image * 2 % 3) as u32).collect()
-}
-
 /// The mean loss of step 3 with these parameters, states refreshed from them.
 fn loss_with<D: Device>(network: &mut Network<D>, params: &[f32], images: &[f32], labels: &[u32]) -> f64 {
     let buffer = upload(network.device(), params);
@@ -213,22 +210,6 @@ fn check_gradient(text: &str, relative_step: f64, relative_tolerance: f64) {
     }
 }
 
-/// Parameters after some steps.
-fn train(
-    network: &mut Network<Cpu>,
-    steps: std::ops::Range<u64>,
-    optimizer: &mut Optimizer<Cpu>,
-) -> Vec<f32> {
-    for step in steps {
-        network.begin_step(step).unwrap();
-        network.forward(5, &images(5, step)).unwrap();
-        network.loss(&labels(5), 0.1).unwrap();
-        network.backward().unwrap();
-        optimizer.step(network, 0.01).unwrap();
-    }
-    host(network.device(), network.params())
-}
-
 const SPARSE: &str = "
     [kernel]
     hidden_width = 8
@@ -275,7 +256,7 @@ fn training_is_bit_identical_on_one_and_two_threads() {
             let clipped =
                 OptimizerConfig { clip_norm: 0.5, weight_decay: 0.01, ..OptimizerConfig::default() };
             let mut optimizer = Optimizer::try_new(&network, &clipped).unwrap();
-            train(&mut network, 0..4, &mut optimizer)
+            continue_training(&mut network, 0..4, &mut optimizer)
         })
     };
     for text in [EVERYTHING, SPARSE, SPECTRUM] {
@@ -296,7 +277,7 @@ fn a_run_resumed_from_tensors_equals_an_unbroken_one() {
         network.initialize(5).unwrap();
         let mut optimizer = Optimizer::try_new(&network, &settings).unwrap();
         let mut average = WeightAverage::try_new(&network, &AverageConfig::default()).unwrap();
-        train(&mut network, 0..3, &mut optimizer);
+        continue_training(&mut network, 0..3, &mut optimizer);
         average.update(&network, &StepMonitor::try_new(network.device(), 1).unwrap()).unwrap();
         let mut tensors = network.export_parameters().unwrap();
         tensors.extend(network.export_states().unwrap());
@@ -304,7 +285,7 @@ fn a_run_resumed_from_tensors_equals_an_unbroken_one() {
         tensors.extend(average.export(&network).unwrap());
         let names: std::collections::HashSet<_> = tensors.iter().map(|tensor| &tensor.name).collect();
         assert_eq!(names.len(), tensors.len());
-        let unbroken = train(&mut network, 3..6, &mut optimizer);
+        let unbroken = continue_training(&mut network, 3..6, &mut optimizer);
 
         let mut again = Network::try_new(Cpu::default(), &config(text), INPUT, 3, 8).unwrap();
         again.set_run_seed(5);
@@ -316,7 +297,7 @@ fn a_run_resumed_from_tensors_equals_an_unbroken_one() {
         average_again.import(&again, &tensors).unwrap();
         assert_eq!(average_again.export(&again).unwrap(), average.export(&network).unwrap());
         assert_eq!(optimizer_again.steps(), 3);
-        assert_eq!(train(&mut again, 3..6, &mut optimizer_again), unbroken);
+        assert_eq!(continue_training(&mut again, 3..6, &mut optimizer_again), unbroken);
         assert_eq!(again.export_states().unwrap(), network.export_states().unwrap());
     }
 }
@@ -360,7 +341,7 @@ fn evaluation_changes_nothing_of_a_run() {
     let run = |evaluate: bool| {
         let mut network = sparse();
         let mut optimizer = Optimizer::try_new(&network, &OptimizerConfig::default()).unwrap();
-        train(&mut network, 0..2, &mut optimizer);
+        continue_training(&mut network, 0..2, &mut optimizer);
         if evaluate {
             let mut average = WeightAverage::try_new(&network, &AverageConfig::default()).unwrap();
             network.begin_evaluation(KernelSource::Configured).unwrap();
@@ -372,7 +353,7 @@ fn evaluation_changes_nothing_of_a_run() {
             average.swap(&mut network);
             network.kernel_diagnostics(100, 2).unwrap();
         }
-        train(&mut network, 2..4, &mut optimizer)
+        continue_training(&mut network, 2..4, &mut optimizer)
     };
     assert_eq!(run(true), run(false));
 }
@@ -486,7 +467,7 @@ fn weight_decay_spares_biases_and_normalisation() {
 fn diagnostics_describe_every_kernel() {
     let mut network = sparse();
     let mut optimizer = Optimizer::try_new(&network, &OptimizerConfig::default()).unwrap();
-    train(&mut network, 0..3, &mut optimizer);
+    continue_training(&mut network, 0..3, &mut optimizer);
     let kernels = network.kernel_diagnostics(usize::MAX, 1).unwrap();
     assert_eq!(kernels.iter().map(|k| k.layer.as_str()).collect::<Vec<_>>(), ["layers.0", "layers.4"]);
     // 11 × 5 frequencies of 2 × 4 channel pairs, 8 bytes a value.
@@ -533,10 +514,10 @@ fn buffers_are_shared_in_turn() {
         let before = network.memory_bytes();
         assert!(before > plan.activation_bytes(5));
         let mut optimizer = Optimizer::try_new(&network, &OptimizerConfig::default()).unwrap();
-        train(&mut network, 0..1, &mut optimizer);
+        continue_training(&mut network, 0..1, &mut optimizer);
         let after = network.memory_bytes();
         assert!(after >= before);
-        train(&mut network, 1..4, &mut optimizer);
+        continue_training(&mut network, 1..4, &mut optimizer);
         assert_eq!(network.memory_bytes(), after);
     });
 }

@@ -1,5 +1,6 @@
 //! Layers on tokens: operations against naive formulas in `f64`, and whole networks of them.
 
+use crate::support::training::{continue_training, labels};
 use crate::support::{Operands, all_mut, assert_close, host, noise, unset, upload};
 use cfconv_train::device::{Cpu, Device};
 use cfconv_train::networks::{InputShape, Network, NetworkConfig, NetworkPlan};
@@ -333,26 +334,6 @@ fn images(batch: usize, seed: u64) -> Vec<f32> {
     noise(seed, 2 * 6 * 10 * batch).iter().map(|x| 3.0 * x).collect()
 }
 
-fn labels(batch: usize) -> Vec<u32> {
-    (0..batch).map(|image| (image * 2 % 3) as u32).collect()
-}
-
-/// Parameters after some steps.
-fn train(
-    network: &mut Network<Cpu>,
-    steps: std::ops::Range<u64>,
-    optimizer: &mut Optimizer<Cpu>,
-) -> Vec<f32> {
-    for step in steps {
-        network.begin_step(step).unwrap();
-        network.forward(5, &images(5, step)).unwrap();
-        network.loss(&labels(5), 0.1).unwrap();
-        network.backward().unwrap();
-        optimizer.step(network, 0.01).unwrap();
-    }
-    host(network.device(), network.params())
-}
-
 #[test]
 fn gradients_of_networks_on_tokens_match_finite_differences() {
     let norm = |values: &[f32]| values.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt();
@@ -398,7 +379,7 @@ fn networks_on_tokens_train_alike_on_any_number_of_threads_and_learn() {
         pool.install(|| {
             let mut network = network(8);
             let mut optimizer = Optimizer::try_new(&network, &OptimizerConfig::default()).unwrap();
-            train(&mut network, 0..4, &mut optimizer)
+            continue_training(&mut network, 0..4, &mut optimizer)
         })
     };
     let one = run(1);
@@ -422,7 +403,7 @@ fn networks_on_tokens_train_alike_on_any_number_of_threads_and_learn() {
 fn a_resumed_run_on_tokens_equals_an_unbroken_one() {
     let mut first = network(8);
     let mut optimizer = Optimizer::try_new(&first, &OptimizerConfig::default()).unwrap();
-    train(&mut first, 0..3, &mut optimizer);
+    continue_training(&mut first, 0..3, &mut optimizer);
     let mut tensors = first.export_parameters().unwrap();
     tensors.extend(first.export_states().unwrap());
     tensors.extend(optimizer.export(&first).unwrap());
@@ -431,7 +412,7 @@ fn a_resumed_run_on_tokens_equals_an_unbroken_one() {
     {
         assert!(tensors.iter().any(|tensor| tensor.name == name), "{name}");
     }
-    let unbroken = train(&mut first, 3..6, &mut optimizer);
+    let unbroken = continue_training(&mut first, 3..6, &mut optimizer);
     let mut again = network(8);
     again.initialize(99).unwrap();
     again.set_run_seed(5);
@@ -439,7 +420,7 @@ fn a_resumed_run_on_tokens_equals_an_unbroken_one() {
     again.import_states(&tensors).unwrap();
     let mut optimizer = Optimizer::try_new(&again, &OptimizerConfig::default()).unwrap();
     optimizer.import(&again, &tensors).unwrap();
-    assert_eq!(train(&mut again, 3..6, &mut optimizer), unbroken);
+    assert_eq!(continue_training(&mut again, 3..6, &mut optimizer), unbroken);
 }
 
 #[test]

@@ -26,6 +26,18 @@ impl ChannelSums {
         self.chunks
     }
 
+    /// Adds the two sums of each channel, from those of its chunks, to `target`.
+    pub(crate) fn add_two<L: Launcher>(
+        self,
+        device: &L,
+        partial: &Scratch<L>,
+        target: SpanMut<'_, L>,
+    ) -> Result<()> {
+        let (grid, totals) = (self.channel_grid::<L>(), None::<SpanMut<'_, L>>);
+        let Self { channels, chunks } = self;
+        launch!(device, "add_channel_sums_2", grid, partial.all(), target, totals, channels, chunks)
+    }
+
     /// The launch of a kernel that makes `sums` sums of each chunk.
     pub(crate) fn grid<L: Launcher>(self, sums: usize) -> Grid {
         let shared = sums * L::THREADS as usize * size_of::<f64>();

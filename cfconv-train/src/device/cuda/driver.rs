@@ -11,6 +11,7 @@ use cudarc::nvrtc::{CompileError, CompileOptions, compile_ptx_with_opts};
 use dfdx::shapes::{Shape, Unit};
 use dfdx::tensor::{Cache, Cuda, HasErr, Storage, Tensor};
 
+use super::argument_value::Value;
 use super::page_locked::PageLocked;
 use super::staging::Staging;
 use super::{Argument, Grid, KERNEL_NAMES, KERNEL_SOURCE, Launcher};
@@ -309,26 +310,7 @@ impl Memory for CudaDevice {
     }
 }
 
-/// An argument as the driver gets it.
-enum Value {
-    Pointer(CUdeviceptr),
-    U32(u32),
-    U64(u64),
-    F32(f32),
-}
-
-impl Value {
-    fn address(&mut self) -> *mut c_void {
-        match self {
-            Self::Pointer(value) => std::ptr::from_mut(value).cast(),
-            Self::U32(value) => std::ptr::from_mut(value).cast(),
-            Self::U64(value) => std::ptr::from_mut(value).cast(),
-            Self::F32(value) => std::ptr::from_mut(value).cast(),
-        }
-    }
-}
-
-fn value(argument: &mut Argument<'_, CudaDevice>) -> Value {
+fn value(argument: &mut Argument<'_, CudaDevice>) -> Value<CUdeviceptr> {
     let at = |pointer: CUdeviceptr, start: usize| {
         Value::Pointer(pointer + (start * size_of::<f32>()) as CUdeviceptr)
     };
@@ -360,7 +342,7 @@ impl Launcher for CudaDevice {
             return Err(failed("there is no such kernel".to_owned()));
         };
         self.shared.driver.bind_to_thread().map_err(|error| failed(error.to_string()))?;
-        let mut values: Vec<Value> = arguments.iter_mut().map(value).collect();
+        let mut values: Vec<_> = arguments.iter_mut().map(value).collect();
         let mut pointers: Vec<*mut c_void> = values.iter_mut().map(Value::address).collect();
         let [x, y, z] = grid.blocks;
         // SAFETY: arguments have the types of the kernel's parameters (the emulated device checks this for the same

@@ -7,6 +7,7 @@ use std::marker::PhantomData;
 use dfdx::shapes::{Shape, Unit};
 use dfdx::tensor::{HasErr, Storage, Tensor};
 
+use super::argument_value::Value;
 use super::{Argument, Grid, Launcher};
 use crate::device::error::{DeviceError, Result, check_len};
 use crate::device::memory::{IndexBuffer, Memory, Span, SpanMut};
@@ -170,25 +171,6 @@ impl<const THREADS: u32> Memory for EmulatedCuda<THREADS> {
     }
 }
 
-/// An argument as the kernel gets it.
-enum Value {
-    Pointer(*const u32),
-    U32(u32),
-    U64(u64),
-    F32(f32),
-}
-
-impl Value {
-    fn address(&mut self) -> *mut c_void {
-        match self {
-            Self::Pointer(value) => std::ptr::from_mut(value).cast(),
-            Self::U32(value) => std::ptr::from_mut(value).cast(),
-            Self::U64(value) => std::ptr::from_mut(value).cast(),
-            Self::F32(value) => std::ptr::from_mut(value).cast(),
-        }
-    }
-}
-
 impl<const THREADS: u32> Launcher for EmulatedCuda<THREADS> {
     const THREADS: u32 = {
         assert!(THREADS.is_power_of_two() && THREADS >= 32, "kernels count on whole warps and on halving");
@@ -214,7 +196,7 @@ impl<const THREADS: u32> Launcher for EmulatedCuda<THREADS> {
         if kinds != signature || arguments.len() != signature.len() {
             return Err(failed(format!("takes {signature}, got {} arguments, {kinds}", arguments.len())));
         }
-        let mut values: Vec<Value> = arguments.iter_mut().map(value).collect();
+        let mut values: Vec<_> = arguments.iter_mut().map(value).collect();
         let mut pointers: Vec<*mut c_void> = values.iter_mut().map(Value::address).collect();
         // SAFETY: the kernel has the parameters that `pointers` has values for; spans lie within buffers that live as
         // long as `arguments`, and what is written is borrowed mutably.
@@ -256,7 +238,7 @@ fn code<D: Memory>(argument: &Argument<'_, D>, parameter: char) -> char {
     }
 }
 
-fn value<const THREADS: u32>(argument: &mut Argument<'_, EmulatedCuda<THREADS>>) -> Value {
+fn value<const THREADS: u32>(argument: &mut Argument<'_, EmulatedCuda<THREADS>>) -> Value<*const u32> {
     match argument {
         Argument::Read(span) => Value::Pointer(span.buffer().pointer().wrapping_add(span.range().start)),
         Argument::Write(span) => {

@@ -8,6 +8,8 @@
 //!
 //! Kernels of an operation lie in `kernels/`, its host side in `cuda_kernel.rs` of its folder in [`nn`](crate::nn).
 
+#[cfg(any(feature = "cuda", all(feature = "cuda-emulation", cuda_emulator)))]
+mod argument_value;
 mod channel_sums;
 mod convolution;
 mod depthwise;

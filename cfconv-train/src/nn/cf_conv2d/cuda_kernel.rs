@@ -9,7 +9,7 @@ use std::ops::Range;
 use cfconv_core::SampledPositions;
 use cfconv_core::engine::{EngineBackend, EngineMemory, EnginePlan, PlannedMemory, PlannedWorkspace};
 use cfconv_fft::Complex;
-use cfconv_mlp::{KernelMlp, Parameterization};
+use cfconv_mlp::KernelMlp;
 
 use super::CfConv2dOp;
 use crate::device::cuda::{
@@ -365,11 +365,7 @@ fn planned_memory(
         // Mixed spectra and the columns of the inverse transform.
         memory.workspace.spectra = 3 * spectra(config.in_channels.max(config.out_channels), batch);
     }
-    let networks = match config.mlp.parameterization {
-        Parameterization::Hw => plan.grid.num_channel_pairs(),
-        Parameterization::HwCin => plan.grid.out_channels,
-        Parameterization::HwCinCout | Parameterization::SharedBasis => 1,
-    };
+    let networks = config.mlp.parameterization.num_networks(&plan.grid);
     let bias = if config.bias { config.out_channels } else { 0 };
     let parameters = plan.num_parameters() - bias;
     let runs = run_gradient_bytes(memory.workspace.values / complex, networks, parameters);

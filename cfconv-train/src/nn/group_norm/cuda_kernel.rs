@@ -2,7 +2,7 @@
 
 use super::{GroupNormOp, GroupNormSizes};
 use crate::device::cuda::{ChannelSums, Grid, Launcher, Scratch, count, launch};
-use crate::device::{Result, Span, SpanMut};
+use crate::device::{Result, Span};
 use crate::nn::{Backward, Forward};
 
 /// Rows of a chunk, at least.
@@ -54,17 +54,7 @@ impl<L: Launcher> GroupNormOp for L {
             batch,
             num_columns
         )?;
-        let absent: Option<SpanMut<'_, L>> = None;
-        launch!(
-            self,
-            "add_channel_sums_2",
-            sums.channel_grid::<L>(),
-            partial.all(),
-            grad_params,
-            absent,
-            channels,
-            sums.chunks()
-        )?;
+        sums.add_two(self, &partial, grad_params)?;
         // 2. With g = γ·dy: Σ g/n and Σ g·x̂/n over each group of each image.
         let Some(grad_input) = grad_input else { return Ok(()) };
         let mut partial = columns.partial(self)?;

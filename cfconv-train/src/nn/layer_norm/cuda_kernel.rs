@@ -2,7 +2,7 @@
 
 use super::{LayerNormOp, LayerNormSizes};
 use crate::device::cuda::{ChannelSums, Grid, Launcher, Scratch, count, launch};
-use crate::device::{Result, Span, SpanMut};
+use crate::device::{Result, Span};
 use crate::nn::{Backward, Forward};
 
 impl<L: Launcher> LayerNormOp for L {
@@ -42,17 +42,7 @@ impl<L: Launcher> LayerNormOp for L {
             partial.all_mut(),
             count(plane)
         )?;
-        let absent: Option<SpanMut<'_, L>> = None;
-        launch!(
-            self,
-            "add_channel_sums_2",
-            sums.channel_grid::<L>(),
-            partial.all(),
-            grad_params,
-            absent,
-            channels,
-            sums.chunks()
-        )?;
+        sums.add_two(self, &partial, grad_params)?;
         // 2. dx.
         let Some(grad_input) = grad_input else { return Ok(()) };
         launch!(

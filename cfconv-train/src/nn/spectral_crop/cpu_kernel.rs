@@ -147,19 +147,7 @@ fn hermitian_column<T: Real>(spectrum: &mut [T], row_len: usize, at: usize, batc
 mod tests {
     use super::*;
     use crate::nn::SpectralPoolSizes;
-    use crate::nn::testing::{assert_adjoint, noise};
-
-    const SIZES: [(usize, usize, usize, usize, usize); 9] = [
-        (1, 1, 1, 1, 1),
-        (4, 4, 2, 2, 17),
-        (8, 6, 4, 3, 2),
-        (7, 9, 4, 4, 5),
-        (9, 7, 5, 3, 16),
-        (6, 8, 6, 4, 1),
-        (5, 5, 1, 2, 3),
-        (16, 12, 8, 12, 2),
-        (13, 11, 12, 10, 1),
-    ];
+    use crate::nn::testing::{SPECTRAL_POOLS, assert_adjoint, noise};
 
     fn plan(
         (height, width, output_height, output_width, _): (usize, usize, usize, usize, usize),
@@ -170,7 +158,7 @@ mod tests {
 
     #[test]
     fn forward_equals_its_definition() {
-        for shape in SIZES {
+        for shape in SPECTRAL_POOLS {
             let (height, width, small_height, small_width, batch) = shape;
             let plan = plan(shape);
             let z = noise(1, plan.large.len(batch));
@@ -209,7 +197,7 @@ mod tests {
 
     #[test]
     fn adjoint_passes_dot_test() {
-        for shape in SIZES {
+        for shape in SPECTRAL_POOLS {
             let (plan, batch) = (plan(shape), shape.4);
             let lens = (plan.large.len(batch), plan.small.len(batch));
             assert_adjoint(&shape, batch, lens, |io| plan.forward(io), |io| plan.adjoint(io));

@@ -151,20 +151,8 @@ impl<T: Real> SpectralPool<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nn::testing::{assert_adjoint, noise};
+    use crate::nn::testing::{SPECTRAL_POOLS, assert_adjoint, noise};
     use std::f64::consts::TAU;
-
-    const SIZES: [(usize, usize, usize, usize, usize); 9] = [
-        (1, 1, 1, 1, 1),
-        (4, 4, 2, 2, 17),
-        (8, 6, 4, 3, 2),
-        (7, 9, 4, 4, 5),
-        (9, 7, 5, 3, 16),
-        (6, 8, 6, 4, 1),
-        (5, 5, 1, 2, 3),
-        (16, 12, 8, 12, 2),
-        (13, 11, 12, 10, 1),
-    ];
 
     fn pool(
         (height, width, output_height, output_width, _): (usize, usize, usize, usize, usize),
@@ -209,7 +197,7 @@ mod tests {
 
     #[test]
     fn forward_equals_its_definition() {
-        for shape in SIZES {
+        for shape in SPECTRAL_POOLS {
             let (height, width, output_height, output_width, batch) = shape;
             let pool = pool(shape);
             let x = noise(1, 2 * height * width * batch);
@@ -234,7 +222,7 @@ mod tests {
 
     #[test]
     fn adjoint_passes_dot_test() {
-        for shape in SIZES {
+        for shape in SPECTRAL_POOLS {
             let (height, width, output_height, output_width, batch) = shape;
             let pool = pool(shape);
             let lens = (2 * height * width * batch, 2 * output_height * output_width * batch);

@@ -17,13 +17,18 @@ pub(crate) fn network<D: Device>(device: &D, text: &str) -> Network<D> {
     network
 }
 
+/// One of three classes for each image.
+pub(crate) fn labels(batch: usize) -> Vec<u32> {
+    (0..batch).map(|image| (image * 2 % 3) as u32).collect()
+}
+
 /// Step `step` on batch `batch`, without an optimiser; the loss.
 fn step_on<D: Device>(network: &mut Network<D>, step: u64, batch: u64) -> f64 {
-    let labels: Vec<u32> = (0..BATCH).map(|image| (image * 2 % 3) as u32).collect();
-    let images: Vec<f32> = noise(batch, 2 * 9 * 6 * BATCH).iter().map(|x| 3.0 * x).collect();
+    let InputShape { channels, height, width } = network.plan().input();
+    let images: Vec<f32> = noise(batch, channels * height * width * BATCH).iter().map(|x| 3.0 * x).collect();
     network.begin_step(step).unwrap();
     network.forward(BATCH, &images).unwrap();
-    let loss = network.loss(&labels, 0.1).unwrap();
+    let loss = network.loss(&labels(BATCH), 0.1).unwrap();
     network.backward().unwrap();
     loss.mean()
 }
@@ -31,6 +36,19 @@ fn step_on<D: Device>(network: &mut Network<D>, step: u64, batch: u64) -> f64 {
 /// The first step without an optimiser; the loss.
 pub(crate) fn first_step<D: Device>(network: &mut Network<D>) -> f64 {
     step_on(network, 0, 0)
+}
+
+/// Parameters after some steps, each on a batch of its own.
+pub(crate) fn continue_training<D: Device>(
+    network: &mut Network<D>,
+    steps: std::ops::Range<u64>,
+    optimizer: &mut Optimizer<D>,
+) -> Vec<f32> {
+    for step in steps {
+        step_on(network, step, step);
+        optimizer.step(network, 0.01).unwrap();
+    }
+    host(network.device(), network.params())
 }
 
 /// Losses of some steps of Adam that go through `batches` batches in turn, and the parameters after them.

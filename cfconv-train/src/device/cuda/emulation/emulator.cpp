@@ -1,8 +1,10 @@
 // Runs kernels on the host. The build script puts the kernels, and REGISTRY with a line for each, before this text.
 
+#include <csetjmp>
 #include <cstdint>
 #include <cstring>
 #include <limits>
+#include <memory>
 #include <string>
 #include <ucontext.h>
 #include <utility>
@@ -29,8 +31,8 @@ struct Factors {
 };
 
 struct Fiber {
-    ucontext_t context;
-    std::vector<char> stack;
+    jmp_buf place;
+    std::unique_ptr<char[]> stack;
     State state = State::Done;
     unsigned int thread = 0;
     // Of products with even and with odd numbers: a lane may be one product ahead of another.
@@ -43,7 +45,7 @@ struct Machine {
     std::vector<Fiber> fibers;
     std::vector<double> shared;
     size_t shared_words = 0;
-    ucontext_t scheduler;
+    jmp_buf scheduler;
     Fiber* current = nullptr;
     void (*call)(void**) = nullptr;
     void** arguments = nullptr;
@@ -52,27 +54,40 @@ struct Machine {
 
 thread_local Machine machine;
 
+// swapcontext would set the mask of signals, by a system call, at every switch.
+void leave_fiber(State state) {
+    machine.current->state = state;
+    if (_setjmp(machine.current->place) == 0) _longjmp(machine.scheduler, 1);
+}
+
+// Runs the kernel each time that `start` resumes the fiber.
 void fiber_main() {
-    machine.call(machine.arguments);
-    machine.current->state = State::Done;
-    // uc_link leads back to the scheduler.
+    for (;;) {
+        machine.call(machine.arguments);
+        leave_fiber(State::Done);
+    }
 }
 
 void resume(Fiber& fiber) {
     machine.current = &fiber;
     thread_index = {fiber.thread, 0, 0};
     fiber.state = State::Running;
-    swapcontext(&machine.scheduler, &fiber.context);
+    if (_setjmp(machine.scheduler) == 0) {
+        if (fiber.stack) _longjmp(fiber.place, 1);
+        // Without a value: pages that the kernel does not reach stay untouched.
+        fiber.stack.reset(new char[STACK_BYTES]);
+        ucontext_t beginning;
+        getcontext(&beginning);
+        beginning.uc_stack.ss_sp = fiber.stack.get();
+        beginning.uc_stack.ss_size = STACK_BYTES;
+        beginning.uc_link = nullptr;
+        makecontext(&beginning, fiber_main, 0);
+        setcontext(&beginning);
+    }
     machine.current = nullptr;
 }
 
 void start(Fiber& fiber, unsigned int thread) {
-    if (fiber.stack.empty()) fiber.stack.resize(STACK_BYTES);
-    getcontext(&fiber.context);
-    fiber.context.uc_stack.ss_sp = fiber.stack.data();
-    fiber.context.uc_stack.ss_size = fiber.stack.size();
-    fiber.context.uc_link = &machine.scheduler;
-    makecontext(&fiber.context, fiber_main, 0);
     fiber.thread = thread;
     fiber.products = 0;
     resume(fiber);
@@ -180,9 +195,7 @@ void barrier() {
         machine.error = "some threads of a block reached a barrier that others did not";
         return;
     }
-    Fiber* fiber = machine.current;
-    fiber->state = State::Waiting;
-    swapcontext(&fiber->context, &machine.scheduler);
+    leave_fiber(State::Waiting);
 }
 
 // The product of a warp, from the factors that its lanes hold (tensor_cores.cuh says which).
@@ -195,8 +208,7 @@ void multiply_in_warp(float* sums, const unsigned int* a, const unsigned int* b)
     const unsigned int turn = fiber->products++ % 2;
     std::memcpy(fiber->factors[turn].a, a, sizeof fiber->factors[turn].a);
     std::memcpy(fiber->factors[turn].b, b, sizeof fiber->factors[turn].b);
-    fiber->state = State::AtProduct;
-    swapcontext(&fiber->context, &machine.scheduler);
+    leave_fiber(State::AtProduct);
     // Fibers may be numbered from the last thread to the first.
     const unsigned int place = static_cast<unsigned int>(fiber - machine.fibers.data()), first = place / WARP * WARP;
     const bool reversed = machine.fibers[first].thread % WARP != 0;
@@ -243,5 +255,7 @@ extern "C" const char* cfconv_emulated_launch(const char* name, const unsigned i
             }
         }
     }
+    // Fibers that wait for what will never come are not the next kernel's.
+    if (machine.error) machine.fibers.clear();
     return machine.error;
 }
