@@ -59,6 +59,15 @@ const STEPS: &[Step] = &[
         ],
         &[],
     ),
+    // The part that drives a graphics card; `ci-check` is dfdx's word for "without a CUDA toolkit".
+    cargo(
+        "card lints",
+        &[
+            &["clippy", "--locked", "--package", "cfconv-train", "--package", "cfconv-bench", "--bins"],
+            &["--features", "cfconv-train/cuda,cfconv-bench/cuda,dfdx/ci-check", "--", "-D", "warnings"],
+        ],
+        &[],
+    ),
     // In a folder of its own: the results of real runs are kept.
     cargo(
         "small run",
