@@ -213,6 +213,28 @@ pub fn load_image(path: &Path, size: usize, resize: ResizePolicy) -> Result<Vec<
     Ok(output)
 }
 
+/// Writes an image of a data set as a PNG file; [`load_image`] at its size gives the same bytes.
+///
+/// # Shapes
+/// `image`: `[3, size, size]` bytes.
+///
+/// # Errors
+/// [`DataError::LengthMismatch`] for another number of bytes, [`DataError::Write`] if the file cannot be written.
+pub fn save_image(path: &Path, image: &[u8], size: usize) -> Result<()> {
+    let plane = size * size;
+    if image.len() != CHANNELS * plane {
+        let (expected, got) = (CHANNELS * plane, image.len());
+        return Err(DataError::LengthMismatch { op: "save_image", operand: "image", expected, got });
+    }
+    let pixel = |x: u32, y: u32| {
+        let at = y as usize * size + x as usize;
+        image::Rgb(std::array::from_fn(|channel| image[channel * plane + at]))
+    };
+    RgbImage::from_fn(size as u32, size as u32, pixel)
+        .save_with_format(path, ImageFormat::Png)
+        .map_err(|error| DataError::Write { path: path.into(), source: std::io::Error::other(error) })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -234,6 +256,17 @@ mod tests {
         }
         let trailing = [bytes, vec![0; 100]].concat();
         assert!(JpegScan::new(&trailing).complete, "junk after the end is harmless");
+    }
+
+    #[test]
+    fn a_written_image_is_read_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("image");
+        let image: Vec<u8> = (0..27).map(|value| 9 * value).collect();
+        save_image(&path, &image, 3).unwrap();
+        assert_eq!(load_image(&path, 3, ResizePolicy::Crop).unwrap(), image);
+        assert!(matches!(save_image(&path, &image, 2), Err(DataError::LengthMismatch { .. })));
+        assert!(matches!(save_image(folder.path(), &image, 3), Err(DataError::Write { .. })));
     }
 
     #[test]

@@ -25,6 +25,15 @@ pub enum DataError {
         #[source]
         source: io::Error,
     },
+    /// The operating system refused to write something.
+    #[error("cannot write {path}")]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
     /// A file with the extension `.zip` is not a readable archive.
     #[error("{path} is not a readable zip archive")]
     Archive {

@@ -41,7 +41,7 @@ mod split;
 pub use batch::BatchAssembler;
 pub use config::{AugmentConfig, DataConfig, FillMode, MAX_SIZE, ResizePolicy};
 pub use dataset::{CHANNELS, Dataset, DatasetParts, Normalization};
-pub use decode::load_image;
+pub use decode::{load_image, save_image};
 pub use embedded::{EmbeddedConfig, EmbeddedTask, embedded_dataset};
 pub use error::{DataError, Result};
 pub use formats::expected_formats;

@@ -56,15 +56,16 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let json = tempfile::NamedTempFile::new()?;
     std::fs::write(json.path(), answer)?;
     let out = workspace::root().join(&args.out);
-    files::replace(&out, &drawing(&kernels::draw(json.path(), REACH)?))?;
+    let layers = kernels::read(json.path())?;
+    let layers = layers.iter().map(|layer| layer.draw(REACH)).collect::<Result<Vec<_>>>()?;
+    files::replace(&out, &drawing(&layers))?;
     eprintln!("written: {}", out.display());
     Ok(())
 }
 
 /// One column of kernels for each layer: taps on the left, magnitude on the right.
-fn drawing(pictures: &[Picture]) -> String {
-    let layers: Vec<&[Picture]> = pictures.chunk_by(|a, b| a.layer == b.layer).collect();
-    let rows = layers.iter().map(|layer| layer.len()).max().unwrap_or_default();
+fn drawing(layers: &[Vec<Picture>]) -> String {
+    let rows = layers.iter().map(Vec::len).max().unwrap_or_default();
     let column = 2 * SIDE + GAP;
     let width = 2 * MARGIN + layers.len() * (column + LAYER_GAP) - LAYER_GAP.min(layers.len() * LAYER_GAP);
     let height = HEAD + rows * (SIDE + GAP) - GAP.min(rows * GAP) + MARGIN;
@@ -102,14 +103,13 @@ mod tests {
 
     #[test]
     fn each_layer_is_a_column() {
-        let picture = |layer: &str| Picture {
-            layer: layer.to_owned(),
+        let picture = || Picture {
             in_channel: 0,
             out_channel: 0,
             spatial: "data:taps".to_owned(),
             magnitude: "data:magnitude".to_owned(),
         };
-        let svg = drawing(&[picture("layers.0"), picture("layers.0"), picture("layers.3")]);
+        let svg = drawing(&[vec![picture(), picture()], vec![picture()]]);
         assert_eq!((svg.matches("Layer ").count(), svg.matches("<image ").count()), (2, 6));
         assert!(svg.contains("viewBox=\"0 0 342 210\""), "{svg}");
         assert!(drawing(&[]).ends_with("</svg>\n"), "no layer, no picture, no failure");

@@ -15,6 +15,11 @@ pub(crate) fn percent(share: f64) -> String {
     format!("{:.1} %", 100.0 * share)
 }
 
+/// Writes a share on an axis: without the decimal where it is zero.
+pub(crate) fn axis_percent(share: f64) -> String {
+    percent(share).replace(".0 %", " %")
+}
+
 pub(crate) fn counted(count: usize, noun: &str) -> String {
     if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
 }
@@ -36,6 +41,19 @@ pub(crate) fn axis_number(x: f64) -> String {
     }
     let count = x.round() as u64;
     if count >= 1024 && count.is_power_of_two() { format!("2^{}", count.ilog2()) } else { thousands(count) }
+}
+
+/// Writes a number with as many digits as it needs, at most three.
+pub(crate) fn short(value: f64) -> String {
+    let rounded = |decimals: f64| ((value * decimals).round() / decimals).to_string();
+    match value.abs() {
+        0.0 => "0".to_owned(),
+        size if size >= 100.0 => rounded(1.0),
+        size if size >= 10.0 => rounded(10.0),
+        size if size >= 1.0 => rounded(100.0),
+        size if size >= 0.01 => rounded(1e3),
+        _ => format!("{value:.1e}").replace(".0e", "e"),
+    }
 }
 
 /// Writes the seconds of a long run in the unit that reads best.
@@ -68,7 +86,14 @@ mod tests {
         assert_eq!([0, 999, 1_000, 1_234_567].map(thousands), ["0", "999", "1,000", "1,234,567"]);
         assert_eq!([1.25, 42.0, 300.0, 7_200.0].map(duration), ["1.2 s", "42 s", "5 min", "2.0 h"]);
         assert_eq!(percent(0.853), "85.3 %");
+        assert_eq!([0.9, 0.925, 1.0].map(axis_percent), ["90 %", "92.5 %", "100 %"]);
         assert_eq!([16.0, 1_000.0, 4_096.000_000_1, 2.5].map(axis_number), ["16", "1,000", "2^12", "2.50"]);
+    }
+
+    #[test]
+    fn numbers_are_short() {
+        let numbers = [0.0, 0.001, 0.000_25, 0.25, 5.0, 1.234, 88.897, 1000.4].map(short);
+        assert_eq!(numbers, ["0", "1e-3", "2.5e-4", "0.25", "5", "1.23", "88.9", "1000"]);
     }
 
     #[test]

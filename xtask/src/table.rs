@@ -3,6 +3,31 @@
 use maud::{Markup, html};
 use serde::{Deserialize, Serialize};
 
+/// Longest text of a page's cell that stays on one line: a figure with its unit or deviation.
+const UNBROKEN: usize = 16;
+
+/// Shortest text that is read as words, which begin at the left.
+const WORDS: usize = 60;
+
+/// A cell of a page. An enumeration of figures breaks between them alone.
+fn html_cell(cell: &str) -> Markup {
+    let length = cell.chars().count();
+    let class = if length <= UNBROKEN { Some("figure") } else { (length >= WORDS).then_some("words") };
+    let parts: Vec<&str> = cell.split(", ").collect();
+    let breaks = length > UNBROKEN && parts.iter().all(|part| part.chars().count() <= UNBROKEN);
+    html! {
+        td class=[class] {
+            @if breaks {
+                @for (n, part) in parts.iter().enumerate() {
+                    span.figure { (part) @if n + 1 < parts.len() { "," } } " "
+                }
+            } @else {
+                (cell)
+            }
+        }
+    }
+}
+
 /// A row: the name in the first column, and the figures in the others.
 pub(crate) fn row(name: impl Into<String>, figures: impl IntoIterator<Item: Into<String>>) -> Vec<String> {
     std::iter::once(name.into()).chain(figures.into_iter().map(Into::into)).collect()
@@ -58,7 +83,7 @@ impl Table {
             @if !self.title.is_empty() { h3 { (self.title) } }
             div.wide { table {
                 tr { @for head in &self.heads { th { (head) } } }
-                @for row in &self.rows { tr { @for cell in row { td { (cell) } } } "\n" }
+                @for row in &self.rows { tr { @for cell in row { (html_cell(cell)) } } "\n" }
             } }
         }
     }
@@ -88,8 +113,16 @@ mod tests {
     fn html_has_a_title_only_where_the_table_has_one() {
         let table = Table::new(["x"], rows(&[&["a < b"]]));
         let html = table.html().into_string();
-        assert!(html.contains("<th>x</th>") && html.contains("<td>a &lt; b</td>"), "{html}");
+        assert!(html.contains("<th>x</th>") && html.contains("<td class=\"figure\">a &lt; b</td>"), "{html}");
         assert!(!html.contains("<h3>"));
+        let long = Table::new(["x"], rows(&[&["a name that may be broken"]])).html().into_string();
+        assert!(long.contains("<td>a name that"), "{long}");
+        let sizes = Table::new(["x"], rows(&[&["48: 85.3 %, 96: 84.9 %"]])).html().into_string();
+        let parts = "<span class=\"figure\">48: 85.3 %,</span> <span class=\"figure\">96: 84.9 %</span>";
+        assert!(sizes.contains(parts), "{sizes}");
+        let words =
+            Table::new(["x"], rows(&[&["many words for readers, ".repeat(4).trim()]])).html().into_string();
+        assert!(words.contains("<td class=\"words\">many"), "{words}");
         assert!(table.titled("T").html().into_string().contains("<h3>T</h3>"));
     }
 }

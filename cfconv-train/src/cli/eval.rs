@@ -8,12 +8,14 @@ use std::sync::Arc;
 use crate::checkpoint::{load_model, load_model_at};
 use crate::data::{DataConfig, Loader, Split, load_for_evaluation};
 use crate::device::Device;
-use crate::trainer::{Evaluation, evaluate};
+use crate::trainer::{Evaluation, evaluate_each};
 use anyhow::Context;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
+use super::confusion::Confusion;
 use super::device::DeviceArguments;
+use super::mistakes::{Mistake, Mistakes};
 use super::progress::LoadingBar;
 use super::{set_log_level, start_threads};
 
@@ -40,6 +42,14 @@ pub struct EvalArguments {
     /// Number of threads; 0 means one for each core.
     #[arg(long, value_name = "N", default_value_t = 0)]
     threads: usize,
+    /// Write the images that the network is most confidently wrong about into this folder, as PNG files in the size
+    /// that the network sees. Files of the same names are replaced.
+    #[arg(long, value_name = "DIR")]
+    mistakes: Option<PathBuf>,
+    /// With --mistakes: how many images at most.
+    #[arg(long, value_name = "N", requires = "mistakes", default_value_t = 12)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=1000))]
+    mistakes_count: u32,
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
@@ -73,6 +83,11 @@ struct Report<'a> {
     parameters: usize,
     skipped: usize,
     classes: Vec<ClassReport<'a>>,
+    /// Numbers of images: a row for each true class, a column for each predicted one. Absent for many classes.
+    confusion: Option<&'a [Vec<usize>]>,
+    /// The worst mistakes, if a folder was given for them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mistakes: Option<Vec<Mistake<'a>>>,
     model: &'a str,
     checkpoint: String,
     data: &'a str,
@@ -95,6 +110,8 @@ impl EvalArguments {
     pub(super) fn run_on<D: Device>(self, device: D) -> anyhow::Result<ExitCode> {
         set_log_level(self.json);
         start_threads(self.threads)?;
+        let count = self.mistakes_count as usize;
+        let mut mistakes = self.mistakes.map(|folder| Mistakes::try_new(folder, count)).transpose()?;
         let batch = self.batch_size as usize;
         let mut model = match self.size {
             Some(size) => load_model_at(device, &self.checkpoint, batch, size as usize)?,
@@ -113,10 +130,15 @@ impl EvalArguments {
         let dataset = Arc::new(dataset);
         let loader =
             Loader::evaluation(Arc::clone(&dataset), self.split.into(), batch, model.metadata.normalization)?;
-        let evaluation = evaluate(&mut model.network, &loader)
-            .with_context(|| format!("cannot evaluate {}", self.checkpoint.display()))?;
+        let mut confusion = Confusion::new(model.metadata.class_names.len());
+        let evaluation = evaluate_each(&mut model.network, &loader, |answer| {
+            confusion.iter_mut().for_each(|confusion| confusion.count(&answer));
+            mistakes.iter_mut().for_each(|mistakes| mistakes.count(answer));
+        })
+        .with_context(|| format!("cannot evaluate {}", self.checkpoint.display()))?;
         let skipped = dataset.skip_summary();
         let metadata = &model.metadata;
+        let mistakes = mistakes.map(|it| it.write(&dataset, &metadata.class_names)).transpose()?;
         let report = Report {
             accuracy: evaluation.score.accuracy,
             loss: evaluation.score.loss,
@@ -124,6 +146,8 @@ impl EvalArguments {
             parameters: metadata.parameters,
             skipped: skipped.total(),
             classes: classes(&metadata.class_names, &evaluation),
+            confusion: confusion.as_ref().map(Confusion::rows),
+            mistakes,
             model: &metadata.config.name,
             checkpoint: self.checkpoint.display().to_string(),
             data: dataset.origin(),
@@ -147,6 +171,10 @@ impl EvalArguments {
                 }
                 None => writeln!(out, "  {:<24}     no images", class.class)?,
             }
+        }
+        confusion.iter().try_for_each(|confusion| confusion.print(&mut out, &metadata.class_names))?;
+        for Mistake { file, image, class, predicted, probability } in report.mistakes.iter().flatten() {
+            writeln!(out, "{file}: {image} is {class}, predicted {predicted} {:.1} %", 100.0 * probability)?;
         }
         Ok(ExitCode::SUCCESS)
     }

@@ -28,7 +28,8 @@ pub(super) struct InspectArguments {
     /// Override any key of the configuration, as for `cfconv train`; repeatable.
     #[arg(long, value_name = "KEY=VALUE", conflicts_with = "checkpoint")]
     set: Vec<String>,
-    /// With --json: add this many kernels of each CF-Conv layer, in space and over frequency.
+    /// With --json: add this many kernels of each layer that convolves (CF-Conv layers, ordinary and depthwise
+    /// convolutions), in space and over frequency.
     #[arg(long, value_name = "N", requires = "checkpoint", requires = "json")]
     kernels: Option<usize>,
     /// Print one JSON object.

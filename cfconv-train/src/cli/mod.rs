@@ -5,12 +5,14 @@
 //! code 1 and one line that gives the failure and its causes. An interrupted training run writes its checkpoint and
 //! ends with exit code 130.
 
+mod confusion;
 mod cuda_program;
 mod device;
 mod eval;
 mod exit_code;
 mod export;
 mod inspect;
+mod mistakes;
 mod predict;
 mod progress;
 mod size;

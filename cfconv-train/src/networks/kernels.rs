@@ -1,22 +1,31 @@
 //! Learned kernels as pictures: in space and over frequencies.
 
+use cfconv_core::engine::TransferFunction;
 use cfconv_fft::{Complex, FftNorm, irfft2, rfft2};
 use ndarray::{Array2, ArrayView2};
 use serde::Serialize;
 
 use super::error::Result;
+use super::layers::PlannedTaps;
 use super::network::Network;
-use crate::device::Device;
+use super::plan::PlannedLayer;
+use crate::device::{Device, Span};
 
-/// Some kernels of one CF-Conv layer.
+/// Some kernels of one layer that convolves.
+///
+/// All are kernels k of true convolutions, y\[h\] = Σ k\[s\]·x\[h − s\], so that those of all kinds compare. The
+/// weights of `conv` and `depthwise-conv`, which multiply x\[h + s\], are therefore turned by half a turn.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct LayerKernels {
     /// The layer's place in the configuration.
     pub layer: String,
-    /// Rows of the torus that the kernels live on.
-    pub height: usize,
-    /// Its columns.
-    pub width: usize,
+    /// Its type in the configuration.
+    pub kind: &'static str,
+    /// Rows and columns in space: of the torus on which the kernels of a CF-Conv layer live, or of stored taps.
+    pub taps: [usize; 2],
+    /// Rows and columns of frequencies: those of the torus, or of the image that a layer with stored taps sees (of its
+    /// taps if they are more).
+    pub frequencies: [usize; 2],
     /// The kernels.
     pub pairs: Vec<PairKernel>,
 }
@@ -28,18 +37,19 @@ pub struct PairKernel {
     pub in_channel: usize,
     /// The output channel.
     pub out_channel: usize,
-    /// Its taps, `[height, width]`; the tap of offset zero is at `[height/2, width/2]`.
+    /// Its taps, rows and columns as [`LayerKernels::taps`] says; the tap of offset zero is at `[rows/2, columns/2]`.
     pub spatial: Vec<f32>,
-    /// The absolute values of its spectrum, `[height, width]`; frequency zero is at `[height/2, width/2]`.
+    /// The absolute values of its spectrum, rows and columns as [`LayerKernels::frequencies`] says; frequency zero is
+    /// at `[rows/2, columns/2]`.
     pub magnitude: Vec<f32>,
 }
 
 impl<D: Device> Network<D> {
-    /// The kernels of the current evaluation of up to `count` channel pairs of each CF-Conv layer, evenly spread over
-    /// the pairs.
+    /// The kernels of up to `count` channel pairs of each layer that convolves, evenly spread over the pairs. CF-Conv
+    /// layers give those of the current evaluation.
     ///
     /// # Errors
-    /// If no evaluation has begun.
+    /// If there is a CF-Conv layer and no evaluation has begun.
     ///
     /// # Examples
     /// ```
@@ -48,48 +58,98 @@ impl<D: Device> Network<D> {
     /// use cfconv_train::nn::KernelSource;
     ///
     /// let config: NetworkConfig = toml::from_str(
-    ///     "layers = [{ type = 'cf-conv', out_channels = 2 }, { type = 'global-avg-pool' }]",
+    ///     "layers = [
+    ///          { type = 'cf-conv', out_channels = 2 },
+    ///          { type = 'conv', out_channels = 2 },
+    ///          { type = 'global-avg-pool' },
+    ///      ]",
     /// )?;
     /// let input = InputShape { channels: 1, height: 8, width: 8 };
     /// let mut network = Network::try_new(Cpu::default(), &config, input, 2, 1)?;
     /// network.initialize(0)?;
     /// network.begin_evaluation(KernelSource::Configured)?;
     /// let kernels = network.kernels(1)?;
-    /// assert_eq!((kernels[0].layer.as_str(), kernels[0].pairs[0].spatial.len()), ("layers.0", 64));
+    /// assert_eq!((kernels[0].kind, kernels[0].taps, kernels[0].frequencies), ("cf-conv", [8, 8], [8, 8]));
+    /// assert_eq!((kernels[1].kind, kernels[1].taps, kernels[1].frequencies), ("conv", [3, 3], [8, 8]));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn kernels(&self, count: usize) -> Result<Vec<LayerKernels>> {
         let mut all = Vec::new();
         for layer in &self.layers {
-            let Some(cf_conv) = layer.cf_conv() else { continue };
-            let function =
-                cf_conv.transfer_function().map_err(|source| Self::layer_error(&layer.plan, source))?;
-            let grid = function.grid;
-            let pairs = grid.num_channel_pairs();
-            // The grid of a depthwise layer has one axis of channels, for both.
-            let depthwise = layer.plan.kernel.is_some_and(|kernel| kernel.depthwise);
-            let count = count.min(pairs);
-            let pair = |number: usize| {
-                let pair = number * pairs / count;
-                let spectrum: Array2<Complex<f32>> =
-                    Array2::from_shape_fn((grid.height, grid.half_width()), |(p, q)| {
-                        function.values[(p * grid.half_width() + q) * pairs + pair]
-                    });
-                let (in_channel, out_channel) = if depthwise {
-                    (pair, pair)
-                } else {
-                    (pair / grid.out_channels, pair % grid.out_channels)
-                };
-                picture(spectrum.view(), grid.width, in_channel, out_channel)
+            let kernels = match (layer.cf_conv(), layer.plan.taps) {
+                (Some(cf_conv), _) => {
+                    let function = cf_conv.transfer_function();
+                    let function = function.map_err(|source| Self::layer_error(&layer.plan, source))?;
+                    cf_conv_kernels(&layer.plan, &function, count)
+                }
+                (None, Some(taps)) => {
+                    let params = self.device.to_host(Span::new(&self.params, layer.plan.params.clone()))?;
+                    stored_kernels(&layer.plan, taps, &params, count)
+                }
+                (None, None) => continue,
             };
-            all.push(LayerKernels {
-                layer: layer.plan.name.clone(),
-                height: grid.height,
-                width: grid.width,
-                pairs: (0..count).map(pair).collect(),
-            });
+            all.push(kernels);
         }
         Ok(all)
+    }
+}
+
+/// Up to `count` numbers below `pairs`, evenly spread.
+fn spread(count: usize, pairs: usize) -> impl Iterator<Item = usize> {
+    let count = count.min(pairs);
+    (0..count).map(move |number| number * pairs / count)
+}
+
+/// Input and output channel of a pair; a depthwise layer has one axis of channels, for both.
+fn channels(pair: usize, out_channels: usize, depthwise: bool) -> (usize, usize) {
+    if depthwise { (pair, pair) } else { (pair / out_channels, pair % out_channels) }
+}
+
+fn cf_conv_kernels(plan: &PlannedLayer, function: &TransferFunction<f32>, count: usize) -> LayerKernels {
+    let grid = function.grid;
+    let pairs = grid.num_channel_pairs();
+    let depthwise = plan.kernel.is_some_and(|kernel| kernel.depthwise);
+    let one = |pair: usize| {
+        let spectrum: Array2<Complex<f32>> =
+            Array2::from_shape_fn((grid.height, grid.half_width()), |(p, q)| {
+                function.values[(p * grid.half_width() + q) * pairs + pair]
+            });
+        let (in_channel, out_channel) = channels(pair, grid.out_channels, depthwise);
+        picture(spectrum.view(), grid.width, in_channel, out_channel)
+    };
+    LayerKernels {
+        layer: plan.name.clone(),
+        kind: plan.kind,
+        taps: [grid.height, grid.width],
+        frequencies: [grid.height, grid.width],
+        pairs: spread(count, pairs).map(one).collect(),
+    }
+}
+
+/// Kernels whose taps begin the layer's parameters.
+fn stored_kernels(plan: &PlannedLayer, taps: PlannedTaps, params: &[f32], count: usize) -> LayerKernels {
+    let PlannedTaps { in_channels, out_channels, kernel_size: size, height, width, depthwise } = taps;
+    let frequencies = [height.max(size), width.max(size)];
+    let pairs = if depthwise { in_channels } else { in_channels * out_channels };
+    let one = |pair: usize| {
+        let (in_channel, out_channel) = channels(pair, out_channels, depthwise);
+        let place = if depthwise { pair } else { out_channel * in_channels + in_channel };
+        let weights = &params[place * size * size..][..size * size];
+        // Half a turn reverses rows and columns: all taps.
+        let spatial: Vec<f32> = weights.iter().rev().copied().collect();
+        let mut plane = Array2::zeros(frequencies);
+        for (at, &tap) in spatial.iter().enumerate() {
+            let offset = |place: usize, extent: usize| (place + extent - size / 2) % extent;
+            plane[[offset(at / size, frequencies[0]), offset(at % size, frequencies[1])]] = tap;
+        }
+        PairKernel { in_channel, out_channel, spatial, magnitude: magnitude(&plane) }
+    };
+    LayerKernels {
+        layer: plan.name.clone(),
+        kind: plan.kind,
+        taps: [size, size],
+        frequencies,
+        pairs: spread(count, pairs).map(one).collect(),
     }
 }
 
@@ -100,20 +160,25 @@ fn picture(
     in_channel: usize,
     out_channel: usize,
 ) -> PairKernel {
-    let fits = "the spectrum has the columns of this width";
-    let taps = irfft2(spectrum, width, FftNorm::Backward).expect(fits);
+    let taps =
+        irfft2(spectrum, width, FftNorm::Backward).expect("the spectrum has the columns of this width");
     // Transformed back it has lost the part that has no effect on real images.
-    let effective = rfft2(taps.view(), FftNorm::Backward).expect(fits);
-    let height = taps.nrows();
+    PairKernel { in_channel, out_channel, spatial: centred(&taps), magnitude: magnitude(&taps) }
+}
+
+/// The absolute values of the spectrum of taps whose origin is the first one; zero frequency in the middle.
+fn magnitude(taps: &Array2<f32>) -> Vec<f32> {
+    let (height, width) = taps.dim();
+    let spectrum = rfft2(taps.view(), FftNorm::Backward).expect("there are taps");
     let magnitude = Array2::from_shape_fn((height, width), |(p, q)| {
-        let value = if q < effective.ncols() {
-            effective[[p, q]]
+        let value = if q < spectrum.ncols() {
+            spectrum[[p, q]]
         } else {
-            effective[[(height - p) % height, width - q]]
+            spectrum[[(height - p) % height, width - q]]
         };
         value.norm()
     });
-    PairKernel { in_channel, out_channel, spatial: centred(&taps), magnitude: centred(&magnitude) }
+    centred(&magnitude)
 }
 
 /// Moves the origin to the middle.
@@ -128,6 +193,9 @@ fn centred(plane: &Array2<f32>) -> Vec<f32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::device::Cpu;
+    use crate::networks::{InputShape, NetworkConfig};
+    use crate::nn::KernelSource;
 
     #[test]
     fn a_shift_is_one_tap_beside_the_middle_and_flat_over_frequencies() {
@@ -157,5 +225,64 @@ mod tests {
             assert!((a - b).abs() < 1e-4 * a.max(1.0), "{a} {b}");
         }
         assert!((magnitude[(height / 2) * width + width / 2 + 2] - spectrum[[0, 2]].norm()).abs() < 1e-4);
+    }
+
+    /// A network of one convolution, its kernels, and its answer to a single bright pixel of channel `bright`.
+    fn convolve(layer: &str, input: InputShape, bright: usize) -> (LayerKernels, Vec<f32>) {
+        let text = format!("layers = [{layer}, {{ type = 'flatten' }}]");
+        let config: NetworkConfig = toml::from_str(&text).unwrap();
+        let outputs = input.height * input.width * 2;
+        let mut network = Network::try_new(Cpu::default(), &config, input, outputs, 1).unwrap();
+        network.initialize(3).unwrap();
+        network.begin_evaluation(KernelSource::Configured).unwrap();
+        let plane = input.height * input.width;
+        let mut image = vec![0.0; input.channels * plane];
+        image[bright * plane + (input.height / 2) * input.width + input.width / 2] = 1.0;
+        network.forward(1, &image).unwrap();
+        let output = network.logits().unwrap().to_vec();
+        (network.kernels(6).unwrap().remove(0), output)
+    }
+
+    /// Stored taps are what a layer makes of one bright pixel, as the kernels of CF-Conv layers are.
+    #[test]
+    fn stored_taps_are_the_answer_to_one_bright_pixel() {
+        let input = InputShape { channels: 2, height: 5, width: 7 };
+        for kind in [
+            "{ type = 'conv', out_channels = 2, bias = false }",
+            "{ type = 'depthwise-conv', bias = false }",
+            "{ type = 'conv', kernel_size = 5, out_channels = 2 }",
+        ] {
+            for bright in 0..2 {
+                let (kernels, output) = convolve(kind, input, bright);
+                let [size, _] = kernels.taps;
+                assert_eq!(kernels.frequencies, [5, 7]);
+                let from_bright = kernels.pairs.iter().filter(|pair| pair.in_channel == bright);
+                let mut found = 0;
+                for pair in from_bright {
+                    found += 1;
+                    for (at, &tap) in pair.spatial.iter().enumerate() {
+                        let (row, column) = (at / size + 2 - size / 2, at % size + 3 - size / 2);
+                        assert_eq!(output[pair.out_channel * 35 + row * 7 + column], tap, "{kind}, {at}");
+                    }
+                    let energy = |values: &[f32]| values.iter().map(|value| value * value).sum::<f32>();
+                    let (space, frequencies) = (energy(&pair.spatial), energy(&pair.magnitude) / 35.0);
+                    assert!((frequencies - space).abs() < 1e-4 * space, "{kind}: {space} {frequencies}");
+                    let sum: f32 = pair.spatial.iter().sum();
+                    let zero = pair.magnitude[2 * 7 + 3];
+                    assert!(
+                        (zero - sum.abs()).abs() < 1e-4,
+                        "{kind}: {zero} at zero frequency, taps sum to {sum}"
+                    );
+                }
+                assert!(found > 0, "{kind}");
+            }
+        }
+    }
+
+    #[test]
+    fn taps_that_are_more_than_the_image_have_frequencies_of_their_own() {
+        let input = InputShape { channels: 1, height: 1, width: 4 };
+        let (kernels, _) = convolve("{ type = 'conv', out_channels = 2 }", input, 0);
+        assert_eq!((kernels.taps, kernels.frequencies), ([3, 3], [3, 4]));
     }
 }

@@ -10,7 +10,8 @@ use super::config::NetworkConfig;
 use super::error::{NetworkError, Result};
 use super::layers::structure::{FlattenLayerConfig, ResidualLayerConfig};
 use super::layers::{
-    Context, LayerConfig, LayerName, LayerPlan, Param, Planned, PlannedKernel, PlannedOp, RunningBlock,
+    Context, LayerConfig, LayerName, LayerPlan, Param, Planned, PlannedKernel, PlannedOp, PlannedTaps,
+    RunningBlock,
 };
 use super::memory_plan::MemoryPlan;
 use super::shape::{InputShape, Shape};
@@ -88,6 +89,7 @@ pub(super) struct PlannedLayer {
     /// What lies there, one after the other.
     pub(super) running_blocks: Vec<RunningBlock>,
     pub(super) kernel: Option<PlannedKernel>,
+    pub(super) taps: Option<PlannedTaps>,
 }
 
 impl PlannedLayer {
@@ -344,7 +346,7 @@ impl Planner<'_> {
 
     /// Gives a planned layer its place behind the last one.
     fn push(&mut self, name: LayerName<'_>, planned: Planned<Step<PlannedOp>>, input: ValueId) -> Value {
-        let Planned { op: step, output: shape, params, running, kernel } = planned;
+        let Planned { op: step, output: shape, params, running, kernel, taps } = planned;
         let first = self.num_parameters;
         for param in &params {
             let start = self.num_parameters;
@@ -372,6 +374,7 @@ impl Planner<'_> {
             running: running_range,
             running_blocks: running,
             kernel,
+            taps,
         });
         let kernel_bytes = kernel.map_or(0, |kernel| kernel.num_positions * size_of::<Complex<f32>>());
         let state_bytes = kernel_bytes + running_len * size_of::<f32>();

@@ -15,6 +15,19 @@ pub struct ClassCount {
     pub correct: usize,
 }
 
+/// What a network answers for one image.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Answer {
+    /// The image's place in the data set.
+    pub image: usize,
+    /// Its class.
+    pub label: usize,
+    /// The likeliest class; of equally likely ones the first.
+    pub predicted: usize,
+    /// The probability that the network gives to `predicted`; not a number if its logits are not finite.
+    pub probability: f64,
+}
+
 /// The result of an evaluation.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Evaluation {
@@ -31,6 +44,18 @@ pub struct Evaluation {
 /// # Errors
 /// What the network reports.
 pub fn evaluate<D: Device>(network: &mut Network<D>, loader: &Loader) -> Result<Evaluation> {
+    evaluate_each(network, loader, |_| ())
+}
+
+/// As [`evaluate`], and hands on the answer for each image, in the order of `loader`.
+///
+/// # Errors
+/// What the network reports.
+pub fn evaluate_each<D: Device>(
+    network: &mut Network<D>,
+    loader: &Loader,
+    mut hand_on: impl FnMut(Answer),
+) -> Result<Evaluation> {
     let classes = network.plan().classes();
     let mut counts = vec![ClassCount::default(); classes];
     let mut loss = 0.0;
@@ -38,12 +63,16 @@ pub fn evaluate<D: Device>(network: &mut Network<D>, loader: &Loader) -> Result<
     while let Some(batch) = batches.next() {
         network.forward(batch.len(), &batch.images)?;
         let logits = network.logits()?;
-        for (image, &label) in batch.labels.iter().enumerate() {
-            let row = Column { logits: &logits, batch: batch.len(), image };
-            loss += row.cross_entropy(label as usize, classes);
-            let count = &mut counts[label as usize];
+        for (column, (&label, &image)) in batch.labels.iter().zip(&batch.indices).enumerate() {
+            let row = Column { logits: &logits, batch: batch.len(), image: column };
+            let label = label as usize;
+            loss += row.cross_entropy(label, classes);
+            let predicted = row.likeliest(classes);
+            let count = &mut counts[label];
             count.images += 1;
-            count.correct += usize::from(row.likeliest(classes) == label as usize);
+            count.correct += usize::from(predicted == label);
+            let probability = (-row.cross_entropy(predicted, classes)).exp();
+            hand_on(Answer { image, label, predicted, probability });
         }
         batches.recycle(batch);
     }

@@ -12,7 +12,7 @@ mod run;
 mod summary;
 
 pub use error::{Result, TrainError};
-pub use evaluate::{ClassCount, Evaluation, evaluate, probabilities};
+pub use evaluate::{Answer, ClassCount, Evaluation, evaluate, evaluate_each, probabilities};
 pub use observer::{Observer, Silent};
 pub use run::{Limits, Outcome, Trainer};
 pub use summary::Summary;

@@ -1,5 +1,7 @@
 //! Models: `eval`, `predict`, `inspect`.
 
+use cfconv_train::networks::TensorValues;
+
 use crate::common::{Workplace, cfconv, failure, json, read_json};
 
 #[test]
@@ -77,6 +79,7 @@ fn kernels_are_printed_in_space_and_over_frequencies() {
     let kernels = json(&inspect(&["--json", "--kernels", "3"]))["kernels"].clone();
     let layers: Vec<_> = kernels.as_array().unwrap().iter().map(|layer| layer["layer"].clone()).collect();
     assert_eq!(layers, ["layers.0", "layers.4"]);
+    assert_eq!((&kernels[1]["kind"], &kernels[1]["taps"]), (&"cf-conv".into(), &serde_json::json!([4, 4])));
     let pairs = kernels[1]["pairs"].as_array().unwrap();
     assert_eq!((pairs.len(), &pairs[1]["in_channel"], &pairs[1]["out_channel"]), (3, &1.into(), &2.into()));
     let values = |name: &str| -> Vec<f64> {
@@ -87,6 +90,126 @@ fn kernels_are_printed_in_space_and_over_frequencies() {
     let (space, frequencies) = (energy(&values("spatial")), energy(&values("magnitude")));
     assert!((frequencies / 16.0 - space).abs() < 1e-4 * space, "{space} {frequencies}");
     assert!(!inspect(&["--kernels", "3"]).status.success(), "without --json they would not be printed");
+}
+
+/// Turned by half a turn, kernels of ordinary convolutions are the weights in the file.
+#[test]
+fn kernels_of_ordinary_convolutions_are_printed_too() {
+    let place = Workplace::new();
+    let conv = "network.layers=[{type='conv',out_channels=4},{type='depthwise-conv',kernel_size=5},\
+                {type='global-avg-pool'},{type='linear'}]";
+    place.trained("run", &["--epochs", "1", "--set", conv, "--set", "average="]);
+    let best = place.path("run/best.safetensors");
+    let inspect = cfconv().args(["inspect", "--json", "--kernels", "3", "--checkpoint"]).arg(&best).output();
+    let kernels = json(&inspect.unwrap())["kernels"].clone();
+    let kinds: Vec<_> = kernels.as_array().unwrap().iter().map(|layer| layer["kind"].clone()).collect();
+    assert_eq!(kinds, ["conv", "depthwise-conv"]);
+    assert_eq!(kernels[0]["taps"], serde_json::json!([3, 3]));
+    assert_eq!(kernels[1]["taps"], serde_json::json!([5, 5]));
+    assert_eq!(kernels[1]["frequencies"], serde_json::json!([8, 8]), "the image has 8×8 pixels");
+    let pair = &kernels[0]["pairs"][1];
+    assert_eq!((&pair["in_channel"], &pair["out_channel"]), (&1.into(), &0.into()));
+    let spatial: Vec<f32> = serde_json::from_value(pair["spatial"].clone()).unwrap();
+    assert_eq!(pair["magnitude"].as_array().unwrap().len(), 64);
+    let tensors = cfconv_train::checkpoint::TensorFile::read(&best).unwrap().tensors().unwrap();
+    let weights = tensors.iter().find(|tensor| tensor.name.ends_with("layers.0.weight")).unwrap();
+    let TensorValues::F32(weights) = &weights.values else { panic!("weights are f32") };
+    let turned: Vec<f32> = weights[9..18].iter().rev().copied().collect();
+    assert_eq!(spatial, turned, "output channel 0, input channel 1");
+}
+
+#[test]
+fn mistakes_are_counted_by_class_and_the_worst_become_pictures() {
+    let place = Workplace::new();
+    place.trained("run", &["--epochs", "1"]);
+    let best = place.path("run/best.safetensors");
+    let folder = place.path("mistakes");
+    let eval =
+        |more: &[&str]| cfconv().args(["eval", "--checkpoint"]).arg(&best).args(more).output().unwrap();
+    let wanted = ["--mistakes", folder.to_str().unwrap(), "--mistakes-count", "3"];
+    let report = json(&eval(&[&["--json"], &wanted[..]].concat()));
+    let confusion: Vec<Vec<u64>> = serde_json::from_value(report["confusion"].clone()).unwrap();
+    assert_eq!((confusion.len(), confusion[0].len()), (12, 12));
+    assert_eq!(confusion.iter().flatten().sum::<u64>(), report["images"].as_u64().unwrap());
+    let right: u64 = (0..12).map(|class| confusion[class][class]).sum();
+    let (images, accuracy) = (report["images"].as_f64().unwrap(), report["accuracy"].as_f64().unwrap());
+    assert!((right as f64 / images - accuracy).abs() < 1e-12, "{right} of {images}: {accuracy}");
+    for (class, row) in report["classes"].as_array().unwrap().iter().zip(&confusion) {
+        assert_eq!(class["images"], row.iter().sum::<u64>(), "rows are true classes");
+    }
+
+    let mistakes = report["mistakes"].as_array().unwrap();
+    assert_eq!(mistakes.len(), 3);
+    let probability = |mistake: &serde_json::Value| mistake["probability"].as_f64().unwrap();
+    assert!(mistakes.windows(2).all(|pair| probability(&pair[0]) >= probability(&pair[1])));
+    for mistake in mistakes {
+        assert_ne!(mistake["class"], mistake["predicted"]);
+        assert!(mistake["image"].as_str().unwrap().starts_with("embedded/"), "{mistake}");
+        let picture = folder.join(mistake["file"].as_str().unwrap());
+        assert_eq!(image::open(&picture).unwrap().into_rgb8().dimensions(), (8, 8));
+        // The picture is what the network saw: it makes the same mistake again.
+        let again = cfconv().args(["predict", "--json", "--checkpoint"]).arg(&best).arg(&picture).output();
+        let again = json(&again.unwrap());
+        assert_eq!(again[0]["class"], mistake["predicted"]);
+        let difference = again[0]["top"][0]["probability"].as_f64().unwrap() - probability(mistake);
+        assert!(difference.abs() < 1e-3, "{again} {mistake}");
+    }
+
+    let text = eval(&wanted);
+    let text = String::from_utf8(text.stdout).unwrap();
+    assert!(text.contains("confusion (rows: true class"), "{text}");
+    assert!(text.contains("mistake-03.png: embedded/") && !text.contains("mistake-04"), "{text}");
+    assert!(json(&eval(&["--json"]))["mistakes"].is_null(), "nobody asked for them");
+    let count_alone = eval(&["--mistakes-count", "3"]);
+    assert!(!count_alone.status.success(), "without a folder there is nowhere to write them");
+    let file = place.path("tiny.toml");
+    let message = failure(&eval(&["--mistakes", file.to_str().unwrap()]));
+    assert!(message.contains("cannot create the folder") && message.contains("tiny.toml"), "{message}");
+}
+
+/// Every key of the JSON that the program prints stands in the page about it.
+#[test]
+fn the_page_about_outputs_has_every_key() {
+    let place = Workplace::new();
+    place.trained("run", &["--epochs", "1"]);
+    let best = place.path("run/best.safetensors");
+    let mistakes = place.path("mistakes");
+    let eval = cfconv()
+        .args(["eval", "--json", "--checkpoint"])
+        .arg(&best)
+        .arg("--mistakes")
+        .arg(&mistakes)
+        .output();
+    let inspect = cfconv().args(["inspect", "--json", "--kernels", "1", "--checkpoint"]).arg(&best).output();
+    let picture = mistakes.join("mistake-01.png");
+    let predict = cfconv().args(["predict", "--json", "--checkpoint"]).arg(&best).arg(picture).output();
+    let page = std::fs::read_to_string(crate::common::repository().join("docs/outputs.md")).unwrap();
+    for (heading, output) in [("eval", eval), ("inspect", inspect), ("predict", predict)] {
+        let (_, section) = page.split_once(&format!("## `cfconv {heading} --json`")).unwrap();
+        let section = section.split("\n## ").next().unwrap();
+        let mut keys = Vec::new();
+        object_keys("", &json(&output.unwrap()), &mut keys);
+        assert!(keys.len() > 3, "{keys:?}");
+        let missing: Vec<_> = keys.iter().filter(|key| !section.contains(&format!("| `{key}` |"))).collect();
+        assert!(missing.is_empty(), "docs/outputs.md, {heading}: no row for {missing:?}");
+    }
+}
+
+/// The keys of objects with their paths, each once; the checkpoint's own metadata counts as one key.
+fn object_keys(path: &str, value: &serde_json::Value, keys: &mut Vec<String>) {
+    match value {
+        serde_json::Value::Object(fields) if path != "checkpoint." => {
+            for (name, value) in fields {
+                let key = format!("{path}{name}");
+                if !keys.contains(&key) {
+                    keys.push(key.clone());
+                }
+                object_keys(&format!("{key}."), value, keys);
+            }
+        }
+        serde_json::Value::Array(items) => items.iter().for_each(|item| object_keys(path, item, keys)),
+        _ => {}
+    }
 }
 
 /// The averages that the best model holds need no kernel state, so its file is the smaller one.

@@ -70,8 +70,12 @@ mod tests {
     fn page_holds_table_drawings_and_origin_and_refers_to_nothing() {
         let drawing = Drawing { file: "a.svg".to_owned(), svg: "<svg></svg>".to_owned() };
         let html = page(&report(), &[drawing]);
-        for part in ["<td>≥ 7×</td>", "<figure><svg>", "PyTorch 2.9.0, Python 3.12.1", "<h2>Scaling</h2>"]
-        {
+        for part in [
+            "<td class=\"figure\">≥ 7×</td>",
+            "<figure><svg>",
+            "PyTorch 2.9.0, Python 3.12.1",
+            "<h2>Scaling</h2>",
+        ] {
             assert!(html.contains(part), "{part}");
         }
         for outside in ["http://", "https://", "<script", "<link"] {

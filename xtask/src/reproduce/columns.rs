@@ -33,7 +33,8 @@ pub(crate) fn table(rows: &[Row]) -> Table {
     Table::new(columns.iter().map(|(head, _)| *head), rows.iter().map(line).collect())
 }
 
-fn accuracy(row: &Row) -> String {
+/// The accuracy with its deviation over the seeds.
+pub(crate) fn accuracy(row: &Row) -> String {
     match row.accuracy_std {
         Some(std) => format!("{} ± {:.1}", percent(row.accuracy), 100.0 * std),
         None => percent(row.accuracy),

@@ -36,6 +36,9 @@ pub(crate) struct Experiment {
     /// Whether the learned kernels are drawn.
     #[serde(default)]
     pub(crate) draw_kernels: bool,
+    /// Whether the report shows which classes networks confuse, and their worst mistakes.
+    #[serde(default)]
+    pub(crate) show_mistakes: bool,
     /// Whether a law is fitted to the numbers of positions that networks need.
     #[serde(default)]
     pub(crate) fit_positions_law: bool,

@@ -2,12 +2,13 @@
 
 use anyhow::Result;
 
-use super::experiment::PARAMETERS;
+use super::columns;
 use super::report::TrainingResults;
 use super::row::{self, Row, SeedRun};
 use super::run_folder::EpochPoint;
-use crate::number_text::{axis_number, mib, percent, thousands};
-use crate::plots::{self, Bar, PlotAxis, SERIES_COLOURS, Series, Spacing, distinct};
+use super::seeds::MeanStd;
+use crate::number_text::{axis_number, axis_percent, mib, short, thousands};
+use crate::plots::{self, Bar, Base, PlotAxis, SERIES_COLOURS, Series, Spacing, distinct};
 
 /// Draws an experiment: over its abscissa if it has one, else a bar for each network. Adds curves over sizes and
 /// epochs if the networks are few enough to tell apart.
@@ -30,36 +31,46 @@ type Measure = (&'static str, fn(&Row) -> Option<f64>, fn(&SeedRun) -> Option<f6
 const ACCURACY: &str = "Test accuracy";
 
 const MEASURES: &[Measure] = &[
-    (ACCURACY, |row| Some(row.accuracy), |run| run.summary.accuracy, percent),
-    ("Time per step", |row| Some(row.step_ms), |run| Some(run.summary.step_ms), |ms| format!("{ms:.1} ms")),
+    (ACCURACY, |row| Some(row.accuracy), |run| run.summary.accuracy, axis_percent),
+    (
+        "Time per step",
+        |row| Some(row.step_ms),
+        |run| Some(run.summary.step_ms),
+        |ms| format!("{} ms", short(ms)),
+    ),
     ("Peak memory", |row| row.peak_mib, |run| run.summary.peak_mib, mib),
     (
         "Shadow gap after the last epoch",
         |row| row.shadow_gap,
         |run| run.last(|point| point.shadow_gap),
-        |gap| format!("{gap:.3}"),
+        short,
     ),
     (
         "Share of positions refreshed in an epoch",
         |row| row.coverage,
         |run| run.last(|point| point.coverage),
-        percent,
+        axis_percent,
     ),
     ("Parameters", |row| Some(row.parameters as f64), |_| None, |count| thousands(count as u64)),
 ];
 
-/// One figure for each measure that some network has, with a bar for each network.
+/// One figure for each measure that some network has, with a bar for each network and its deviation over the seeds.
+/// Accuracies are close together and begin where they differ; bars of amounts begin at zero, as amounts do.
 fn compare(rows: &[Row]) -> Result<Vec<String>> {
     let mut drawings = Vec::new();
-    for (title, of_row, _, text) in MEASURES {
+    for (title, of_row, of_run, text) in MEASURES {
+        let is_accuracy = *title == ACCURACY;
+        let base = if is_accuracy { Base::NearValues } else { Base::Zero };
         let bar = |row: &Row| {
             let value = of_row(row)?;
-            let spread = row.accuracy_std.filter(|_| *title == ACCURACY);
-            Some(Bar { label: row.label.clone(), value, spread, text: text(value) })
+            let over_seeds: Vec<f64> = row.runs.iter().filter_map(of_run).collect();
+            let spread = MeanStd::of(&over_seeds).and_then(|value| value.std);
+            let text = if is_accuracy { columns::accuracy(row) } else { text(value) };
+            Some(Bar { label: row.label.clone(), value, spread, text })
         };
         let bars: Vec<_> = rows.iter().filter_map(bar).collect();
         if !bars.is_empty() {
-            drawings.push(plots::bars(title, &bars)?);
+            drawings.push(plots::bars(title, &bars, base, text)?);
         }
     }
     Ok(drawings)
@@ -68,10 +79,7 @@ fn compare(rows: &[Row]) -> Result<Vec<String>> {
 /// Lines over one axis of the experiment, one for each combination of everything else. A row whose place is not a
 /// number (all positions) becomes a level line.
 fn over_abscissa(rows: &[Row], abscissa: &str) -> Result<Vec<String>> {
-    let place = |row: &Row| match abscissa {
-        PARAMETERS => Some(row.parameters as f64),
-        _ => row.coordinates.get(abscissa).copied().flatten(),
-    };
+    let place = |row: &Row| row.place(abscissa);
     let ticks = distinct(rows.iter().filter_map(place));
     let (Some(&first), Some(&last)) = (ticks.first(), ticks.last()) else { return Ok(vec![]) };
     let spacing = if first > 0.0 && last >= 8.0 * first { Spacing::Logarithmic } else { Spacing::Linear };
@@ -128,10 +136,10 @@ fn over_sizes(rows: &[Row]) -> Result<Option<String>> {
     }
     let x_axis = PlotAxis {
         description: "rows and columns of test images",
-        ticks: Some(rows.iter().flat_map(|row| &row.sizes).map(|point| point.size as f64).collect()),
+        ticks: Some(distinct(rows.iter().flat_map(|row| &row.sizes).map(|point| point.size as f64))),
         ..PlotAxis::plain(Spacing::Linear, &axis_number)
     };
-    let y_axis = PlotAxis::plain(Spacing::Linear, &percent);
+    let y_axis = PlotAxis::plain(Spacing::Linear, &axis_percent);
     plots::lines("Test accuracy over image size", &x_axis, &y_axis, &series).map(Some)
 }
 
@@ -149,7 +157,7 @@ fn over_epochs(rows: &[Row]) -> Result<Vec<String>> {
     };
     let mut drawings = Vec::new();
     for (title, series, text) in [
-        ("Accuracy: validation, and training (faint)", &accuracy, &percent as &dyn Fn(f64) -> String),
+        ("Accuracy: validation, and training (faint)", &accuracy, &axis_percent as &dyn Fn(f64) -> String),
         ("Loss: validation, and training (faint)", &loss, &loss_text),
     ] {
         if series.iter().any(|series| !series.lines.is_empty() || !series.faint.is_empty()) {
@@ -187,7 +195,9 @@ mod tests {
         let drawings = draw(&trained(&[0.7, 0.8])).unwrap();
         // Six measures, and accuracy and loss over the epochs.
         assert_eq!(drawings.len(), 8);
-        assert!(drawings[0].contains("75.0 %"));
+        assert!(drawings[0].contains("75.0 % ± 7.1") && drawings[0].contains("v8"), "with a whisker");
+        assert!(drawings[0].contains("the axis begins at"), "accuracies are close together");
+        assert!(!drawings[1].contains("the axis begins at"), "times begin at zero");
     }
 
     #[test]

@@ -4,8 +4,10 @@ use anyhow::Result;
 use maud::{Markup, html};
 use serde_json::Value;
 
+use super::answers::{Mistake, NetworkAnswers};
 use super::figures;
-use super::kernels::NetworkKernels;
+use super::in_words;
+use super::kernels::{LayerPictures, NetworkPictures};
 use super::positions_law::{Cell, PositionsLaw};
 use super::report::{self, Results, Section, TrainingResults};
 use super::row::Row;
@@ -57,18 +59,21 @@ fn section(section: &Section) -> Result<Markup> {
     Ok(html! {
         p { (intro.about) }
         p { strong { (intro.question) } }
-        @if let Some(paper) = &intro.paper { p { "The paper: " (paper) } }
         @if section.scale == Scale::Smoke {
             p.note {
                 "Smoke scale: a few steps, which show that everything runs. The figures mean nothing."
             }
+        } @else if let Results::Trainings(trained) = &section.results {
+            p.outcome { (in_words::paragraph(trained)) }
         }
+        @if let Some(paper) = &intro.paper { p { "The paper: " (paper) } }
         @for table in section.tables() { (table.html()) }
         (page::figures(&drawings))
         @if let Results::Trainings(trained) = &section.results {
             (signatures(&trained.rows))
             @for law in &trained.positions_laws { (positions_law(law)) }
-            @for network in &trained.kernels { (kernels(network)) }
+            (answers(&trained.answers))
+            (kernels(&trained.kernels))
         }
         (page::facts(&facts))
         @if let Results::Trainings(trained) = &section.results { (configurations(trained)) }
@@ -115,20 +120,108 @@ fn positions_law(law: &PositionsLaw) -> Markup {
     }
 }
 
-fn kernels(network: &NetworkKernels) -> Markup {
+/// Confusion matrices and worst mistakes, a block for each network.
+fn answers(answers: &[NetworkAnswers]) -> Markup {
     html! {
-        h3 {
-            "Kernels of " (network.label) ": the middle of the kernel in space (blue below zero, red above), and its magnitude over frequency (zero frequency in the middle)"
-        }
-        div.kernels {
-            @for picture in &network.pictures {
-                @let name =
-                    format!("{}, channel {} to {}", picture.layer, picture.in_channel, picture.out_channel);
-                figure.kernel {
-                    img src=(picture.spatial) alt={ "taps of " (name) };
-                    img src=(picture.magnitude) alt={ "spectrum of " (name) };
-                    figcaption { (name) }
+        @if !answers.is_empty() {
+            h3 { "Which classes are confused, and the worst mistakes" }
+            p.quiet {
+                "Test images, networks of the first seed. A row holds the images of a class, a column those that the \
+                 network takes for a class. Each number's colour is its share of the row. Below are the images that \
+                 the network is most confidently wrong about."
+            }
+            div.answers {
+                @for network in answers {
+                    article {
+                        h4 { (network.label) }
+                        @if let Some(counts) = &network.confusion { (confusion(&network.classes, counts)) }
+                        div.mistakes { @for mistake in &network.mistakes { (mistake_picture(mistake)) } }
+                    }
                 }
+            }
+        }
+    }
+}
+
+/// The counts as a table, right answers in one colour and wrong ones in another.
+fn confusion(classes: &[String], counts: &[Vec<u64>]) -> Markup {
+    let cell = |(row, column, count): (usize, usize, u64)| {
+        let of_class: u64 = counts[row].iter().sum();
+        // A full colour would swallow the number.
+        let share = (60.0 * count as f64 / of_class.max(1) as f64).ceil();
+        html! {
+            @if count == 0 {
+                td {}
+            } @else {
+                td class=(if row == column { "right" } else { "wrong" }) style={ "--share: " (share) "%" } { (count) }
+            }
+        }
+    };
+    html! {
+        div.wide { table.confusion {
+            tr { th { "true class" } @for class in classes { th scope="col" { span { (class) } } } }
+            @for (row, (class, line)) in classes.iter().zip(counts).enumerate() {
+                tr {
+                    th scope="row" { (class) }
+                    @for (column, &count) in line.iter().enumerate() { (cell((row, column, count))) }
+                }
+                "\n"
+            }
+        } }
+    }
+}
+
+fn mistake_picture(mistake: &Mistake) -> Markup {
+    let Mistake { picture, image, class, predicted, probability } = mistake;
+    let share = format!("{:.0} %", 100.0 * probability);
+    html! {
+        figure.mistake {
+            img src=(picture) alt={ "An image of class " (class) } title=(image);
+            figcaption { (class) ", said " (predicted) " " (share) }
+        }
+    }
+}
+
+/// Learned kernels, layer by layer, those of all networks beside each other.
+fn kernels(layers: &[LayerPictures]) -> Markup {
+    html! {
+        @if !layers.is_empty() {
+            h3 { "Learned kernels" }
+            p.quiet {
+                "Networks of the first seed, some pairs of channels of each layer. Above is the middle of the kernel \
+                 in space, blue below zero and red above. Below is its magnitude over frequency, with zero frequency \
+                 in the middle. In one layer, all kernels show the same number of taps; each has its own colours."
+            }
+        }
+        @for (layer, LayerPictures { reach, networks }) in layers.iter().enumerate() {
+            @let side = 2 * reach + 1;
+            section.layer {
+                p { strong { "Layer " (layer + 1) } ": " (side) "×" (side) " taps around the middle, and frequencies" }
+                div.kernels {
+                    @for network in networks {
+                        div.kernel-strip {
+                            p { (network.label) " " span.quiet { "(" (network.kind) ")" } }
+                            @for spatial in [true, false] {
+                                (kernel_row(network, spatial))
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The kernels of a network's layer in space or over frequency.
+fn kernel_row(network: &NetworkPictures, spatial: bool) -> Markup {
+    let what = if spatial { "taps" } else { "spectrum" };
+    html! {
+        div {
+            @for picture in &network.pictures {
+                @let source = if spatial { &picture.spatial } else { &picture.magnitude };
+                @let (from, to) = (picture.in_channel, picture.out_channel);
+                @let name = format!("{what} of {}, channel {from} to {to}", network.layer);
+                img src=(source) alt=(name) title=(name);
             }
         }
     }
@@ -147,6 +240,7 @@ fn configurations(trained: &TrainingResults) -> Markup {
 
 #[cfg(test)]
 mod tests {
+    use super::super::kernels::Picture;
     use super::super::report::tests::{section, trained, trained_section};
     use super::super::study::{Line, StudyResults};
     use super::*;
@@ -169,6 +263,66 @@ mod tests {
         for outside in ["http://", "https://", "<script", "<link", "@import", "url("] {
             assert!(!without_namespace.contains(outside), "the page refers to {outside}");
         }
+    }
+
+    #[test]
+    fn the_outcome_in_words_stands_at_the_head() {
+        let html = page(&json!({ "experiments": { "embedded": trained_section(&[0.7]) } })).unwrap();
+        let (words, table) = (html.find("“CF-Conv &lt;1&gt;” classifies 70.0 %"), html.find("<table>"));
+        assert!(words.is_some() && words < table, "{words:?} {table:?}");
+    }
+
+    #[test]
+    fn mistakes_are_a_heat_table_and_captioned_pictures() {
+        let mistake = Mistake {
+            picture: "data:image".to_owned(),
+            image: "dog/<1>.png".to_owned(),
+            class: "Dog".to_owned(),
+            predicted: "Cat".to_owned(),
+            probability: 0.978,
+        };
+        let network = NetworkAnswers {
+            model: "cfconv".to_owned(),
+            label: "CF-Conv".to_owned(),
+            classes: vec!["Cat".to_owned(), "Dog".to_owned()],
+            confusion: Some(vec![vec![3, 1], vec![0, 5]]),
+            mistakes: vec![mistake],
+        };
+        let html = answers(std::slice::from_ref(&network)).into_string();
+        assert!(
+            html.contains("Dog, said Cat 98 %") && html.contains("title=\"dog/&lt;1&gt;.png\""),
+            "{html}"
+        );
+        assert!(html.contains("<td class=\"right\" style=\"--share: 45%\">3</td>"), "{html}");
+        assert!(html.contains("<td class=\"wrong\" style=\"--share: 15%\">1</td>"), "{html}");
+        assert_eq!(html.matches("<td></td>").count(), 1, "a zero is an empty cell");
+        let without = NetworkAnswers { confusion: None, ..network };
+        assert!(!answers(&[without]).into_string().contains("<table"), "too many classes");
+        assert_eq!(answers(&[]).into_string(), "");
+    }
+
+    #[test]
+    fn kernels_stand_layer_by_layer_with_a_caption_for_each_layer() {
+        let picture = |spatial: &str| Picture {
+            in_channel: 0,
+            out_channel: 1,
+            spatial: spatial.to_owned(),
+            magnitude: "data:magnitude".to_owned(),
+        };
+        let network = |kind: &str| NetworkPictures {
+            model: "m".to_owned(),
+            label: "a network".to_owned(),
+            layer: "layers.0".to_owned(),
+            kind: kind.to_owned(),
+            pictures: vec![picture("data:taps"), picture("data:taps")],
+        };
+        let both = LayerPictures { reach: 2, networks: vec![network("cf-conv"), network("conv")] };
+        let html =
+            kernels(&[both, LayerPictures { reach: 3, networks: vec![network("cf-conv")] }]).into_string();
+        assert_eq!((html.matches("<strong>Layer").count(), html.matches("<figcaption").count()), (2, 0));
+        assert_eq!((html.matches("data:taps").count(), html.matches("data:magnitude").count()), (6, 6));
+        assert!(html.contains("5×5 taps") && html.contains("7×7 taps") && html.contains("(conv)"), "{html}");
+        assert_eq!(kernels(&[]).into_string(), "");
     }
 
     #[test]

@@ -4,11 +4,13 @@
 //! folder for each training run, from which an interrupted call continues. An experiment is a file in
 //! `xtask/experiments`, or a study: a module here that measures something.
 
+mod answers;
 mod columns;
 mod experiment;
 mod figures;
 mod html;
 mod images;
+mod in_words;
 pub(crate) mod kernels;
 mod markdown;
 mod memory;

@@ -8,10 +8,11 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
-use super::kernels;
-use super::run_folder::{BEST, KERNELS, LOG, METRICS, Request, RunFolder};
+use super::experiment::Variant;
+use super::run_folder::{BEST, EVALUATION, KERNELS, LOG, METRICS, MISTAKES, Request, RunFolder};
 use super::run_state::RunState;
 use super::seeds::SizeScore;
+use super::{answers, kernels};
 use crate::progress::Progress;
 use crate::scale::Scale;
 use crate::{build, command, files, workspace};
@@ -79,11 +80,8 @@ impl Program {
         }
         let mut scores = Vec::new();
         for &size in sizes {
-            let mut command = Command::new(&self.path);
-            command.args(["eval", "--json", "--split", "test", "--size", &size.to_string()]);
-            if let Some(data) = &request.data {
-                command.arg("--data").arg(data);
-            }
+            let mut command = self.test_command(request);
+            command.args(["--size", &size.to_string()]);
             let report: Value = serde_json::from_str(&ask(&mut command, folder)?)?;
             let accuracy = report["accuracy"].as_f64().context("cfconv eval printed no accuracy")?;
             scores.push(SizeScore { size, accuracy });
@@ -91,10 +89,38 @@ impl Program {
         folder.write_size_scores(&scores)
     }
 
+    /// The test of a network on the run's test images.
+    fn test_command(&self, request: &Request) -> Command {
+        let mut command = Command::new(&self.path);
+        command.args(["eval", "--json", "--split", "test"]);
+        if let Some(data) = &request.data {
+            command.arg("--data").arg(data);
+        }
+        command
+    }
+
+    /// Writes what the network of a finished run answers on the test images beside it, with pictures of its worst
+    /// mistakes, unless they are there.
+    pub(crate) fn write_answers(
+        &self,
+        variant: &Variant,
+        request: &Request,
+        folder: &RunFolder,
+    ) -> Result<()> {
+        if answers::read(variant, folder).is_ok() {
+            return Ok(());
+        }
+        let mut command = self.test_command(request);
+        command.arg("--mistakes").arg(folder.file(MISTAKES));
+        command.args(["--mistakes-count", &answers::MOST_MISTAKES.to_string()]);
+        files::replace(&folder.file(EVALUATION), &ask(&mut command, folder)?)
+    }
+
     /// Writes some kernels of the network of a finished run beside it, unless they are there.
     pub(crate) fn write_kernels(&self, folder: &RunFolder) -> Result<()> {
         let path = folder.file(KERNELS);
-        if path.is_file() {
+        // An earlier version may have written others.
+        if kernels::read(&path).is_ok() {
             return Ok(());
         }
         let mut command = Command::new(&self.path);

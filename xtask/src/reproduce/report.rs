@@ -7,8 +7,9 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::answers::NetworkAnswers;
 use super::columns;
-use super::kernels::NetworkKernels;
+use super::kernels::LayerPictures;
 use super::positions_law::PositionsLaw;
 use super::row::Row;
 use super::study::StudyResults;
@@ -70,7 +71,10 @@ pub(crate) struct TrainingResults {
     pub(crate) positions_laws: Vec<PositionsLaw>,
     /// Some learned kernels, if the experiment draws them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub(crate) kernels: Vec<NetworkKernels>,
+    pub(crate) kernels: Vec<LayerPictures>,
+    /// What the networks of the first seed answer, if the experiment shows their mistakes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) answers: Vec<NetworkAnswers>,
 }
 
 impl Section {
@@ -151,6 +155,7 @@ pub(crate) mod tests {
             rows: vec![row(&variant("CF-Conv <1>", None), accuracies)],
             positions_laws: vec![],
             kernels: vec![],
+            answers: vec![],
         }
     }
 

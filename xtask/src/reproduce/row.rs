@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 
-use super::experiment::Variant;
+use super::experiment::{PARAMETERS, Variant};
 use super::run_folder::{EpochPoint, Signature, Summary};
 use super::seeds::{self, MeanStd, SizeAccuracy, SizeScore};
 
@@ -75,6 +75,14 @@ impl SeedRun {
 }
 
 impl Row {
+    /// Its place on an axis of the experiment, or among the numbers of parameters; none if that is not a number.
+    pub(crate) fn place(&self, abscissa: &str) -> Option<f64> {
+        match abscissa {
+            PARAMETERS => Some(self.parameters as f64),
+            _ => self.coordinates.get(abscissa).copied().flatten(),
+        }
+    }
+
     /// The failure signatures of its runs, each with the run's seed.
     pub(crate) fn signatures(&self) -> impl Iterator<Item = (u64, &Signature)> {
         self.runs.iter().flat_map(|run| run.summary.signatures.iter().map(|signature| (run.seed, signature)))

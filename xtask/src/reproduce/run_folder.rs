@@ -10,6 +10,8 @@
 //! log.txt                  what the program printed (written by xtask)
 //! sizes.json               tests at other image sizes, where the experiment has them (written by xtask)
 //! kernels.json             some kernels, where the experiment draws them (written by xtask)
+//! evaluation.json          the test of the best network, where the experiment shows mistakes (written by xtask)
+//! mistakes                 pictures of the worst mistakes of that test (written by xtask)
 //! ```
 
 use std::path::{Path, PathBuf};
@@ -25,6 +27,8 @@ pub(crate) const METRICS: &str = "metrics.jsonl";
 pub(crate) const BEST: &str = "best.safetensors";
 pub(crate) const LOG: &str = "log.txt";
 pub(crate) const KERNELS: &str = "kernels.json";
+pub(crate) const EVALUATION: &str = "evaluation.json";
+pub(crate) const MISTAKES: &str = "mistakes";
 
 /// Everything that decides the result of a run: equal requests give equal results.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::Args;
 use super::report::Intro;
+use crate::number_text::short;
 use crate::plots::{self, PlotAxis, Series, Spacing};
 use crate::progress::Progress;
 use crate::scale::Scale;
@@ -58,15 +59,6 @@ impl Figure {
     }
 }
 
-/// A number with as many digits as it needs, at most three.
-fn short(value: f64) -> String {
-    match value.abs() {
-        size if size >= 100.0 => format!("{value:.0}"),
-        size if size >= 0.01 => format!("{}", (value * 1e3).round() / 1e3),
-        _ => format!("{value:.0e}"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -83,10 +75,5 @@ mod tests {
         let svg = figure(&[(0.0, 1.0), (1.0, 2.0), (10.0, 200.0)]).draw().unwrap();
         assert!(svg.contains("100 MiB"), "{svg}");
         assert!(figure(&[(0.0, 1.0)]).draw().is_err());
-    }
-
-    #[test]
-    fn numbers_are_short() {
-        assert_eq!([0.001, 0.25, 5.0, 1000.0].map(short), ["1e-3", "0.25", "5", "1000"]);
     }
 }

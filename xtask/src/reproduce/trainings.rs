@@ -6,9 +6,10 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 
 use super::Args;
+use super::answers;
 use super::experiment::{Experiment, Variant};
 use super::images::ImageSet;
-use super::kernels::{self, NetworkKernels};
+use super::kernels;
 use super::positions_law::{self, Criterion};
 use super::program::Program;
 use super::report::{Intro, Results, TrainingResults};
@@ -108,6 +109,9 @@ impl Trainings {
             if self.draws_kernels(run) {
                 program.write_kernels(&run.folder)?;
             }
+            if self.shows_mistakes(run) {
+                program.write_answers(variant, &run.request, &run.folder)?;
+            }
             progress.advance(1.0, plan == Plan::Skip);
         }
         Ok(())
@@ -118,10 +122,15 @@ impl Trainings {
         self.experiment.draw_kernels && run.request.seed == 0
     }
 
+    /// Only the first seed's mistakes are shown.
+    fn shows_mistakes(&self, run: &Run) -> bool {
+        self.experiment.show_mistakes && run.request.seed == 0
+    }
+
     /// Reads the results of all runs, which must be finished.
     pub(crate) fn gather(&self, args: &Args) -> Result<(Intro, Results)> {
         let mut config = BTreeMap::new();
-        let (mut rows, mut drawn) = (Vec::new(), Vec::new());
+        let (mut rows, mut drawn, mut answered) = (Vec::new(), Vec::new(), Vec::new());
         for (index, variant) in self.variants.iter().enumerate() {
             let mut seeds = Vec::new();
             for run in self.runs.iter().filter(|run| run.variant == index) {
@@ -132,15 +141,16 @@ impl Trainings {
                 let (summary, curve) = (run.folder.summary()?, run.folder.curve()?);
                 seeds.push(SeedRun { seed: run.request.seed, summary, curve, sizes });
                 if self.draws_kernels(run) {
-                    let pictures = kernels::draw(&run.folder.file(KERNELS), kernels::REACH)?;
-                    let (model, label) = (variant.name.clone(), variant.label.clone());
-                    drawn.push(NetworkKernels { model, label, pictures });
+                    let kernels = kernels::read(&run.folder.file(KERNELS))?;
+                    drawn.push((variant.name.as_str(), variant.label.as_str(), kernels));
+                }
+                if self.shows_mistakes(run) {
+                    answered.push(answers::read(variant, &run.folder)?);
                 }
                 config.insert(variant.name.clone(), run.folder.config()?);
             }
             rows.push(Row::gather(variant, seeds)?);
         }
-        drawn.retain(|network| !network.pictures.is_empty());
         let data: BTreeSet<_> = self.runs.iter().filter_map(|run| run.request.data.as_ref()).collect();
         let data: Vec<_> = data.iter().map(|path| path.display().to_string()).collect();
         let laws: &[_] = match self.experiment.fit_positions_law {
@@ -154,7 +164,8 @@ impl Trainings {
             seeds: (0..args.seeds).collect(),
             positions_laws: laws.iter().map(|&criterion| positions_law::fit(&rows, criterion)).collect(),
             rows,
-            kernels: drawn,
+            kernels: kernels::compare(drawn)?,
+            answers: answered,
         };
         let Experiment { about, question, paper, .. } = self.experiment.clone();
         Ok((Intro { about, question, paper }, Results::Trainings(Box::new(results))))
@@ -174,6 +185,7 @@ fn restrict(variants: &mut Vec<Variant>, only: &[String]) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::answers::tests::write_answers;
     use super::super::report::tests::section;
     use super::super::run_folder::tests::write_finished_run;
     use super::super::{html, report, suite};
@@ -207,6 +219,12 @@ mod tests {
         for run in &trainings.runs {
             let accuracy = if run.variant == 0 { 0.8 } else { 0.7 } + 0.02 * run.request.seed as f64;
             write_finished_run(&run.folder, &run.request, accuracy);
+            let is_first = run.request.seed == 0;
+            if is_first {
+                write_answers(&run.folder);
+                let kernels = serde_json::json!({ "kernels": [] });
+                files::replace_json(&run.folder.file(KERNELS), &kernels).unwrap();
+            }
         }
         let section = section(trainings.gather(&quick(2)).unwrap().1);
         let Results::Trainings(gathered) = &section.results else { panic!("networks were trained") };
@@ -216,6 +234,7 @@ mod tests {
         assert_eq!(gathered.rows[1].runs[1].curve.len(), 2);
         assert_eq!(gathered.config["cfconv"]["train"]["epochs"], 2);
         assert_eq!(gathered.seeds, [0, 1]);
+        assert_eq!(gathered.answers.len(), 3, "of the first seed");
         let table = &section.tables()[0];
         let column = table.heads.iter().position(|head| *head == "signatures").unwrap();
         assert_eq!(table.rows[0][column], "plateau", "of both runs once");
@@ -223,6 +242,7 @@ mod tests {
         let report = report::merge(&out.path().join("report.json"), trainings.name, &section).unwrap();
         let page = html::page(&report).unwrap();
         assert!(page.contains("3×3 convolution") && page.contains("it fell by 0.2 %"));
+        assert!(page.contains("Dog, said Cat 98 %"));
     }
 
     #[test]

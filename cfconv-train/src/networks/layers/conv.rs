@@ -37,7 +37,8 @@ impl LayerKind for ConvLayerConfig {
         params.extend(bias.then(|| Param::constant("bias", [out_channels], 0.0)));
         let conv = DirectConvSizes { in_channels, out_channels, height, width, kernel_size, padding };
         let output = Shape::Image { channels: out_channels, height, width };
-        Ok(Planned { params, ..Planned::new(Conv2dSizes { conv, bias }, output) })
+        let taps = PlannedTaps { in_channels, out_channels, kernel_size, height, width, depthwise: false };
+        Ok(Planned { params, taps: Some(taps), ..Planned::new(Conv2dSizes { conv, bias }, output) })
     }
 }
 

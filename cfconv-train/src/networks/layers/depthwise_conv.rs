@@ -33,7 +33,13 @@ impl LayerKind for DepthwiseConvLayerConfig {
         let mut params = vec![Param::weight("weight", [channels, kernel_size, kernel_size], variance)];
         params.extend(bias.then(|| Param::constant("bias", [channels], 0.0)));
         let conv = DepthwiseConvSizes { channels, height, width, kernel_size, padding };
-        Ok(Planned { params, ..Planned::new(DepthwiseConv2dSizes { conv, bias }, at.shape) })
+        let (in_channels, out_channels) = (channels, channels);
+        let taps = PlannedTaps { in_channels, out_channels, kernel_size, height, width, depthwise: true };
+        Ok(Planned {
+            params,
+            taps: Some(taps),
+            ..Planned::new(DepthwiseConv2dSizes { conv, bias }, at.shape)
+        })
     }
 }
 

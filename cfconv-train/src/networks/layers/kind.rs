@@ -110,18 +110,19 @@ pub(crate) struct Planned<Op> {
     /// In the order in which the operation reads them.
     pub(crate) running: Vec<RunningBlock>,
     pub(crate) kernel: Option<PlannedKernel>,
+    pub(crate) taps: Option<PlannedTaps>,
 }
 
 impl<Op> Planned<Op> {
     /// An operation that learns and remembers nothing.
     pub(crate) fn new(op: Op, output: Shape) -> Self {
-        Self { op, output, params: Vec::new(), running: Vec::new(), kernel: None }
+        Self { op, output, params: Vec::new(), running: Vec::new(), kernel: None, taps: None }
     }
 
     /// The same with the operation as part of something.
     pub(crate) fn map<T>(self, wrap: impl FnOnce(Op) -> T) -> Planned<T> {
-        let Self { op, output, params, running, kernel } = self;
-        Planned { op: wrap(op), output, params, running, kernel }
+        let Self { op, output, params, running, kernel, taps } = self;
+        Planned { op: wrap(op), output, params, running, kernel, taps }
     }
 }
 
@@ -140,6 +141,21 @@ pub(crate) struct RunningBlock {
 pub(crate) struct PlannedKernel {
     /// Values of the kernel, and of its state.
     pub(crate) num_positions: usize,
+    /// Whether each channel has a kernel of its own, and no other.
+    pub(crate) depthwise: bool,
+}
+
+/// The weights of a convolution whose kernels are stored tap by tap: the first parameters of its layer,
+/// `[Cout, Cin, k, k]`, or `[C, k, k]` of a depthwise one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct PlannedTaps {
+    pub(crate) in_channels: usize,
+    pub(crate) out_channels: usize,
+    pub(crate) kernel_size: usize,
+    /// Rows of the image.
+    pub(crate) height: usize,
+    /// Its columns.
+    pub(crate) width: usize,
     /// Whether each channel has a kernel of its own, and no other.
     pub(crate) depthwise: bool,
 }

@@ -39,7 +39,7 @@ pub mod structure;
 pub(super) use context::{Context, LayerName};
 pub(super) use growth::Growth;
 pub use kind::PlannedBatches;
-pub(super) use kind::{LayerMemory, PassWith, Planned, PlannedKernel, RunningBlock};
+pub(super) use kind::{LayerMemory, PassWith, Planned, PlannedKernel, PlannedTaps, RunningBlock};
 pub(super) use param::{Param, initial_values};
 
 use kind::{LayerKind, LayerOp};
