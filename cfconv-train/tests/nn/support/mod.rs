@@ -10,8 +10,7 @@ use cfconv_train::nn::{Backward, Forward};
 ///
 /// With the feature `cuda-emulation` the CUDA device's kernels and host side run on the host: in blocks of 32
 /// threads, the threads of each block in both orders, and in blocks of 256 as on a card, from the last to the first.
-/// With the feature
-/// `cuda` they run on a graphics card.
+/// With the feature `cuda` they run on a graphics card.
 macro_rules! on_every_device {
     ($($check:ident),+ $(,)?) => {
         mod cpu {
@@ -57,6 +56,7 @@ macro_rules! on_every_device {
 
 /// One test for each check and device that computes matrix products in TF32; these kernels have blocks of 256 threads
 /// on every device.
+#[cfg(any(feature = "cuda", feature = "cuda-emulation"))]
 macro_rules! on_tensor_cores {
     ($($check:ident),+ $(,)?) => {
         #[cfg(feature = "cuda-emulation")]
