@@ -1,7 +1,8 @@
 //! Two winding curves of equal length, and two dots at ends of curves: are the dots on one curve or on two?
 //!
-//! `distance` is the length of a curve. In both classes the dots are equally far apart, within two pixels, so that their
-//! distance does not tell: an answer follows a curve. Linsley et al., 2018 (arXiv 1805.08315) ask the same of networks ("Pathfinder").
+//! `distance` is the length of a curve. In both classes the dots are equally far apart, within two pixels, so that
+//! their distance does not tell: an answer follows a curve. Linsley et al., 2018 (arXiv 1805.08315) ask the same of
+//! networks ("Pathfinder").
 
 use rand::rngs::ChaCha8Rng;
 

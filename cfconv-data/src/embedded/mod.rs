@@ -71,8 +71,8 @@ trait Drawing: Sync {
 pub struct EmbeddedConfig {
     /// The data set. Default: textured shapes.
     pub task: EmbeddedTask,
-    /// How far apart, in pixels, the parts of an image are that decide its class; not for textured shapes. Default: half
-    /// of `size`.
+    /// How far apart, in pixels, the parts of an image are that decide its class; not for textured shapes. Default:
+    /// half of `size`.
     pub distance: Option<usize>,
     /// Side of the images in pixels. Default: 32.
     pub size: usize,

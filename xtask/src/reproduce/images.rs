@@ -32,10 +32,9 @@ impl ImageSet {
         match self {
             Self::Embedded => ("images that the program draws", &[]),
             Self::CatsVsDogs => ("Cats vs Dogs", &["cats_vs_dogs_64.zip", "cats_vs_dogs.zip", "PetImages"]),
-            Self::CatsVsDogs128 => (
-                "Cats vs Dogs with 128 pixels",
-                &["cats_vs_dogs_128.zip", "cats_vs_dogs.zip", "PetImages"],
-            ),
+            Self::CatsVsDogs128 => {
+                ("Cats vs Dogs with 128 pixels", &["cats_vs_dogs_128.zip", "cats_vs_dogs.zip", "PetImages"])
+            }
             Self::Imagenette => {
                 ("Imagenette", &["imagenette_64.zip", "imagenette.zip", "imagenette", "imagenette2"])
             }
