@@ -100,9 +100,9 @@ fn over_abscissa(rows: &[Row], abscissa: &str) -> Result<Vec<String>> {
                 series.extend(of_row(row).map(level));
             }
         }
-        // A measure that does not change along the axis needs no figure.
-        let values = || series.iter().flat_map(|s| &s.lines).flatten().map(|&(_, y)| y);
-        if values().any(|y| values().next() != Some(y)) {
+        // A measure that reads the same everywhere needs no figure.
+        let texts = || series.iter().flat_map(|s| &s.lines).flatten().map(|&(_, y)| text(y));
+        if texts().any(|text| texts().next() != Some(text)) {
             let y_axis = PlotAxis::plain(Spacing::Linear, text);
             drawings.push(plots::lines(title, &x_axis, &y_axis, &series)?);
         }
