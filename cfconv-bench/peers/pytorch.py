@@ -161,10 +161,21 @@ def refuse_others(layer, known, where):
             raise SystemExit(f"{where}.{key}: no PyTorch counterpart")
 
 
-def network(config, classes=2):
+def set_key(config, setting):
+    """Sets a key of a configuration, given as network.sampler.num_positions=4096."""
+    key, value = setting.split("=", 1)
+    *tables, last = key.split(".")
+    for table in tables:
+        config = config.setdefault(table, {})
+    config[last] = tomllib.loads(f"value = {value}")["value"]
+
+
+def network(config, classes=2, settings=()):
     """A network of a configuration file, with the layer types that the shipped files use."""
     with open(config, "rb") as file:
         config = tomllib.load(file)
+    for setting in settings:
+        set_key(config, setting)
     size = config["data"]["size"]
     settings = config["network"]
     refuse_others(settings, ("kernel", "sampler", "layers", "ema_alpha", "padding", "padding_share"), "network")
@@ -312,7 +323,7 @@ def check_conv3x3(args, ours):
 
 
 def bench_net(args):
-    model, size, config = network(args.config, args.classes)
+    model, size, config = network(args.config, args.classes, args.set)
     batch = args.batch_of_net or config["train"]["batch_size"]
     images = torch.randn(batch, 3, size, size)
     labels = torch.arange(batch) % args.classes
@@ -350,7 +361,7 @@ def load_network(model, ours):
 
 
 def check_net(args, ours):
-    model, _, config = network(args.config, args.classes)
+    model, _, config = network(args.config, args.classes, args.set)
     scales = load_network(model.train(), ours)
     smoothing = config["train"].get("label_smoothing", 0.0)
     logits = model(ours.images("input"))
@@ -534,6 +545,7 @@ def arguments():
     conv.add_argument("--circular", action="store_true")
     net = command("net", batch=False)
     net.add_argument("--config", required=True)
+    net.add_argument("--set", metavar="KEY=VALUE", action="append", default=[])
     net.add_argument("--batch", dest="batch_of_net", type=int)
     infer = command("infer")
     kernel(infer)
