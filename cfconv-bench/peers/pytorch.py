@@ -170,12 +170,12 @@ def set_key(config, setting):
     config[last] = tomllib.loads(f"value = {value}")["value"]
 
 
-def network(config, classes=2, settings=()):
+def network(config, classes=2, overrides=()):
     """A network of a configuration file, with the layer types that the shipped files use."""
     with open(config, "rb") as file:
         config = tomllib.load(file)
-    for setting in settings:
-        set_key(config, setting)
+    for override in overrides:
+        set_key(config, override)
     size = config["data"]["size"]
     settings = config["network"]
     refuse_others(settings, ("kernel", "sampler", "layers", "ema_alpha", "padding", "padding_share"), "network")
